@@ -25,7 +25,7 @@ demo: $(STAMP)  ## Run the main job: three runs of a refund agent, redacted, sea
 	$(BIN)/runrecord demo $(ARGS)
 
 test: $(STAMP)  ## Lint, type-check and test everything, each agent SDK in its own environment
-	$(BIN)/nox $(ARGS)
+	PATH="$(CURDIR)/$(BIN):$$PATH" nox $(ARGS)
 
 lint: $(STAMP)  ## Lint and format-check
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
@@ -40,7 +40,7 @@ bench: $(STAMP)  ## Print the throughput and overhead tables
 	$(BIN)/python -m bench $(ARGS)
 
 lock: $(STAMP)  ## Recompile the pinned requirements
-	$(BIN)/python requirements/compile.py
+	PATH="$(CURDIR)/$(BIN):$$PATH" python requirements/compile.py $(ARGS)
 
 clean:  ## Remove what the targets made
 	rm -rf $(VENV) .nox .mypy_cache .pytest_cache .ruff_cache dist

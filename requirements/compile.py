@@ -1,0 +1,83 @@
+# SPDX-FileCopyrightText: The Runrecord authors
+# SPDX-License-Identifier: Apache-2.0
+"""Recompile the pinned environments: every requirement with its hashes, no address of any registry.
+
+``uv.lock`` would name the registry's host, so the pins live in plain requirement files. Each agent SDK has an environment of its own,
+at the oldest versions that pyproject.toml allows and at the newest.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+COMMON = [
+    "--universal",
+    "--generate-hashes",
+    "--no-emit-index-url",
+    "--no-annotate",
+    "--quiet",
+    "--override",
+    str(HERE / "overrides.txt"),
+]
+OLDEST = ["--resolution", "lowest-direct", "--python-version", "3.11"]
+
+
+def _extras(*names: str) -> list[str]:
+    return [part for name in names for part in ("--extra", name)]
+
+
+def _groups(*names: str) -> list[str]:
+    return [part for name in names for part in ("--group", name)]
+
+
+ENVIRONMENTS: dict[str, list[str]] = {
+    "dev.txt": [
+        *_extras("demo", "gateway", "openai-agents"),
+        *_groups("lint", "test", "task"),
+        "--python-version",
+        "3.10",
+    ],
+    "langgraph-newest.txt": [
+        *_extras("langgraph", "otlp"),
+        *_groups("sdk-langgraph"),
+        "--python-version",
+        "3.10",
+    ],
+    "langgraph-oldest.txt": [*_extras("langgraph", "otlp"), *_groups("sdk-langgraph"), *OLDEST],
+    "openai-agents-newest.txt": [
+        *_extras("openai-agents", "otlp"),
+        *_groups("test"),
+        "--python-version",
+        "3.10",
+    ],
+    "openai-agents-oldest.txt": [*_extras("openai-agents", "otlp"), *_groups("test"), *OLDEST],
+    "ui.txt": [*_groups("ui"), "--python-version", "3.10"],
+}
+
+
+def main() -> None:
+    """Compile every environment, or those named on the command line; upgrade them with ``--upgrade``."""
+    arguments = sys.argv[1:]
+    upgrade = [argument for argument in arguments if argument.startswith("--")]
+    for name in [argument for argument in arguments if not argument.startswith("--")] or ENVIRONMENTS:
+        print(f"compiling requirements/{name}", flush=True)
+        command = [
+            "uv",
+            "pip",
+            "compile",
+            "pyproject.toml",
+            *ENVIRONMENTS[name],
+            *COMMON,
+            *upgrade,
+            "--custom-compile-command",
+            "make lock",
+        ]
+        subprocess.run([*command, "--output-file", f"requirements/{name}"], check=True, cwd=ROOT)
+
+
+if __name__ == "__main__":
+    main()
