@@ -24,6 +24,8 @@ No message holds a key, a leaf or any other content: only paths, indices, sizes 
 
 from __future__ import annotations
 
+# ruff: noqa: N818 - most are named for the state of the ledger that the caller meets
+
 
 class LedgerError(Exception):
     """A ledger refused something.
@@ -43,30 +45,31 @@ class LedgerError(Exception):
         return f"{self.message}\nnext: {self.next_step}" if self.next_step else self.message
 
     def __str__(self) -> str:
+        """Return both on one line, so that a bare traceback shows the next step too."""
         return f"{self.message} ({self.next_step})" if self.next_step else self.message
 
 
-class LedgerLocked(LedgerError):  # noqa: N818 - a state of the ledger, named as users meet it
+class LedgerLocked(LedgerError):
     """Another process holds the ledger for writing."""
 
 
-class LedgerReadOnly(LedgerError):  # noqa: N818
+class LedgerReadOnly(LedgerError):
     """The ledger can't be written: its file system, its permissions, or a handle opened to read."""
 
 
-class LedgerFull(LedgerError):  # noqa: N818
+class LedgerFull(LedgerError):
     """There is no room for the next entry; nothing of the refused call was kept."""
 
 
-class LedgerStopped(LedgerError):  # noqa: N818
+class LedgerStopped(LedgerError):
     """The handle no longer takes entries: closed, used after a fork, or a sync to disk failed."""
 
 
-class EntryTooLarge(LedgerError):  # noqa: N818
+class EntryTooLarge(LedgerError):
     """An entry is longer than 65,535 bytes, the limit of the tile format (C2SP tlog-tiles, "Log Entries")."""
 
 
-class OutOfRange(LedgerError, IndexError):  # noqa: N818
+class OutOfRange(LedgerError, IndexError):
     """An index or a size lies outside the log, or outside what its checkpoint covers."""
 
 
@@ -102,7 +105,7 @@ class ProofError(VerificationError):
     """A proof does not lead to the stated root."""
 
 
-class LedgerCorrupt(LedgerError):  # noqa: N818
+class LedgerCorrupt(LedgerError):
     """The files on disk contradict each other."""
 
 

@@ -1,0 +1,433 @@
+# SPDX-FileCopyrightText: The Runrecord authors
+# SPDX-License-Identifier: Apache-2.0
+"""The entry: one record of a run, as the canonical bytes that become a leaf of the log.
+
+A leaf is RFC 8785 (JCS) JSON of ``runrecord.ledger.entry/v1``. Strings stay bare; every other attribute value is wrapped
+as in OTLP/JSON (``{"intValue":"1"}``), so that no number is ever re-formatted by a reader, with doubles as the
+one exception (``{"doubleValue":0.5}``, the JCS form). Times and counters are decimal strings. A member whose value is empty is absent.
+Parsing is strict: a leaf that is not byte for byte what its parsed form encodes to is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Final, NoReturn, cast
+
+from runrecord.ledger.errors import EntryTooLarge, MalformedError
+from runrecord.semconv.canonical import canonical_json
+
+SCHEMA: Final = "runrecord.ledger.entry/v1"
+MAX_LEAF: Final = 65_535
+"""Longest leaf in bytes (C2SP tlog-tiles frames entries with a uint16 length)."""
+MAX_LINKS: Final = 32
+"""Links that an entry too long for a leaf keeps."""
+
+JSON = Any
+"""A value of the JSON domain."""
+
+_DECIMAL: Final = re.compile(r"0|[1-9][0-9]{0,19}")
+_KIND: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
+_TRACE_ID: Final = re.compile(r"[0-9a-f]{32}")
+_SPAN_ID: Final = re.compile(r"[0-9a-f]{16}")
+_COMMITMENT: Final = re.compile(r"hmac-sha256:[0-9a-f]{64}")
+_STATUS: Final = frozenset({"unset", "ok", "error"})
+
+
+class Kind:
+    """The kinds of schema v1. Open on the wire: a reader keeps a kind it does not know."""
+
+    RUN_OPEN: Final = "run_open"
+    RUN_CLOSE: Final = "run_close"
+    SOURCE_CLOSE: Final = "source_close"
+    RUN_ABANDONED: Final = "run_abandoned"
+    STEP: Final = "step"
+    TOOL_INTENT: Final = "tool_intent"
+    TOOL_RESULT: Final = "tool_result"
+    MODEL_CALL: Final = "model_call"
+    POLICY_DECISION: Final = "policy_decision"
+    APPROVAL_REQUEST: Final = "approval_request"
+    APPROVAL_DECISION: Final = "approval_decision"
+    VERIFICATION: Final = "verification"
+    ESCALATION: Final = "escalation"
+    COMPENSATION: Final = "compensation"
+    RESOURCE: Final = "resource"
+    LATE: Final = "late"
+    GAP: Final = "gap"
+    CONFLICT: Final = "conflict"
+    ERASURE: Final = "erasure"
+    KEY_ROTATION: Final = "key_rotation"
+    EPOCH_OPEN: Final = "epoch_open"
+    EPOCH_CLOSE: Final = "epoch_close"
+
+
+class MalformedEntry(MalformedError):
+    """Bytes are not the canonical form of an entry."""
+
+
+class UnknownSchema(MalformedError):
+    """An entry of a schema that this version can't read: its place in the log can be proven, its content can't be judged."""
+
+
+@dataclass(frozen=True)
+class Link:
+    """A span that this record refers to, as lower-case hex ids (32 and 16 digits)."""
+
+    trace_id: str
+    span_id: str
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Who emitted a record.
+
+    Attributes:
+        resource: Keyed commitment to the whole OTLP resource.
+        service: ``service.name``.
+        service_version: ``service.version``.
+        scope: Name of the instrumentation scope.
+        scope_version: Its version.
+        schema_url: The schema of the conventions that the emitter followed.
+    """
+
+    resource: str = ""
+    service: str = ""
+    service_version: str = ""
+    scope: str = ""
+    scope_version: str = ""
+    schema_url: str = ""
+
+
+_NOBODY: Final = Origin()
+_ORIGIN_FIELDS: Final = tuple(f.name for f in fields(Origin))
+_STRINGS: Final = ("tenant", "run", "source", "trace_id", "span_id", "parent_span_id", "name")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One record of a run.
+
+    Attributes:
+        kind: What is recorded, one of ``Kind`` or a kind of a later release.
+        run: Run id; empty for records about the ledger itself.
+        phase: ``end`` for a finished span; together with the kind part of the deduplication key.
+        tenant: Tenant id, or empty.
+        source: Id of the emitter, new per process and recorder.
+        seq: Counter of the source in this run, set when the span started, or None.
+        trace_id: 32 hex digits, or empty for a record that the ledger wrote itself.
+        span_id: 16 hex digits, or empty.
+        parent_span_id: 16 hex digits, or empty.
+        name: Name of the span, low-cardinality.
+        start: Start in nanoseconds since the Unix epoch, a claim of the emitter.
+        end: End, the same.
+        status: unset, ok or error.
+        links: Spans that this one refers to.
+        attributes: Allow-listed metadata, wrapped as described above.
+        commitments: Attribute name to keyed commitment, for everything else.
+        origin: Who emitted it.
+        detail: Facts stated by the ledger (``conflict``, ``gap``, ``run_abandoned``, ...).
+        truncated: What was cut to fit a leaf: member name to the number of items dropped.
+    """
+
+    kind: str
+    run: str = ""
+    phase: str = "end"
+    tenant: str = ""
+    source: str = ""
+    seq: int | None = None
+    trace_id: str = ""
+    span_id: str = ""
+    parent_span_id: str = ""
+    name: str = ""
+    start: int = 0
+    end: int = 0
+    status: str = "unset"
+    links: tuple[Link, ...] = ()
+    attributes: Mapping[str, JSON] = field(default_factory=dict[str, JSON])
+    commitments: Mapping[str, str] = field(default_factory=dict[str, str])
+    origin: Origin = _NOBODY
+    detail: Mapping[str, str] = field(default_factory=dict[str, str])
+    truncated: Mapping[str, int] = field(default_factory=dict[str, int])
+
+    def to_json(self) -> dict[str, JSON]:
+        """Return the members of the leaf, without the empty ones."""
+        members: dict[str, JSON] = {
+            "schema": SCHEMA,
+            "kind": self.kind,
+            "phase": self.phase,
+            "start": str(self.start),
+            "end": str(self.end),
+            "status": self.status,
+        }
+        for name in _STRINGS:
+            if value := getattr(self, name):
+                members[name] = value
+        if self.seq is not None:
+            members["seq"] = str(self.seq)
+        if self.links:
+            members["links"] = [{"trace_id": link.trace_id, "span_id": link.span_id} for link in self.links]
+        if self.attributes:
+            members["attributes"] = self.attributes
+        if self.commitments:
+            members["commitments"] = self.commitments
+        if self.origin != _NOBODY:
+            members["origin"] = {n: v for n in _ORIGIN_FIELDS if (v := getattr(self.origin, n))}
+        if self.detail:
+            members["detail"] = self.detail
+        if self.truncated:
+            members["truncated"] = {name: str(count) for name, count in self.truncated.items()}
+        return members
+
+    def leaf(self) -> bytes:
+        """Return the bytes that go into the log.
+
+        Raises:
+            EntryTooLarge: They do not fit a leaf; ``fitted()`` makes an entry that does.
+        """
+        leaf = canonical_json(self.to_json())
+        if len(leaf) > MAX_LEAF:
+            raise EntryTooLarge(
+                f"an entry of kind {self.kind} has {len(leaf)} bytes, more than {MAX_LEAF}",
+                "shorten it with Entry.fitted()",
+            )
+        return leaf
+
+    def fitted(self) -> Entry:
+        """Return this entry, cut by a fixed rule if it is too long for a leaf.
+
+        Links beyond the first 32 go, then commitments (in order of their names, the last half at a time), and
+        ``truncated`` says how many. The rule depends on the entry alone, so that a retry gives the same bytes.
+        """
+        if len(canonical_json(self.to_json())) <= MAX_LEAF:
+            return self
+        truncated: dict[str, int] = dict(self.truncated)
+        links, commitments = self.links, sorted(self.commitments)
+        if len(links) > MAX_LINKS:
+            truncated["links"] = truncated.get("links", 0) + len(links) - MAX_LINKS
+            links = links[:MAX_LINKS]
+        before = truncated.get("commitments", 0)
+        cut = replace(self, links=links, truncated=truncated)
+        while commitments and len(canonical_json(cut.to_json())) > MAX_LEAF:
+            commitments = commitments[: len(commitments) // 2]
+            truncated["commitments"] = before + len(self.commitments) - len(commitments)
+            kept = {name: self.commitments[name] for name in commitments}
+            cut = replace(self, links=links, commitments=kept, truncated=truncated)
+        return cut
+
+    def key(self) -> bytes:
+        """Return the deduplication key: SHA-256 over (tenant, trace, span, kind, phase), each with its length.
+
+        A record without a span (the ledger's own) is keyed by its content: the same statement twice is one entry.
+        """
+        if not self.span_id:
+            return hashlib.sha256(b"content\x00" + self.leaf()).digest()
+        digest = hashlib.sha256(b"span\x00")
+        for part in (self.tenant, self.trace_id, self.span_id, self.kind, self.phase):
+            data = part.encode("utf-8", "replace")
+            digest.update(len(data).to_bytes(4, "big") + data)
+        return digest.digest()
+
+    def get(self, name: str) -> str | int | float | bool | None:
+        """Return a scalar attribute without its wrapper, or None if it is absent or not a scalar."""
+        return unwrap(self.attributes.get(name))
+
+    def text(self, name: str) -> str:
+        """Return a string attribute, or an empty string if it is absent or not a string."""
+        value = self.attributes.get(name)
+        return value if isinstance(value, str) else ""
+
+    def number(self, name: str) -> float | None:
+        """Return a numeric attribute, or None if it is absent or not a number."""
+        value = unwrap(self.attributes.get(name))
+        return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+    def integer(self, name: str) -> int | None:
+        """Return an integer attribute, or None if it is absent or not an integer."""
+        value = unwrap(self.attributes.get(name))
+        return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+    def flag(self, name: str) -> bool | None:
+        """Return a boolean attribute, or None if it is absent or not a boolean."""
+        value = unwrap(self.attributes.get(name))
+        return value if isinstance(value, bool) else None
+
+    @classmethod
+    def parse(cls, leaf: bytes) -> Entry:
+        """Read a leaf.
+
+        Raises:
+            UnknownSchema: It names a schema other than ``runrecord.ledger.entry/v1``.
+            MalformedEntry: It is not the canonical form of an entry.
+        """
+        if len(leaf) > MAX_LEAF:
+            _malformed("it is longer than 65,535 bytes")
+        try:
+            members = json.loads(
+                leaf.decode("utf-8"), object_pairs_hook=_no_duplicates, parse_constant=_malformed
+            )
+        except (ValueError, RecursionError):
+            _malformed("it is not JSON")
+        if not isinstance(members, dict):
+            _malformed("it is not a JSON object")
+        entry = _read(cast("dict[str, JSON]", members))
+        try:
+            same = canonical_json(entry.to_json()) == leaf
+        except (ValueError, TypeError, RecursionError):
+            same = False
+        if not same:
+            _malformed("it is not in canonical form")
+        return entry
+
+
+def unwrap(value: JSON) -> str | int | float | bool | None:
+    """Return the scalar inside an attribute value of an entry, or None for anything else."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, dict) and len(cast("dict[str, JSON]", value)) == 1:
+        [(tag, inner)] = cast("dict[str, JSON]", value).items()
+        if tag == "intValue" and isinstance(inner, str) and re.fullmatch(r"-?[0-9]{1,20}", inner):
+            return int(inner)
+        if tag == "boolValue" and isinstance(inner, bool):
+            return inner
+        if tag == "doubleValue" and isinstance(inner, (int, float)) and not isinstance(inner, bool):
+            return float(inner)
+    return None
+
+
+def wrap(value: str | bool | float) -> JSON:
+    """Return an attribute value of an entry for a Python scalar (a finite one if it is a float)."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return {"boolValue": value}
+    if isinstance(value, int):
+        return {"intValue": str(value)}
+    return {"doubleValue": value}
+
+
+def conflict_leaf(key: bytes, old_index: int, leaf: bytes) -> bytes:
+    """Return the entry that records a second, different version of a record that the log already holds.
+
+    Args:
+        key: The deduplication key that both share.
+        old_index: Index of the version that came first and stays the valid one.
+        leaf: The version that came second; it is kept in full, under the kind ``conflict``.
+    """
+    del key  # the entry holds its parts
+    entry = Entry.parse(leaf)
+    detail = {**entry.detail, "of": str(old_index), "kind": entry.kind, "phase": entry.phase}
+    return replace(entry, kind=Kind.CONFLICT, detail=detail).fitted().leaf()
+
+
+def _malformed(reason: str) -> NoReturn:
+    raise MalformedEntry(f"a leaf is not an entry of {SCHEMA}: {reason}")
+
+
+def _no_duplicates(pairs: list[tuple[str, JSON]]) -> dict[str, JSON]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        _malformed("a member appears twice")
+    return members
+
+
+_MEMBERS: Final = frozenset(
+    {"schema", "kind", "phase", "start", "end", "status", "seq", "links", "attributes", "commitments"}
+    | {"origin", "detail", "truncated"}
+    | set(_STRINGS)
+)
+
+
+def _read(members: dict[str, JSON]) -> Entry:
+    schema = members.get("schema")
+    if isinstance(schema, str) and schema != SCHEMA:
+        raise UnknownSchema("a leaf has a schema that this version can't read", "use a newer runrecord")
+    if schema != SCHEMA or not members.keys() <= _MEMBERS:
+        _malformed("its members are not those of the schema")
+    strings = {name: _string(members, name) for name in _STRINGS}
+    kind, phase, status = (_string(members, name) for name in ("kind", "phase", "status"))
+    if not _KIND.fullmatch(kind) or status not in _STATUS or not phase:
+        _malformed("its kind, phase or status is not one of the schema")
+    _check_id(_TRACE_ID, strings["trace_id"])
+    _check_id(_SPAN_ID, strings["span_id"])
+    _check_id(_SPAN_ID, strings["parent_span_id"])
+    commitments = _string_map(members, "commitments")
+    if not all(_COMMITMENT.fullmatch(value) for value in commitments.values()):
+        _malformed("a commitment is not hmac-sha256")
+    return Entry(
+        kind=kind,
+        phase=phase,
+        status=status,
+        start=_decimal(members.get("start")),
+        end=_decimal(members.get("end")),
+        seq=_decimal(members["seq"]) if "seq" in members else None,
+        links=_links(members.get("links", [])),
+        attributes=_attributes(_mapping(members, "attributes")),
+        commitments=commitments,
+        origin=_origin(_string_map(members, "origin")),
+        detail=_string_map(members, "detail"),
+        truncated={name: _decimal(count) for name, count in _string_map(members, "truncated").items()},
+        **strings,
+    )
+
+
+def _string(members: dict[str, JSON], name: str) -> str:
+    value = members.get(name, "")
+    return value if isinstance(value, str) else _malformed(f"{name} is not a string")
+
+
+def _mapping(members: dict[str, JSON], name: str) -> dict[str, JSON]:
+    value = members.get(name, {})
+    return (
+        cast("dict[str, JSON]", value) if isinstance(value, dict) else _malformed(f"{name} is not an object")
+    )
+
+
+def _string_map(members: dict[str, JSON], name: str) -> dict[str, str]:
+    value = _mapping(members, name)
+    if not all(isinstance(item, str) for item in value.values()):
+        _malformed(f"{name} does not map to strings")
+    return cast("dict[str, str]", value)
+
+
+def _decimal(value: JSON) -> int:
+    if not isinstance(value, str) or not _DECIMAL.fullmatch(value):
+        _malformed("a number is not a decimal string")
+    return int(value)
+
+
+def _check_id(pattern: re.Pattern[str], value: str) -> None:
+    if value and not pattern.fullmatch(value):
+        _malformed("an id is not lower-case hex of the right length")
+
+
+def _links(value: JSON) -> tuple[Link, ...]:
+    if not isinstance(value, list):
+        _malformed("links is not an array")
+    links: list[Link] = []
+    for item in cast("list[JSON]", value):
+        match item:
+            case {"trace_id": str(trace_id), "span_id": str(span_id)} if (
+                len(cast("dict[str, JSON]", item)) == 2
+            ):  # noqa: PLR2004
+                if not _TRACE_ID.fullmatch(trace_id) or not _SPAN_ID.fullmatch(span_id):
+                    _malformed("a link has no valid ids")
+                links.append(Link(trace_id, span_id))
+            case _:
+                _malformed("a link is not a pair of ids")
+    return tuple(links)
+
+
+def _attributes(value: dict[str, JSON]) -> dict[str, JSON]:
+    for item in value.values():
+        if not isinstance(item, (str, dict)):
+            _malformed("an attribute is neither a string nor wrapped")
+    return value
+
+
+def _origin(value: dict[str, str]) -> Origin:
+    if not value.keys() <= set(_ORIGIN_FIELDS):
+        _malformed("origin has a member that the schema does not know")
+    return Origin(**value)
