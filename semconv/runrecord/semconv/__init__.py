@@ -1,0 +1,30 @@
+# SPDX-FileCopyrightText: The Runrecord authors
+# SPDX-License-Identifier: Apache-2.0
+"""The vocabulary of an agent run: attribute keys, signals, canonical JSON and commitments.
+
+``attributes`` and ``signals`` hold the constants, ``registry`` the definitions they are generated from, ``canonical`` and
+``commitment`` what takes the place of content. Everything but ``registry`` and ``generate`` needs the standard library only.
+"""
+
+from typing import Final
+
+from runrecord.semconv.errors import CanonicalError, RegistryError, SemconvError, TenantKeyError
+
+__all__ = [
+    "SCHEMA_BASE_URL",
+    "SCHEMA_URL",
+    "SCHEMA_VERSION",
+    "CanonicalError",
+    "RegistryError",
+    "SemconvError",
+    "TenantKeyError",
+]
+
+SCHEMA_VERSION: Final = "0.1.0"
+"""The version of the conventions; the last part of :data:`SCHEMA_URL`."""
+
+SCHEMA_BASE_URL: Final = "https://schemas.runrecord.invalid/runrecord"
+"""Where schema files would lie. The project has no published host; ``.invalid`` never resolves (RFC 2606)."""
+
+SCHEMA_URL: Final = f"{SCHEMA_BASE_URL}/{SCHEMA_VERSION}"
+"""What every tracer and logger of ours is made with."""

@@ -1,0 +1,111 @@
+# SPDX-FileCopyrightText: The Runrecord authors
+# SPDX-License-Identifier: Apache-2.0
+"""Write the Python constants of the registry."""
+
+import textwrap
+
+from runrecord.semconv.registry import Attribute, Registry
+
+__all__ = ["attributes_module", "constant_name", "enum_name", "signals_module"]
+
+PREFIX = "runrecord."
+_HEADER = '''\
+# SPDX-FileCopyrightText: The Runrecord authors
+# SPDX-License-Identifier: Apache-2.0
+# Generated from registry/*.yaml by: python -m runrecord.semconv.generate. Do not edit.
+"""{purpose}"""
+
+'''
+_WIDTH = 110
+
+
+def constant_name(key: str) -> str:
+    """Name the constant of an attribute: ours without ``runrecord.``, official ones in full."""
+    return key.removeprefix(PREFIX).replace(".", "_").upper()
+
+
+def enum_name(key: str) -> str:
+    """Name the enumeration of an attribute: ``runrecord.side_effect.type`` gives ``SideEffectType``."""
+    words = key.removeprefix(PREFIX).replace(".", "_").split("_")
+    return "".join(word.capitalize() for word in words)
+
+
+def attributes_module(registry: Registry) -> str:
+    """Write the module with one constant per attribute and one enumeration per closed list of values."""
+    attributes = sorted(
+        registry.attributes.values(), key=lambda attribute: (attribute.imported, attribute.key)
+    )
+    names = [constant_name(attribute.key) for attribute in attributes]
+    enums = [enum_name(attribute.key) for attribute in attributes if attribute.members]
+    parts = [
+        _HEADER.format(purpose="The attribute keys of the conventions, and the values of the closed ones."),
+        "# ruff: noqa: S105 - an outcome may be called pass\n\n",
+        "from enum import Enum\nfrom typing import Final\n\n",
+        "__all__ = [\n",
+        *(f'    "{name}",\n' for name in sorted([*names, *enums], key=_sort_key)),
+        "]\n\n",
+    ]
+    parts += [_constant(attribute) for attribute in attributes]
+    parts += [_enum(attribute) for attribute in attributes if attribute.members]
+    return "".join(parts)
+
+
+def signals_module(registry: Registry) -> str:
+    """Write the module with the names of the log events and the first words of the span names."""
+    events = sorted(
+        signal.name for signal in registry.signals.values() if signal.form == "event" and not signal.ref
+    )
+    spans = sorted({signal.name.split()[0] for signal in registry.signals.values() if signal.form == "span"})
+    constants = [(f"EVENT_{constant_name(name)}", name) for name in events]
+    constants += [(f"SPAN_{name.upper()}", name) for name in spans]
+    first = {signal.name.split()[0]: signal for signal in reversed(list(registry.signals.values()))}
+    parts = [
+        _HEADER.format(purpose="The names of the log events, and the first words of the span names."),
+        "from typing import Final\n\n",
+        "__all__ = [\n",
+        *(f'    "{name}",\n' for name, _ in sorted(constants)),
+        "]\n",
+    ]
+    for name, value in constants:
+        signal = first[value]
+        pattern = f" Name pattern: ``{signal.name}``." if signal.form == "span" else ""
+        parts.append(f'\n{name}: Final = "{value}"\n' + _docstring([signal.brief + pattern], ""))
+    return "".join(parts)
+
+
+def _sort_key(name: str) -> tuple[int, str]:
+    """Order names as ruff's RUF022 does: constants first, then classes."""
+    return (0 if name.isupper() else 1, name)
+
+
+def _constant(attribute: Attribute) -> str:
+    kind = f"One of :class:`{enum_name(attribute.key)}`" if attribute.members else f"Type: {attribute.type}"
+    origin = "Official attribute" if attribute.imported else "Stability"
+    facts = f"{kind}. {origin}: {attribute.stability}."
+    if attribute.examples:
+        facts += f" Examples: {', '.join(repr(example) for example in attribute.examples)}."
+    paragraphs = [attribute.brief, *([attribute.note] if attribute.note else []), facts]
+    return f'\n{constant_name(attribute.key)}: Final = "{attribute.key}"\n' + _docstring(paragraphs, "")
+
+
+def _enum(attribute: Attribute) -> str:
+    lines = [f"\n\nclass {enum_name(attribute.key)}(str, Enum):\n"]
+    lines.append(
+        _docstring(
+            [attribute.brief, f"Values of ``{attribute.key}``; a reader keeps values it does not know."],
+            "    ",
+        )
+    )
+    lines += [
+        f'\n    {member.id.upper()} = "{member.value}"\n' + _docstring([member.brief], "    ")
+        for member in attribute.members
+    ]
+    return "".join(lines)
+
+
+def _docstring(paragraphs: list[str], indent: str) -> str:
+    width = _WIDTH - len(indent) - 3
+    wrapped = [textwrap.wrap(paragraph, width, break_long_words=False) for paragraph in paragraphs]
+    body = "\n\n".join("\n".join(lines) for lines in wrapped)
+    text = f'"""{body}"""' if "\n" not in body and len(body) <= width - 3 else f'"""{body}\n"""'
+    return textwrap.indent(text, indent) + "\n"

@@ -1,0 +1,70 @@
+# SPDX-FileCopyrightText: The Runrecord authors
+# SPDX-License-Identifier: Apache-2.0
+"""YAML that remembers where each mapping stood, so that an error can name file, line and key."""
+
+from pathlib import Path
+from typing import Any
+
+from runrecord.semconv.errors import RegistryError
+
+__all__ = ["Node", "load_yaml"]
+
+
+class Node(dict[str, Any]):
+    """A YAML mapping with the place it was read from.
+
+    Attributes:
+        path: the file.
+        line: the line of the first key, from 1.
+    """
+
+    path: Path
+    line: int
+
+    def problem(self, key: str, what: str) -> RegistryError:
+        """Make the error that says ``what`` is wrong with ``key`` of this mapping."""
+        return RegistryError.at(self.path, self.line, key, what)
+
+
+def load_yaml(path: Path) -> Node:
+    """Read a YAML file whose top is a mapping.
+
+    Raises:
+        RegistryError: PyYAML is missing, or the file is not YAML, repeats a key or holds something else at the top.
+    """
+    try:
+        import yaml  # noqa: PLC0415 - optional: only who reads the registry needs it
+    except ImportError as error:
+        raise RegistryError(
+            [
+                'reading a registry needs PyYAML, which is not installed; run: pip install "runrecord[redaction]"'
+            ]
+        ) from error
+
+    class Loader(yaml.SafeLoader):
+        """The safe loader, with our mappings."""
+
+    def construct(loader: Any, node: Any) -> Node:
+        mapping = Node()
+        mapping.path, mapping.line = path, node.start_mark.line + 1
+        for key_node, value_node in node.value:
+            key = loader.construct_object(key_node, deep=True)
+            line = key_node.start_mark.line + 1
+            if not isinstance(key, str):
+                raise RegistryError.at(path, line, repr(key), "a key must be a string; quote it")
+            if key in mapping:
+                raise RegistryError.at(path, line, key, "the key is there twice; remove one")
+            mapping[key] = loader.construct_object(value_node, deep=True)
+        return mapping
+
+    Loader.add_constructor("tag:yaml.org,2002:map", construct)
+    try:
+        with path.open(encoding="utf-8") as stream:
+            document = yaml.load(stream, Loader=Loader)  # noqa: S506 - a subclass of SafeLoader
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = mark.line + 1 if mark is not None else 1
+        raise RegistryError.at(path, line, "(yaml)", getattr(error, "problem", None) or "not YAML") from error
+    if not isinstance(document, Node):
+        raise RegistryError.at(path, 1, "(top)", "the file must hold a mapping")
+    return document
