@@ -1,0 +1,25 @@
+# SPDX-FileCopyrightText: The Runrecord authors
+# SPDX-License-Identifier: Apache-2.0
+"""Processors over serialised OTLP export requests: the same in an application and in the gateway."""
+
+from __future__ import annotations
+
+from runrecord.processors.errors import (
+    CompatError,
+    EngineUnavailableError,
+    PolicyError,
+    ProcessorError,
+    ProjectionError,
+    RedactionError,
+)
+from runrecord.processors.signal import Signal
+
+__all__ = [
+    "CompatError",
+    "EngineUnavailableError",
+    "PolicyError",
+    "ProcessorError",
+    "ProjectionError",
+    "RedactionError",
+    "Signal",
+]
