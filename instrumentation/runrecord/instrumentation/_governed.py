@@ -1,0 +1,217 @@
+# SPDX-FileCopyrightText: The Runrecord authors
+# SPDX-License-Identifier: Apache-2.0
+"""The base of all recorder objects: one governed span, started at once and finished exactly once."""
+
+import threading
+from collections.abc import Sequence as Items
+from types import TracebackType
+from typing import Final
+
+from opentelemetry import baggage, trace
+from opentelemetry import context as otel_context
+from opentelemetry.context import Context
+from opentelemetry.trace import INVALID_SPAN, Link, Span, SpanContext, SpanKind, Status, StatusCode
+from opentelemetry.util.types import AttributeValue
+from typing_extensions import Self
+
+from runrecord.instrumentation._content import captures_content, error_type
+from runrecord.instrumentation._safety import guarded, swallowed
+from runrecord.instrumentation._state import Attributes, RunState, present
+from runrecord.semconv import attributes as a
+
+_SCOPE_KEY: Final = otel_context.create_key("runrecord-scope")
+
+
+class Governed:
+    """One governed record.
+
+    It is started when it is made and takes its number at that moment. ``with`` makes it the current span; without
+    ``with`` nothing is attached, and :attr:`context` can be passed to children in other tasks and threads. The
+    methods never raise (see ``_safety``), and after the first :meth:`stop` or :meth:`fail` they do nothing.
+    """
+
+    def __init__(self, state: RunState, parent: "Governed | None", step_index: int | None) -> None:
+        self._state = state
+        self._parent = parent
+        self._step_index = step_index
+        self._span: Span = INVALID_SPAN
+        self._owned = True
+        self._ended = False
+        self._context: Context = Context()
+        self._tokens: list[object] = []
+        self._lock = threading.Lock()
+        self._sequence_number = -1
+
+    # reading
+
+    @property
+    def span(self) -> Span:
+        """The OpenTelemetry span: ours, or the existing one that is enriched."""
+        return self._span
+
+    @property
+    def span_context(self) -> SpanContext:
+        """The address of the span."""
+        return self._span.get_span_context()
+
+    @property
+    def context(self) -> Context:
+        """A context in which this is the current span; nothing is attached by reading it."""
+        return self._context
+
+    @property
+    def run_id(self) -> str:
+        """The id of the run this belongs to."""
+        return self._state.run_id
+
+    @property
+    def parent(self) -> "Governed | None":
+        """The record this was made in."""
+        return self._parent
+
+    @property
+    def step_index(self) -> int | None:
+        """The index of the step this is in."""
+        return self._step_index
+
+    @property
+    def state(self) -> RunState:
+        """What the records of this run share."""
+        return self._state
+
+    @property
+    def ended(self) -> bool:
+        """Whether this is finished."""
+        return self._ended
+
+    # writing
+
+    @guarded
+    def set(self, attributes: Attributes) -> None:
+        """Set attributes; those that are None are left out."""
+        if not self._ended:
+            self._span.set_attributes(present(attributes))
+
+    @guarded
+    def stop(self) -> None:
+        """Finish; the second call does nothing."""
+        self._finish({}, None)
+
+    @guarded
+    def fail(self, error: BaseException | str) -> None:
+        """Finish with a failure: ``error.type``, and its text only where content is captured."""
+        self._finish({}, error)
+
+    # the life of the span
+
+    def _open(
+        self,
+        name: str,
+        attributes: Attributes,
+        *,
+        parent: Context,
+        kind: SpanKind = SpanKind.INTERNAL,
+        links: Items[Link] = (),
+        span: Span | None = None,
+    ) -> None:
+        """Start the span, or enrich ``span``, and take the record's number."""
+        self._context = parent
+        self._sequence_number = self._state.sequence.take()
+        identity: dict[str, AttributeValue | None] = {
+            a.RUN_ID: self._state.run_id,
+            a.SOURCE_ID: self._state.sequence.source_id,
+            a.RECORD_SEQ: self._sequence_number,
+            a.STEP_INDEX: self._step_index,
+            a.TENANT_ID: self._state.tenant_id,
+        }
+        facts = present({**identity, **attributes})
+        if span is None:
+            tracer = self._state.core.tracer()
+            self._span = tracer.start_span(name, context=parent, kind=kind, attributes=facts, links=links)
+        else:
+            self._owned = False
+            self._span = span
+            span.set_attributes(facts)
+            for link in links:
+                span.add_link(link.context, link.attributes)
+        self._context = self._scoped(trace.set_span_in_context(self._span, parent))
+
+    def _scoped(self, context: Context) -> Context:
+        context = otel_context.set_value(_SCOPE_KEY, self, context)
+        context = baggage.set_baggage(a.RUN_ID, self._state.run_id, context)
+        if self._step_index is not None:
+            context = baggage.set_baggage(a.STEP_INDEX, str(self._step_index), context)
+        return context
+
+    def _finish(self, attributes: Attributes, error: BaseException | str | None) -> bool:
+        """End the span once; say whether this call did."""
+        with self._lock:
+            if self._ended:
+                return False
+            self._ended = True
+        span = self._span
+        try:
+            if error is not None:
+                self._mark_error(error)
+            span.set_attributes(present(attributes))
+        finally:
+            if self._owned:
+                span.end()
+        return True
+
+    def _mark_error(self, error: BaseException | str) -> None:
+        span = self._span
+        span.set_attribute(a.ERROR_TYPE, error_type(error))
+        if isinstance(error, BaseException) and captures_content():
+            span.set_status(Status(StatusCode.ERROR, str(error)))
+            if self._owned:
+                span.record_exception(error)
+        else:
+            span.set_status(Status(StatusCode.ERROR))
+
+    # with
+
+    def __enter__(self) -> Self:
+        """Make this the current span."""
+        with swallowed("entering a context"):
+            self._tokens.append(otel_context.attach(self._context))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Restore what was current and finish; an exception of the block passes through."""
+        with swallowed("leaving a context"):
+            if self._tokens:
+                otel_context.detach(self._tokens.pop())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        if error is None:
+            self.stop()
+        else:
+            self.fail(error)
+
+
+def scope_of(context: Context | None = None) -> Governed | None:
+    """Return the recorder object that is current in ``context``, or now."""
+    value = otel_context.get_value(_SCOPE_KEY, context)
+    return value if isinstance(value, Governed) else None
+
+
+def parent_for(owner: Governed, context: Context | None) -> tuple[Context, Governed]:
+    """Return where a child that ``owner`` is asked to make belongs.
+
+    An explicit ``context`` wins. Else it is the current context, if ``owner`` is on the way up from there (the
+    application's own spans in between are kept); else the owner's own context.
+    """
+    if context is None:
+        context = otel_context.get_current()
+        scope: Governed | None = scope_of(context)
+        found = scope
+        while found is not None and found is not owner:
+            found = found.parent
+        if found is None or scope is None:
+            return owner.context, owner
+        return context, scope
+    scope = scope_of(context)
+    if scope is None or scope.run_id != owner.run_id:
+        return context, owner
+    return context, scope

@@ -1,0 +1,165 @@
+# SPDX-FileCopyrightText: The Runrecord authors
+# SPDX-License-Identifier: Apache-2.0
+"""The records that have no children: policy decisions, verifications and compensations."""
+
+from opentelemetry.context import Context
+from opentelemetry.trace import Link
+
+from runrecord.instrumentation._content import LABEL_ARGUMENTS, LABEL_MESSAGE, Unset
+from runrecord.instrumentation._governed import Governed, parent_for
+from runrecord.instrumentation._safety import guarded
+from runrecord.instrumentation._state import Attributes
+from runrecord.instrumentation.context_store import SpanRef
+from runrecord.semconv import attributes as a
+from runrecord.semconv.signals import EVENT_POLICY_DECIDED
+
+
+class Decision(Governed):
+    """A policy decision: finished by naming its outcome.
+
+    A decision that is left without an outcome (the engine raised) ends with status ERROR.
+    """
+
+    def __init__(self, owner: Governed, context: Context | None) -> None:
+        self._where, parent = parent_for(owner, context)
+        super().__init__(owner.state, parent, parent.step_index)
+        self._facts: Attributes = {}
+
+    @guarded
+    def begin(
+        self,
+        policy: str,
+        *,
+        version: str | None,
+        name: str | None,
+        engine: str | None,
+        mode: str | None,
+        subject: str | None,
+        subject_type: str | None,
+        subject_name: str | None,
+        arguments: object | Unset,
+        content: object | Unset,
+        decision_id: str | None,
+        attributes: Attributes,
+    ) -> None:
+        digest = self._state.commit(LABEL_ARGUMENTS, arguments) or self._state.commit(LABEL_MESSAGE, content)
+        self._facts = {
+            a.POLICY_ID: policy,
+            a.POLICY_VERSION: version,
+            a.POLICY_NAME: name,
+            a.POLICY_ENGINE: engine,
+            a.POLICY_MODE: mode,
+            a.SUBJECT_TYPE: subject_type,
+            a.SUBJECT_ID: subject,
+            a.SUBJECT_NAME: subject_name,
+            a.SUBJECT_DIGEST: digest,
+            a.DECISION_ID: decision_id or self._state.core.new_id(),
+            **attributes,
+        }
+        self._open(f"policy_decision {name or policy}", self._facts, parent=self._where)
+
+    def allow(self, *, rule: str | None = None, action: str | None = None, reason: str | None = None) -> None:
+        """The subject may proceed; ``reason`` is a code, never content."""
+        self._decide("allow", rule, action, reason)
+
+    def deny(self, *, rule: str | None = None, action: str | None = None, reason: str | None = None) -> None:
+        """The subject is stopped; ``reason`` is a code, never content."""
+        self._decide("deny", rule, action, reason)
+
+    def require_approval(
+        self, *, rule: str | None = None, action: str | None = None, reason: str | None = None
+    ) -> None:
+        """The subject waits for a person; ``reason`` is a code, never content."""
+        self._decide("require_approval", rule, action, reason)
+
+    @guarded
+    def _decide(self, outcome: str, rule: str | None, action: str | None, reason: str | None) -> None:
+        decided: Attributes = {
+            a.DECISION_OUTCOME: outcome,
+            a.DECISION_ACTION: action,
+            a.DECISION_REASON_CODE: reason,
+            a.POLICY_RULE_ID: rule,
+        }
+        if self._finish(decided, None):
+            facts: Attributes = {a.STEP_INDEX: self._step_index, **self._facts}
+            self._state.emit(EVENT_POLICY_DECIDED, {**facts, **decided}, self._context)
+
+    @guarded
+    def stop(self) -> None:
+        """Finish; without an outcome that is an error of the policy engine."""
+        self._finish({}, "no_outcome")
+
+
+class Verification(Governed):
+    """An independent check of a result: ``passed``, ``failed`` or ``inconclusive``."""
+
+    def __init__(self, owner: Governed, context: Context | None) -> None:
+        self._where, parent = parent_for(owner, context)
+        super().__init__(owner.state, parent, parent.step_index)
+
+    @guarded
+    def begin(self, check: str, *, kind: str, subject: str | None, attributes: Attributes) -> None:
+        facts: Attributes = {
+            a.VERIFICATION_TYPE: kind,
+            a.VERIFICATION_NAME: check,
+            a.VERIFICATION_SUBJECT_ID: subject,
+            **attributes,
+        }
+        self._open(f"verify {check}", facts, parent=self._where)
+
+    @guarded
+    def passed(self) -> None:
+        """The check passed."""
+        self._finish({a.VERIFICATION_OUTCOME: "pass"}, None)
+
+    @guarded
+    def failed(self) -> None:
+        """The check ran and did not pass, which is not an error."""
+        self._finish({a.VERIFICATION_OUTCOME: "fail"}, None)
+
+    @guarded
+    def inconclusive(self) -> None:
+        """The check could not tell."""
+        self._finish({a.VERIFICATION_OUTCOME: "inconclusive"}, None)
+
+    @guarded
+    def stop(self) -> None:
+        """Finish; without an outcome the check was inconclusive."""
+        self._finish({a.VERIFICATION_OUTCOME: "inconclusive"}, None)
+
+    @guarded
+    def fail(self, error: BaseException | str) -> None:
+        """Finish with an error of the check itself."""
+        self._finish({a.VERIFICATION_OUTCOME: "inconclusive"}, error)
+
+
+class Compensation(Governed):
+    """The attempt to undo an effect, linked to the call that made it."""
+
+    def __init__(self, owner: Governed, context: Context | None) -> None:
+        self._where, parent = parent_for(owner, context)
+        super().__init__(owner.state, parent, parent.step_index)
+
+    @guarded
+    def begin(
+        self, subject: str, *, subject_id: str | None, of: SpanRef | Governed | None, attributes: Attributes
+    ) -> None:
+        address = of.span_context if isinstance(of, Governed) else of.span_context() if of else None
+        links = [Link(address)] if address is not None and address.is_valid else []
+        facts: Attributes = {a.SUBJECT_NAME: subject, a.COMPENSATION_SUBJECT_ID: subject_id, **attributes}
+        self._open(f"compensate {subject}", facts, parent=self._where, links=links)
+
+    @guarded
+    def outcome(self, outcome: str) -> None:
+        """Finish with one of succeeded, failed, partial, not_possible."""
+        self._finish({a.COMPENSATION_OUTCOME: outcome}, None)
+
+    @guarded
+    def stop(self) -> None:
+        """Finish; it succeeded."""
+        self._finish({a.COMPENSATION_OUTCOME: "succeeded"}, None)
+
+    @guarded
+    def fail(self, error: BaseException | str) -> None:
+        """Finish; the effect still stands."""
+        self._finish({a.COMPENSATION_OUTCOME: "failed"}, error)

@@ -1,0 +1,178 @@
+# SPDX-FileCopyrightText: The Runrecord authors
+# SPDX-License-Identifier: Apache-2.0
+"""What the records of one run share: its identity, its counter and the means to emit."""
+
+import os
+import secrets
+import threading
+import time
+import uuid
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from opentelemetry._logs import Logger, LogRecord, SeverityNumber
+from opentelemetry.context import Context
+from opentelemetry.trace import Tracer
+from opentelemetry.util.types import AttributeValue
+
+from runrecord.instrumentation._content import commitment
+from runrecord.instrumentation._safety import report
+from runrecord.instrumentation.context_store import ContextKey, ContextStore, SpanRef, StoredContext
+from runrecord.semconv import attributes as a
+from runrecord.semconv.commitment import RunKey, TenantKey
+
+Attributes = Mapping[str, AttributeValue | None]
+
+_MAX_RUNS: Final = 10_000
+
+
+def present(attributes: Attributes) -> dict[str, AttributeValue]:
+    """Return ``attributes`` without those that are None."""
+    return {name: value for name, value in attributes.items() if value is not None}
+
+
+class Sequence:
+    """The counter of the governed records that one source makes in one run (thread-safe)."""
+
+    def __init__(self, source_id: str) -> None:
+        self.source_id: Final = source_id
+        self._next = 0
+        self._closed = 0
+        self._lock = threading.Lock()
+
+    def take(self) -> int:
+        """Return the next number, from 0."""
+        with self._lock:
+            number = self._next
+            self._next += 1
+            return number
+
+    def close(self) -> int:
+        """Return how many numbers were taken since the last close: the records of one segment."""
+        with self._lock:
+            count = self._next - self._closed
+            self._closed = self._next
+            return count
+
+
+class Sources:
+    """The counters of this process, per run id; a fork or an eviction starts a new source.
+
+    A source never starts a run's counter twice, so that (source, run, number) names one record.
+    """
+
+    def __init__(self, new_source: Callable[[], str]) -> None:
+        self._new_source = new_source
+        self._lock = threading.Lock()
+        self._runs: OrderedDict[str, Sequence] = OrderedDict()
+        self._pid = 0
+        self._source = ""
+        self._evicted = False
+
+    def of(self, run_id: str) -> Sequence:
+        """Return the counter for ``run_id``."""
+        with self._lock:
+            if self._pid != os.getpid():
+                self._pid, self._source, self._evicted = os.getpid(), self._new_source(), False
+                self._runs.clear()
+            sequence = self._runs.get(run_id)
+            if sequence is None:
+                source = self._new_source() if self._evicted else self._source
+                sequence = self._runs[run_id] = Sequence(source)
+                if len(self._runs) > _MAX_RUNS:
+                    self._runs.popitem(last=False)
+                    self._evicted = True
+            self._runs.move_to_end(run_id)
+            return sequence
+
+
+@dataclass
+class Core:
+    """One recorder's means: where spans and events go, the store, the key, the clock and the ids."""
+
+    tracer: Callable[[], Tracer]
+    logger: Callable[[], Logger]
+    store: ContextStore
+    tenant_key: Callable[[], TenantKey]
+    clock: Callable[[], float] = time.time
+    new_id: Callable[[], str] = field(default=lambda: uuid.uuid4().hex)
+    new_source: Callable[[], str] = field(default=lambda: secrets.token_hex(8))
+    store_lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        """Make the table of counters."""
+        self.sources = Sources(self.new_source)
+
+
+class RunState:
+    """The identity of a run segment, shared by all of its records.
+
+    Attributes:
+        run_id: Stable over segments and processes.
+        segment: From 0.
+        root: The span of the first segment, parent of every later one.
+        pending: What was stored for the approvals that were requested in this segment.
+    """
+
+    def __init__(self, core: Core, run_id: str, segment: int = 0) -> None:
+        self.core: Final = core
+        self.run_id: Final = run_id
+        self.segment: Final = segment
+        self.agent: str | None = None
+        self.workflow: str | None = None
+        self.conversation_id: str | None = None
+        self.tenant_id: str | None = None
+        self.root: SpanRef | None = None
+        self.current: SpanRef | None = None
+        self.pending: dict[ContextKey, StoredContext] = {}
+        self._next_step = 0
+        self._lock = threading.Lock()
+        self._key: RunKey | None = None
+        self.sequence: Final = core.sources.of(run_id)
+
+    @property
+    def next_step(self) -> int:
+        """The index that the next unnumbered step gets."""
+        return self._next_step
+
+    @next_step.setter
+    def next_step(self, value: int) -> None:
+        self._next_step = value
+
+    def take_step(self, index: int | None) -> int:
+        """Return the index of a new step: the given one, or the next."""
+        with self._lock:
+            chosen = self._next_step if index is None else index
+            self._next_step = max(self._next_step, chosen + 1)
+            return chosen
+
+    def commit(self, label: str, value: object) -> str | None:
+        """Commit to a value with this run's key; None without a value, or when no key can be loaded."""
+        try:
+            if self._key is None:
+                self._key = self.core.tenant_key().run_key(self.run_id)
+            return commitment(self._key, label, value)
+        except Exception as error:  # noqa: BLE001  # a missing key costs the commitments only
+            report("a commitment", error)
+            return None
+
+    def emit(self, event_name: str, attributes: Attributes, context: Context) -> None:
+        """Emit a log event that repeats a decision, for back ends that take logs only."""
+        identity: Attributes = {
+            a.RUN_ID: self.run_id,
+            a.SOURCE_ID: self.sequence.source_id,
+            a.TENANT_ID: self.tenant_id,
+        }
+        now = int(self.core.clock() * 1e9)
+        self.core.logger().emit(
+            LogRecord(
+                timestamp=now,
+                observed_timestamp=now,
+                context=context,
+                severity_number=SeverityNumber.INFO,
+                event_name=event_name,
+                attributes=present({**identity, **attributes}),
+            )
+        )
