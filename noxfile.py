@@ -4,8 +4,8 @@
 
 from __future__ import annotations
 
-import os
 import shutil
+import sys
 from pathlib import Path
 
 import nox
@@ -20,6 +20,8 @@ SDKS = {
     "langgraph": "tests/instrumentation/langgraph",
     "openai-agents": "tests/instrumentation/openai_agents",
 }
+PHOENIX = "tests/e2e/test_phoenix.py"
+ELSEWHERE = [f"--ignore={path}" for path in (*SDKS.values(), PHOENIX)]
 
 
 def _install(session: nox.Session, requirements: str, distribution: str = ".") -> None:
@@ -45,8 +47,7 @@ def types(session: nox.Session) -> None:
 @nox.session(venv_backend="none")
 def tests(session: nox.Session) -> None:
     """Everything that runs in the development environment: the source tree, editable."""
-    ignored = [f"--ignore={path}" for path in SDKS.values()]
-    session.run("python", "-m", "pytest", "-q", *ignored, *session.posargs)
+    session.run("python", "-m", "pytest", "-q", *ELSEWHERE, *session.posargs)
 
 
 @nox.session
@@ -65,10 +66,8 @@ def ui(session: nox.Session) -> None:
     """The demo's runs in a real Arize Phoenix."""
     session.install("--no-deps", "--require-hashes", "-r", "requirements/ui.txt")
     phoenix = Path(session.bin) / "phoenix"
-    session.run(
-        "python", "-m", "pytest", "-q", "tests/e2e/test_phoenix.py", *session.posargs,
-        external=True, env={"RUNRECORD_PHOENIX": str(phoenix), "PATH": os.environ["PATH"]},
-    )  # fmt: skip
+    command = [sys.executable, "-m", "pytest", "-q", PHOENIX, *session.posargs]
+    session.run(*command, external=True, env={"RUNRECORD_PHOENIX": str(phoenix)})
 
 
 @nox.session
@@ -78,7 +77,6 @@ def wheel(session: nox.Session) -> None:
     session.run("uv", "build", "--wheel", "--sdist", "--quiet", "--out-dir", "dist", external=True)
     (built,) = Path("dist").glob("*.whl")
     _install(session, "dev.txt", str(built))
-    ignored = [f"--ignore={path}" for path in SDKS.values()]
     session.run(
-        "python", "-m", "pytest", "-q", *ignored, *session.posargs, env={"RUNRECORD_TEST_INSTALLED": "1"}
+        "python", "-m", "pytest", "-q", *ELSEWHERE, *session.posargs, env={"RUNRECORD_TEST_INSTALLED": "1"}
     )

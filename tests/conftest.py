@@ -1,0 +1,30 @@
+# SPDX-FileCopyrightText: The Runrecord authors
+# SPDX-License-Identifier: Apache-2.0
+"""What holds for every test: a skip for want of a toolchain is a failure in CI, and hypothesis has no deadline on shared machines."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+
+import pytest
+from hypothesis import settings
+
+settings.register_profile("shared-machine", deadline=None)
+settings.load_profile("shared-machine")
+
+_NEEDS_A_TOOLCHAIN = ("go", "browser", "e2e", "sdk")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Turn a skip into a failure in CI where the test's marker says that the project's own files must provide what is missing."""
+    report = yield
+    if (
+        report.skipped
+        and os.environ.get("CI")
+        and any(item.get_closest_marker(name) for name in _NEEDS_A_TOOLCHAIN)
+    ):
+        report.outcome = "failed"
+        report.longrepr = f"skipped in CI, where it must run: {report.longrepr}"
+    return report

@@ -1,0 +1,199 @@
+# SPDX-FileCopyrightText: The Runrecord authors
+# SPDX-License-Identifier: Apache-2.0
+"""The main job, whole: three runs in their own processes, a gateway that is killed in the middle, and the evidence afterwards."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import threading
+import zipfile
+from pathlib import Path
+
+import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+from runrecord.demo import shop
+from runrecord.demo.job import STORIES, Job
+from runrecord.demo.processes import script
+from runrecord.ledger import Ledger
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+
+
+@pytest.fixture(scope="module")
+def played(job: Job) -> Job:
+    """All three stories told, with a SIGKILL of the gateway while run A waits and its second process starts."""
+    a, b, c = STORIES
+    assert job.start_run(a) == "waits for a person"
+    job.gateway.kill()
+    restart = threading.Thread(target=job.start_gateway)
+    restart.start()
+    assert job.resume_run(a) == "Your request has been dealt with."
+    restart.join()
+    assert job.start_run(b) == "Your request has been dealt with."
+    assert job.start_run(c) == "waits for a person"
+    job.gateway.kill()
+    job.start_gateway()
+    assert job.resume_run(c) == "Your request has been dealt with."
+    job.wait_until_sealed(len(STORIES))
+    return job
+
+
+def runrecord(job: Job, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {**job.environment(), "COLUMNS": "160"}
+    return subprocess.run(
+        [script("runrecord"), *arguments], env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def forwarded_spans(job: Job) -> list[Span]:
+    spans = {}
+    for path in sorted((job.directory / "forwarded").glob("*.traces.pb")):
+        request = ExportTraceServiceRequest.FromString(path.read_bytes())
+        for resource in request.resource_spans:
+            for scope in resource.scope_spans:
+                spans |= {span.span_id: span for span in scope.spans}
+    return list(spans.values())
+
+
+def attributes(span: Span) -> dict[str, str | int | bool | float]:
+    return {
+        pair.key: getattr(pair.value, pair.value.WhichOneof("value") or "string_value")
+        for pair in span.attributes
+    }
+
+
+def test_the_ledger_tells_the_three_stories(played: Job) -> None:
+    with Ledger.open(played.ledger_directory, read_only=True) as ledger:
+        views = [ledger.run(run.run_id) for run in sorted(ledger.runs(), key=lambda run: run.first_index)]
+    assert len(views) == len(STORIES)
+    approved, denied_by_policy, denied_by_person = views
+
+    assert [call.name for call in approved.tool_calls] == [
+        "lookup_customer",
+        "list_invoices",
+        "create_refund",
+    ]
+    (approval,) = approved.approvals
+    assert (approval.status, approval.actor_type, approval.actor_ref) == ("approved", "human", "u-17")
+    refund = approved.tool_calls[-1]
+    assert (refund.side_effect_type, refund.reversible) == ("pay", False)
+    assert approval.subject_digest == refund.arguments_digest
+    assert len(approved.segments) == 2
+    assert approved.outcome == "success"
+
+    assert [call.name for call in denied_by_policy.tool_calls] == ["lookup_customer", "list_invoices"]
+    assert [(d.policy_id, d.outcome) for d in denied_by_policy.decisions if d.outcome == "deny"] == [
+        ("refunds", "deny")
+    ]
+    assert not denied_by_policy.approvals
+
+    assert [call.name for call in denied_by_person.tool_calls] == ["lookup_customer", "list_invoices"]
+    assert [approval.status for approval in denied_by_person.approvals] == ["denied"]
+    assert all(view.completeness.verdict == "COMPLETE" for view in views)
+
+
+def test_the_only_payment_is_the_approved_one(played: Job) -> None:
+    payments = (played.directory / "payments.jsonl").read_text().splitlines()
+    assert [json.loads(line)["invoice_id"] for line in payments] == ["inv-7001"]
+
+
+def test_each_run_is_one_trace_at_the_back_end_and_the_decision_links_to_the_request(played: Job) -> None:
+    spans = forwarded_spans(played)
+    by_run: dict[object, set[bytes]] = {}
+    for span in spans:
+        run = attributes(span).get("runrecord.run.id")
+        if run:
+            by_run.setdefault(run, set()).add(span.trace_id)
+    assert len(by_run) == len(STORIES)
+    assert all(len(traces) == 1 for traces in by_run.values())
+    requests = {span.span_id for span in spans if span.name.startswith("request_approval")}
+    decisions = [span for span in spans if span.name.startswith("approval_decision")]
+    assert len(requests) == len(decisions) == 2
+    assert all(any(link.span_id in requests for link in span.links) for span in decisions)
+
+
+def test_everything_governed_that_was_forwarded_is_in_the_ledger(played: Job) -> None:
+    governed = {
+        span.span_id.hex() for span in forwarded_spans(played) if "runrecord.run.id" in attributes(span)
+    }
+    with Ledger.open(played.ledger_directory, read_only=True) as ledger:
+        sealed = {entry.span_id for run in ledger.runs() for entry in ledger.run(run.run_id).entries}
+    assert governed
+    assert governed <= sealed
+
+
+def test_no_planted_secret_is_in_any_byte_that_was_forwarded_stored_or_logged(played: Job) -> None:
+    secrets: list[str] = []
+    for story in STORIES:
+        customer = shop.customer(story.customer)
+        secrets += [customer.email, customer.card, customer.card.replace(" ", "")]
+    secrets += [
+        word.rstrip(".") for word in shop.customer("c-100").note.split() if word.startswith("sk_live_")
+    ]
+    assert len(secrets) == 10
+    needles = [secret.encode() for secret in secrets]
+    own = {
+        "checkpoints.sqlite",
+        "checkpoints.sqlite-wal",
+        "checkpoints.sqlite-shm",
+        "payments.jsonl",
+    }  # the agent's, not ours
+    files = [path for path in played.directory.rglob("*") if path.is_file() and path.name not in own]
+    assert {path.parts[-2] for path in files} >= {"forwarded", "logs"}
+    found = {(path.name, needle) for path in files for needle in needles if needle in path.read_bytes()}
+    assert not found
+    # The agent's own store shows that the secrets were really there to find.
+    assert any(needle in (played.directory / "checkpoints.sqlite").read_bytes() for needle in needles)
+    counts = played.redaction_counts()
+    assert counts
+    text = b"".join(path.read_bytes() for path in files if path.parent.name == "forwarded")
+    assert b"[EMAIL]" in text
+
+
+def test_show_answers_what_happened_at_the_step_and_what_it_wrote(played: Job) -> None:
+    with Ledger.open(played.ledger_directory, read_only=True) as ledger:
+        run = min(ledger.runs(), key=lambda run: run.first_index)
+        refund = ledger.run(run.run_id).tool_calls[-1]
+    done = runrecord(played, "show", run.run_id, "--step", str(refund.step_index))
+    assert done.returncode == 0, done.stderr
+    for words in ("create_refund", "pay", "payments", "u-17", "approved"):
+        assert words in done.stdout
+
+
+@pytest.fixture
+def bundle(played: Job, tmp_path: Path) -> tuple[Path, Path]:
+    with Ledger.open(played.ledger_directory, read_only=True) as ledger:
+        run = min(ledger.runs(), key=lambda run: run.first_index)
+    path, trust = tmp_path / "run.auditbundle.zip", tmp_path / "trust.txt"
+    done = runrecord(played, "bundle", run.run_id, "--output", str(path), "--trust-out", str(trust))
+    assert done.returncode == 0, done.stderr
+    return path, trust
+
+
+def test_verify_accepts_the_bundle_and_audit_finds_nothing(played: Job, bundle: tuple[Path, Path]) -> None:
+    path, trust = bundle
+    done = runrecord(played, "verify", str(path), "--trust", str(trust))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "COMPLETE" in done.stdout
+    audit = runrecord(played, "audit", "--all")
+    assert audit.returncode == 0, audit.stdout
+
+
+@pytest.mark.parametrize("member", ["statement.dsse.json", "entries/", "proofs/", "checkpoints/"])
+def test_verify_rejects_a_changed_bundle(
+    played: Job, bundle: tuple[Path, Path], tmp_path: Path, member: str
+) -> None:
+    path, trust = bundle
+    changed = tmp_path / "changed.auditbundle.zip"
+    with zipfile.ZipFile(path) as source, zipfile.ZipFile(changed, "w") as target:
+        (victim, *_) = [info.filename for info in source.infolist() if info.filename.startswith(member)]
+        for info in source.infolist():
+            data = bytearray(source.read(info))
+            if info.filename == victim:
+                data[len(data) // 2] ^= 1
+            target.writestr(info, bytes(data))
+    done = runrecord(played, "verify", str(changed), "--trust", str(trust))
+    assert done.returncode == 1, done.stdout + done.stderr
