@@ -1,0 +1,28 @@
+# SPDX-FileCopyrightText: The Runrecord authors
+# SPDX-License-Identifier: Apache-2.0
+"""The intake log: redacted requests, durable before they are acknowledged, read by named consumers."""
+
+from runrecord.exporters.errors import (
+    IntakeCorrupt,
+    IntakeError,
+    IntakeFull,
+    IntakeLocked,
+    IntakeStopped,
+    IntakeUnusable,
+)
+from runrecord.exporters.intake.frame import IntakeRecord
+from runrecord.exporters.intake.log import IntakeLimits, IntakeLog
+from runrecord.exporters.intake.reader import Consumer
+
+__all__ = [
+    "Consumer",
+    "IntakeCorrupt",
+    "IntakeError",
+    "IntakeFull",
+    "IntakeLimits",
+    "IntakeLocked",
+    "IntakeLog",
+    "IntakeRecord",
+    "IntakeStopped",
+    "IntakeUnusable",
+]

@@ -1,0 +1,433 @@
+# SPDX-FileCopyrightText: The Runrecord authors
+# SPDX-License-Identifier: Apache-2.0
+"""The intake log: what an acknowledgement rests on.
+
+Redacted requests go in, and come back durable: one sync for all that arrived while the sync before was running.
+Consumers read at their own pace behind durable cursors; what all of them took is deleted; at a limit new
+requests are refused, never dropped. See `docs/gateway.md` for what survives a crash at each stage.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from bisect import bisect_right
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from runrecord.exporters.errors import IntakeError, IntakeFull, IntakeStopped
+from runrecord.exporters.intake.cursor import list_cursors, read_cursor, remove_cursor, write_cursor
+from runrecord.exporters.intake.frame import FRAME_OVERHEAD, encode_payload
+from runrecord.exporters.intake.reader import Consumer
+from runrecord.exporters.intake.segment import HEADER_SIZE
+from runrecord.exporters.intake.store import SegmentStore, sync_data
+from runrecord.processors.signal import Signal
+
+_log = logging.getLogger(__name__)
+_GROUP_BYTES: Final = 32 << 20
+_GROUP_RECORDS: Final = 4096
+_NOTE_NANO: Final = 1_000_000_000
+_NEVER: Final = 1 << 63
+
+
+@dataclass(frozen=True, slots=True)
+class IntakeLimits:
+    """When a log rolls and when it refuses.
+
+    Attributes:
+        max_bytes: Bytes of all segments together.
+        max_age_seconds: Age of the oldest record that a consumer has not taken; None for any age.
+        segment_bytes: Size at which the next segment begins.
+    """
+
+    max_bytes: int = 4 << 30
+    max_age_seconds: float | None = None
+    segment_bytes: int = 16 << 20
+
+
+@dataclass(slots=True)
+class _Pending:
+    payload: list[bytes]
+    size: int
+    received: int
+    waiter: Future[int] | asyncio.Future[int]
+
+
+class IntakeLog:
+    """An append-only log of redacted export requests with named consumers. Safe to use from any thread."""
+
+    def __init__(
+        self,
+        directory: str | Path,
+        *,
+        consumers: Iterable[str] = (),
+        limits: IntakeLimits | None = None,
+        sync: Callable[[int], None] = sync_data,
+    ) -> None:
+        """Open or make a log, repair its end, and start its writer.
+
+        Args:
+            directory: Where the segments are; this log owns it.
+            consumers: Everyone who reads it. What all of them took is deleted. A name that was not here before
+                starts at the oldest record; one that is no longer here is forgotten, with a warning.
+            limits: When to roll and when to refuse.
+            sync: What makes a file's data durable; another one is for failure tests.
+
+        Raises:
+            IntakeUnusable: The directory can't be used.
+            IntakeLocked: Another process has it open.
+            IntakeCorrupt: Records that may have been acknowledged, or a cursor, are damaged.
+        """
+        limits = limits or IntakeLimits()
+        segment_bytes = min(limits.segment_bytes, max(limits.max_bytes // 4, 1))
+        self.limits = IntakeLimits(limits.max_bytes, limits.max_age_seconds, segment_bytes)
+        self._store = SegmentStore(Path(directory), sync=sync)
+        self._condition = threading.Condition(threading.RLock())
+        self._queue: list[_Pending] = []
+        self._queued_bytes = 0
+        self._closing = False
+        self._roll = False
+        self._failure: IntakeError | None = None
+        self._sleepers: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
+        try:
+            self._cursors = self._open_cursors(tuple(consumers))
+        except BaseException:
+            self._store.close()
+            raise
+        self._times = [
+            (segment.first, segment.received) for segment in self._store.segments if segment.received
+        ]
+        self._trim()
+        self._writer = threading.Thread(target=self._write_groups, name="runrecord-intake", daemon=True)
+        self._writer.start()
+
+    @property
+    def directory(self) -> Path:
+        """Where the segments are."""
+        return self._store.directory
+
+    @property
+    def store(self) -> SegmentStore:
+        """The files, for readers."""
+        return self._store
+
+    @property
+    def next_sequence(self) -> int:
+        """The sequence number after the last durable record."""
+        return self._store.next_sequence
+
+    @property
+    def stored_bytes(self) -> int:
+        """Bytes on disk."""
+        return self._store.stored_bytes
+
+    @property
+    def failure(self) -> IntakeError | None:
+        """Why the log accepts nothing more, or None."""
+        return self._failure
+
+    # -- in ----------------------------------------------------------------------------------------------------
+
+    async def append(
+        self,
+        signal: Signal,
+        body: bytes,
+        *,
+        headers: tuple[tuple[str, str], ...] = (),
+        received_unix_nano: int | None = None,
+    ) -> int:
+        """Store a redacted request and return when it is durable.
+
+        Args:
+            signal: What the body is a request of.
+            body: A serialised request, already redacted.
+            headers: Transport headers to keep with it.
+            received_unix_nano: When it arrived; now by default.
+
+        Returns:
+            Its sequence number.
+
+        Raises:
+            IntakeFull: A limit is met; nothing was stored, try again later.
+            IntakeStopped: The log has failed or was closed.
+        """
+        waiter: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._submit(waiter, signal, body, headers, received_unix_nano)
+        return await waiter
+
+    def append_sync(
+        self,
+        signal: Signal,
+        body: bytes,
+        *,
+        headers: tuple[tuple[str, str], ...] = (),
+        received_unix_nano: int | None = None,
+    ) -> int:
+        """Do what `append` does, blocking the thread."""
+        waiter: Future[int] = Future()
+        self._submit(waiter, signal, body, headers, received_unix_nano)
+        return waiter.result()
+
+    def _submit(
+        self,
+        waiter: Future[int] | asyncio.Future[int],
+        signal: Signal,
+        body: bytes,
+        headers: tuple[tuple[str, str], ...],
+        received: int | None,
+    ) -> None:
+        received = time.time_ns() if received is None else received
+        payload = encode_payload(signal, body, received_unix_nano=received, headers=headers)
+        size = FRAME_OVERHEAD + sum(map(len, payload))
+        with self._condition:
+            self._refuse_if_stopped()
+            self._refuse_if_full(size)
+            self._queue.append(_Pending(payload, size, received, waiter))
+            self._queued_bytes += size
+            self._condition.notify()
+
+    def _refuse_if_stopped(self) -> None:
+        if self._failure is not None:
+            raise IntakeStopped(str(self._failure), next_step=self._failure.next_step)
+        if self._closing:
+            raise IntakeStopped("the intake log is closed", next_step="send the request again later")
+
+    def _refuse_if_full(self, size: int) -> None:
+        limits = self.limits
+        if self._store.stored_bytes + self._queued_bytes + size > limits.max_bytes:
+            all_taken = not self._queued_bytes and self._floor() >= self.next_sequence
+            if not all_taken or HEADER_SIZE + size > limits.max_bytes:
+                raise IntakeFull(
+                    f"the intake log is full ({limits.max_bytes} bytes); waiting for {self._slowest()}",
+                    next_step="look at the health endpoint for what is behind, or raise service.intake.max_size_mib",
+                )
+            self._roll = True
+        if limits.max_age_seconds is not None and (age := self.oldest_age_seconds()) > limits.max_age_seconds:
+            raise IntakeFull(
+                f"the oldest record of the intake log is {age:.0f} s old; waiting for {self._slowest()}",
+                next_step="look at the health endpoint for what is behind, or raise service.intake.max_age",
+            )
+
+    # -- the writer --------------------------------------------------------------------------------------------
+
+    def _write_groups(self) -> None:
+        while True:
+            with self._condition:
+                while not self._queue and not self._closing:
+                    self._condition.wait()
+                if not self._queue:
+                    return
+                group = self._take_group()
+                roll = self._roll or self._store.active.size >= self.limits.segment_bytes
+                self._roll = False
+            first, error = self._write_group(group, roll=roll)
+            with self._condition:
+                self._queued_bytes -= sum(pending.size for pending in group)
+                if error is None:
+                    self._note_time(first, group[0].received)
+                elif isinstance(error, IntakeStopped):
+                    self._failure = error
+                    group += self._queue
+                    self._queue = []
+                sleepers, self._sleepers = self._sleepers, []
+                self._condition.notify_all()
+            self._trim()
+            _settle(group, first, error)
+            for loop, sleeper in sleepers:
+                _call(loop, partial(_wake, sleeper))
+            if self._failure is not None:
+                _log.error("%s", error)
+                return
+
+    def _take_group(self) -> list[_Pending]:
+        size = count = 0
+        while count < min(len(self._queue), _GROUP_RECORDS) and size < _GROUP_BYTES:
+            size += self._queue[count].size
+            count += 1
+        group, self._queue = self._queue[:count], self._queue[count:]
+        return group
+
+    def _write_group(self, group: list[_Pending], *, roll: bool) -> tuple[int, IntakeError | None]:
+        try:
+            if roll:
+                self._store.roll()
+            return self._store.append([pending.payload for pending in group], group[0].received), None
+        except IntakeError as error:
+            return -1, error
+        except BaseException as error:  # noqa: BLE001 - a waiter must never hang on a dead writer
+            return -1, IntakeStopped(f"the writer of the intake log failed: {type(error).__name__}")
+
+    # -- out ---------------------------------------------------------------------------------------------------
+
+    def consumer(self, name: str) -> Consumer:
+        """Return a reader that starts behind what this consumer has committed.
+
+        Args:
+            name: One of the names given when the log was opened.
+
+        Raises:
+            KeyError: There is no such consumer.
+        """
+        if name not in self._cursors:
+            raise KeyError(f"no consumer {name!r}: name it when the log is opened")
+        return Consumer(self, name)
+
+    def committed(self, name: str) -> int:
+        """Return the first sequence number that a consumer has not committed."""
+        return self._cursors[name]
+
+    def commit(self, name: str, sequence: int) -> None:
+        """Make durable that a consumer is done with everything before `sequence`.
+
+        Raises:
+            IntakeStopped: The cursor can't be written; the consumer would take some records a second time.
+        """
+        if sequence <= self._cursors[name]:
+            return
+        try:
+            write_cursor(self._cursor_directory, name, sequence)
+        except OSError as error:
+            raise IntakeStopped(
+                f"the cursor of {name} can't be written in {self._cursor_directory} ({error.strerror})",
+                next_step="check the disk; the consumer goes on when there is room",
+            ) from error
+        with self._condition:
+            self._cursors[name] = sequence
+        self._trim()
+
+    async def wait_beyond(self, sequence: int) -> None:
+        """Return when there is a durable record with this number or a later one, or the log has stopped."""
+        loop = asyncio.get_running_loop()
+        while True:
+            sleeper: asyncio.Future[None] = loop.create_future()
+            with self._condition:
+                if self.next_sequence > sequence or self._closing or self._failure is not None:
+                    return
+                self._sleepers.append((loop, sleeper))
+            await sleeper
+
+    def wait_beyond_sync(self, sequence: int, timeout: float | None = None) -> bool:
+        """Block until there is a durable record with this number or a later one.
+
+        Returns:
+            False if there is none: the time is over, or the log has stopped.
+        """
+        with self._condition:
+            self._condition.wait_for(
+                lambda: self.next_sequence > sequence or self._closing or self._failure is not None, timeout
+            )
+            return self.next_sequence > sequence
+
+    def oldest_age_seconds(self) -> float:
+        """Return the age of the oldest record that some consumer has not committed; 0 if there is none."""
+        floor = self._floor()
+        if floor >= self.next_sequence:
+            return 0.0
+        with self._condition:
+            at = max(0, bisect_right(self._times, (floor, _NEVER)) - 1)
+            received = self._times[at][1] if self._times else time.time_ns()
+        return max(0.0, (time.time_ns() - received) / 1e9)
+
+    def _note_time(self, first: int, received: int) -> None:
+        """Remember when records came, about one note a second."""
+        if not self._times or received - self._times[-1][1] >= _NOTE_NANO:
+            self._times.append((first, received))
+
+    def close(self) -> None:
+        """Write what is queued, stop the writer, and give the directory free."""
+        with self._condition:
+            if self._closing:
+                return
+            self._closing = True
+            self._condition.notify_all()
+        self._writer.join()
+        with self._condition:
+            sleepers, self._sleepers = self._sleepers, []
+        for loop, sleeper in sleepers:
+            _call(loop, partial(_wake, sleeper))
+        self._store.close()
+
+    # -- cursors -----------------------------------------------------------------------------------------------
+
+    @property
+    def _cursor_directory(self) -> Path:
+        return self._store.directory / "cursors"
+
+    def _open_cursors(self, consumers: tuple[str, ...]) -> dict[str, int]:
+        directory = self._cursor_directory
+        directory.mkdir(exist_ok=True, mode=0o700)
+        oldest, end = self._store.segments[0].first, self._store.next_sequence
+        cursors: dict[str, int] = {}
+        for name in consumers:
+            found = read_cursor(directory, name)
+            cursors[name] = min(max(oldest if found is None else found, oldest), end)
+            if found is not None and found != cursors[name]:
+                _log.warning(
+                    "cursor of %s was at record %d, the log has %d to %d: records are missing from %s",
+                    name, found, oldest, end, self._store.directory,
+                )  # fmt: skip
+            if found != cursors[name]:
+                write_cursor(directory, name, cursors[name])
+        for name in set(list_cursors(directory)) - set(consumers):
+            found = read_cursor(directory, name) or 0
+            if found < end:
+                _log.warning(
+                    "%s is no longer a consumer: it never took %d records", name, end - max(found, oldest)
+                )
+            remove_cursor(directory, name)
+        return cursors
+
+    def _floor(self) -> int:
+        return min(self._cursors.values(), default=0)
+
+    def _slowest(self) -> str:
+        return min(self._cursors, key=lambda name: self._cursors[name], default="a consumer")
+
+    def _trim(self) -> None:
+        with self._condition:
+            floor = self._floor()
+            self._store.drop_before(floor)
+            del self._times[: max(0, bisect_right(self._times, (floor, _NEVER)) - 1)]
+
+
+def _settle(group: list[_Pending], first: int, error: IntakeError | None) -> None:
+    """Tell everyone in the group, each event loop once."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[int], int]]] = {}
+    for sequence, pending in enumerate(group, first):
+        if isinstance(pending.waiter, asyncio.Future):
+            by_loop.setdefault(pending.waiter.get_loop(), []).append((pending.waiter, sequence))
+        elif error is None:
+            pending.waiter.set_result(sequence)
+        else:
+            pending.waiter.set_exception(error)
+
+    for loop, waiters in by_loop.items():
+
+        def settle(waiters: list[tuple[asyncio.Future[int], int]] = waiters) -> None:
+            for waiter, sequence in waiters:
+                if waiter.done():
+                    continue
+                if error is None:
+                    waiter.set_result(sequence)
+                else:
+                    waiter.set_exception(error)
+
+        _call(loop, settle)
+
+
+def _wake(sleeper: asyncio.Future[None]) -> None:
+    if not sleeper.done():
+        sleeper.set_result(None)
+
+
+def _call(loop: asyncio.AbstractEventLoop, function: Callable[[], object]) -> None:
+    try:
+        loop.call_soon_threadsafe(function)
+    except RuntimeError:  # the loop is closed: nobody waits any more
+        _log.debug("an event loop closed before its append was durable")
