@@ -8,7 +8,15 @@
 
 from typing import Final
 
-from runrecord.semconv.errors import CanonicalError, RegistryError, SemconvError, TenantKeyError
+from runrecord.semconv.canonical import canonical_json, to_json_domain
+from runrecord.semconv.commitment import RunKey, TenantKey, load_tenant_key, state_dir
+from runrecord.semconv.errors import (
+    CanonicalError,
+    RegistryError,
+    SemconvError,
+    StateDirectoryError,
+    TenantKeyError,
+)
 
 __all__ = [
     "SCHEMA_BASE_URL",
@@ -16,8 +24,15 @@ __all__ = [
     "SCHEMA_VERSION",
     "CanonicalError",
     "RegistryError",
+    "RunKey",
     "SemconvError",
+    "StateDirectoryError",
+    "TenantKey",
     "TenantKeyError",
+    "canonical_json",
+    "load_tenant_key",
+    "state_dir",
+    "to_json_domain",
 ]
 
 SCHEMA_VERSION: Final = "0.1.0"

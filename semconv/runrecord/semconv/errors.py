@@ -6,13 +6,14 @@
       RegistryError        the YAML of a registry is wrong; names file, line and key
       CanonicalError       a value has no canonical JSON form
       TenantKeyError       the key for commitments is missing, malformed or unsafe
+      StateDirectoryError  there is no directory to keep state in
 
 No message carries a key or a value that was to be committed to.
 """
 
 from pathlib import Path
 
-__all__ = ["CanonicalError", "RegistryError", "SemconvError", "TenantKeyError"]
+__all__ = ["CanonicalError", "RegistryError", "SemconvError", "StateDirectoryError", "TenantKeyError"]
 
 
 class SemconvError(Exception):
@@ -42,3 +43,7 @@ class CanonicalError(SemconvError, ValueError):
 
 class TenantKeyError(SemconvError):
     """The tenant key could not be read or made; the message names where and the next step, never the key."""
+
+
+class StateDirectoryError(SemconvError):
+    """There is no directory to keep state in; the message names the variable that sets one."""
