@@ -28,7 +28,8 @@ _RUN: Final = (
     "runrecord.source.id",
     "runrecord.tenant.id",
     "runrecord.escalation.reason_code",
-    "runrecord.escalation.channel",
+    "runrecord.escalation.target.ref",
+    "runrecord.escalation.target.type",
 )
 _VERSIONS: Final = (
     "runrecord.version.agent",
@@ -90,6 +91,7 @@ _GOVERNANCE: Final = (
     "runrecord.policy.version",
     "runrecord.subject.digest",
     "runrecord.subject.id",
+    "runrecord.subject.name",
     "runrecord.subject.type",
 )
 _LIMITS: Final = (
@@ -108,10 +110,12 @@ _LIMITS: Final = (
 )
 _CHECKS: Final = (
     "runrecord.compensation.outcome",
+    "runrecord.compensation.subject.id",
     "runrecord.redaction.count",
     "runrecord.redaction.failed",
     "runrecord.redaction.kinds",
     "runrecord.redaction.rules",
+    "runrecord.verification.name",
     "runrecord.verification.outcome",
     "runrecord.verification.subject.id",
     "runrecord.verification.type",

@@ -11,14 +11,24 @@ Parsing is strict: a leaf that is not byte for byte what its parsed form encodes
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Final, NoReturn, cast
+from typing import Final
 
 from runrecord.ledger.errors import EntryTooLarge, MalformedError
-from runrecord.semconv.canonical import canonical_json
+from runrecord.ledger.strict_json import (
+    JSON,
+    StrictJsonError,
+    array,
+    decimal,
+    mapping,
+    read_object,
+    refuse,
+    string,
+    string_map,
+)
+from runrecord.ledger.values import encode_members, unwrap
 
 SCHEMA: Final = "runrecord.ledger.entry/v1"
 MAX_LEAF: Final = 65_535
@@ -26,10 +36,6 @@ MAX_LEAF: Final = 65_535
 MAX_LINKS: Final = 32
 """Links that an entry too long for a leaf keeps."""
 
-JSON = Any
-"""A value of the JSON domain."""
-
-_DECIMAL: Final = re.compile(r"0|[1-9][0-9]{0,19}")
 _KIND: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _TRACE_ID: Final = re.compile(r"[0-9a-f]{32}")
 _SPAN_ID: Final = re.compile(r"[0-9a-f]{16}")
@@ -64,11 +70,11 @@ class Kind:
     EPOCH_CLOSE: Final = "epoch_close"
 
 
-class MalformedEntry(MalformedError):
+class MalformedEntry(MalformedError):  # noqa: N818 - named as its siblings are
     """Bytes are not the canonical form of an entry."""
 
 
-class UnknownSchema(MalformedError):
+class UnknownSchema(MalformedError):  # noqa: N818
     """An entry of a schema that this version can't read: its place in the log can be proven, its content can't be judged."""
 
 
@@ -187,7 +193,7 @@ class Entry:
         Raises:
             EntryTooLarge: They do not fit a leaf; ``fitted()`` makes an entry that does.
         """
-        leaf = canonical_json(self.to_json())
+        leaf = encode_members(self.to_json())
         if len(leaf) > MAX_LEAF:
             raise EntryTooLarge(
                 f"an entry of kind {self.kind} has {len(leaf)} bytes, more than {MAX_LEAF}",
@@ -201,7 +207,7 @@ class Entry:
         Links beyond the first 32 go, then commitments (in order of their names, the last half at a time), and
         ``truncated`` says how many. The rule depends on the entry alone, so that a retry gives the same bytes.
         """
-        if len(canonical_json(self.to_json())) <= MAX_LEAF:
+        if len(encode_members(self.to_json())) <= MAX_LEAF:
             return self
         truncated: dict[str, int] = dict(self.truncated)
         links, commitments = self.links, sorted(self.commitments)
@@ -210,7 +216,7 @@ class Entry:
             links = links[:MAX_LINKS]
         before = truncated.get("commitments", 0)
         cut = replace(self, links=links, truncated=truncated)
-        while commitments and len(canonical_json(cut.to_json())) > MAX_LEAF:
+        while commitments and len(encode_members(cut.to_json())) > MAX_LEAF:
             commitments = commitments[: len(commitments) // 2]
             truncated["commitments"] = before + len(self.commitments) - len(commitments)
             kept = {name: self.commitments[name] for name in commitments}
@@ -262,50 +268,22 @@ class Entry:
             UnknownSchema: It names a schema other than ``runrecord.ledger.entry/v1``.
             MalformedEntry: It is not the canonical form of an entry.
         """
-        if len(leaf) > MAX_LEAF:
-            _malformed("it is longer than 65,535 bytes")
         try:
-            members = json.loads(
-                leaf.decode("utf-8"), object_pairs_hook=_no_duplicates, parse_constant=_malformed
-            )
-        except (ValueError, RecursionError):
-            _malformed("it is not JSON")
-        if not isinstance(members, dict):
-            _malformed("it is not a JSON object")
-        entry = _read(cast("dict[str, JSON]", members))
-        try:
-            same = canonical_json(entry.to_json()) == leaf
-        except (ValueError, TypeError, RecursionError):
-            same = False
-        if not same:
-            _malformed("it is not in canonical form")
+            if len(leaf) > MAX_LEAF:
+                refuse("it is longer than 65,535 bytes")
+            members = read_object(leaf)
+            schema = members.get("schema")
+            if isinstance(schema, str) and schema != SCHEMA:
+                raise UnknownSchema(
+                    "a leaf has a schema that this version can't read", "use a newer runrecord"
+                )
+            entry = _read(members)
+            if encode_members(entry.to_json()) != leaf:
+                refuse("it is not in canonical form")
+        except (ValueError, TypeError, RecursionError) as error:
+            reason = str(error) if isinstance(error, StrictJsonError) else "it is not canonical JSON"
+            raise MalformedEntry(f"a leaf is not an entry of {SCHEMA}: {reason}") from None
         return entry
-
-
-def unwrap(value: JSON) -> str | int | float | bool | None:
-    """Return the scalar inside an attribute value of an entry, or None for anything else."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, dict) and len(cast("dict[str, JSON]", value)) == 1:
-        [(tag, inner)] = cast("dict[str, JSON]", value).items()
-        if tag == "intValue" and isinstance(inner, str) and re.fullmatch(r"-?[0-9]{1,20}", inner):
-            return int(inner)
-        if tag == "boolValue" and isinstance(inner, bool):
-            return inner
-        if tag == "doubleValue" and isinstance(inner, (int, float)) and not isinstance(inner, bool):
-            return float(inner)
-    return None
-
-
-def wrap(value: str | bool | float) -> JSON:
-    """Return an attribute value of an entry for a Python scalar (a finite one if it is a float)."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool):
-        return {"boolValue": value}
-    if isinstance(value, int):
-        return {"intValue": str(value)}
-    return {"doubleValue": value}
 
 
 def conflict_leaf(key: bytes, old_index: int, leaf: bytes) -> bytes:
@@ -322,17 +300,6 @@ def conflict_leaf(key: bytes, old_index: int, leaf: bytes) -> bytes:
     return replace(entry, kind=Kind.CONFLICT, detail=detail).fitted().leaf()
 
 
-def _malformed(reason: str) -> NoReturn:
-    raise MalformedEntry(f"a leaf is not an entry of {SCHEMA}: {reason}")
-
-
-def _no_duplicates(pairs: list[tuple[str, JSON]]) -> dict[str, JSON]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        _malformed("a member appears twice")
-    return members
-
-
 _MEMBERS: Final = frozenset(
     {"schema", "kind", "phase", "start", "end", "status", "seq", "links", "attributes", "commitments"}
     | {"origin", "detail", "truncated"}
@@ -341,93 +308,51 @@ _MEMBERS: Final = frozenset(
 
 
 def _read(members: dict[str, JSON]) -> Entry:
-    schema = members.get("schema")
-    if isinstance(schema, str) and schema != SCHEMA:
-        raise UnknownSchema("a leaf has a schema that this version can't read", "use a newer runrecord")
-    if schema != SCHEMA or not members.keys() <= _MEMBERS:
-        _malformed("its members are not those of the schema")
-    strings = {name: _string(members, name) for name in _STRINGS}
-    kind, phase, status = (_string(members, name) for name in ("kind", "phase", "status"))
+    if not members.keys() <= _MEMBERS:
+        refuse("it has a member that the schema does not know")
+    strings = {name: string(members, name) for name in _STRINGS}
+    kind, phase, status = (string(members, name) for name in ("kind", "phase", "status"))
     if not _KIND.fullmatch(kind) or status not in _STATUS or not phase:
-        _malformed("its kind, phase or status is not one of the schema")
+        refuse("its kind, phase or status is not one of the schema")
     _check_id(_TRACE_ID, strings["trace_id"])
     _check_id(_SPAN_ID, strings["span_id"])
     _check_id(_SPAN_ID, strings["parent_span_id"])
-    commitments = _string_map(members, "commitments")
+    commitments = string_map(members, "commitments")
     if not all(_COMMITMENT.fullmatch(value) for value in commitments.values()):
-        _malformed("a commitment is not hmac-sha256")
+        refuse("a commitment is not hmac-sha256")
+    attributes = mapping(members, "attributes")
+    if not all(isinstance(value, (str, dict)) for value in attributes.values()):
+        refuse("an attribute is neither a string nor wrapped")
+    origin = string_map(members, "origin")
+    if not origin.keys() <= set(_ORIGIN_FIELDS):
+        refuse("origin has a member that the schema does not know")
     return Entry(
         kind=kind,
         phase=phase,
         status=status,
-        start=_decimal(members.get("start")),
-        end=_decimal(members.get("end")),
-        seq=_decimal(members["seq"]) if "seq" in members else None,
-        links=_links(members.get("links", [])),
-        attributes=_attributes(_mapping(members, "attributes")),
+        start=decimal(members.get("start"), "start"),
+        end=decimal(members.get("end"), "end"),
+        seq=decimal(members["seq"], "seq") if "seq" in members else None,
+        links=tuple(_link(item) for item in array(members, "links")),
+        attributes=attributes,
         commitments=commitments,
-        origin=_origin(_string_map(members, "origin")),
-        detail=_string_map(members, "detail"),
-        truncated={name: _decimal(count) for name, count in _string_map(members, "truncated").items()},
+        origin=Origin(**origin),
+        detail=string_map(members, "detail"),
+        truncated={n: decimal(count, n) for n, count in string_map(members, "truncated").items()},
         **strings,
     )
 
 
-def _string(members: dict[str, JSON], name: str) -> str:
-    value = members.get(name, "")
-    return value if isinstance(value, str) else _malformed(f"{name} is not a string")
-
-
-def _mapping(members: dict[str, JSON], name: str) -> dict[str, JSON]:
-    value = members.get(name, {})
-    return (
-        cast("dict[str, JSON]", value) if isinstance(value, dict) else _malformed(f"{name} is not an object")
-    )
-
-
-def _string_map(members: dict[str, JSON], name: str) -> dict[str, str]:
-    value = _mapping(members, name)
-    if not all(isinstance(item, str) for item in value.values()):
-        _malformed(f"{name} does not map to strings")
-    return cast("dict[str, str]", value)
-
-
-def _decimal(value: JSON) -> int:
-    if not isinstance(value, str) or not _DECIMAL.fullmatch(value):
-        _malformed("a number is not a decimal string")
-    return int(value)
-
-
 def _check_id(pattern: re.Pattern[str], value: str) -> None:
     if value and not pattern.fullmatch(value):
-        _malformed("an id is not lower-case hex of the right length")
+        refuse("an id is not lower-case hex of the right length")
 
 
-def _links(value: JSON) -> tuple[Link, ...]:
-    if not isinstance(value, list):
-        _malformed("links is not an array")
-    links: list[Link] = []
-    for item in cast("list[JSON]", value):
-        match item:
-            case {"trace_id": str(trace_id), "span_id": str(span_id)} if (
-                len(cast("dict[str, JSON]", item)) == 2
-            ):  # noqa: PLR2004
-                if not _TRACE_ID.fullmatch(trace_id) or not _SPAN_ID.fullmatch(span_id):
-                    _malformed("a link has no valid ids")
-                links.append(Link(trace_id, span_id))
-            case _:
-                _malformed("a link is not a pair of ids")
-    return tuple(links)
-
-
-def _attributes(value: dict[str, JSON]) -> dict[str, JSON]:
-    for item in value.values():
-        if not isinstance(item, (str, dict)):
-            _malformed("an attribute is neither a string nor wrapped")
-    return value
-
-
-def _origin(value: dict[str, str]) -> Origin:
-    if not value.keys() <= set(_ORIGIN_FIELDS):
-        _malformed("origin has a member that the schema does not know")
-    return Origin(**value)
+def _link(item: JSON) -> Link:
+    match item:
+        case {"trace_id": str(trace_id), "span_id": str(span_id), **rest} if not rest:
+            if _TRACE_ID.fullmatch(trace_id) and _SPAN_ID.fullmatch(span_id):
+                return Link(trace_id, span_id)
+        case _:
+            pass
+    return refuse("a link is not a pair of ids")

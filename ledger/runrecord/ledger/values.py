@@ -1,0 +1,69 @@
+# SPDX-FileCopyrightText: The Runrecord authors
+# SPDX-License-Identifier: Apache-2.0
+"""Attribute values as entries write them, and the encoding of an entry's members."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Final, cast
+
+from runrecord.ledger.strict_json import JSON
+from runrecord.semconv.canonical import canonical_json
+
+_INTEGER: Final = re.compile(r"-?[0-9]{1,20}")
+_FAST: Final = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def _has_no_double(value: JSON) -> bool:
+    """Return whether a wrapped value is one of the two scalars that every encoder writes alike."""
+    return (
+        isinstance(value, dict)
+        and ("intValue" in value or "boolValue" in value)
+        and len(cast("dict[str, JSON]", value)) == 1
+    )
+
+
+def unwrap(value: JSON) -> str | int | float | bool | None:
+    """Return the scalar inside an attribute value of an entry, or None for anything else."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, dict) and len(cast("dict[str, JSON]", value)) == 1:
+        [(tag, inner)] = cast("dict[str, JSON]", value).items()
+        if tag == "intValue" and isinstance(inner, str) and _INTEGER.fullmatch(inner):
+            return int(inner)
+        if tag == "boolValue" and isinstance(inner, bool):
+            return inner
+        if tag == "doubleValue" and isinstance(inner, (int, float)) and not isinstance(inner, bool):
+            return float(inner)
+    return None
+
+
+def wrap(value: str | bool | float) -> JSON:
+    """Return an attribute value of an entry for a Python scalar (a finite one if it is a float)."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return {"boolValue": value}
+    if isinstance(value, int):
+        return {"intValue": str(value)}
+    return {"doubleValue": value}
+
+
+def encode_members(members: Mapping[str, JSON]) -> bytes:
+    """Return the canonical JSON (RFC 8785) of an entry's members.
+
+    The C encoder of the standard library writes it where both agree: for strings and ASCII names. Doubles are
+    formatted otherwise, other names may sort otherwise, and lone surrogates need replacing.
+    """
+    attributes: Mapping[str, JSON] = members.get("attributes", {})
+    commitments: Mapping[str, str] = members.get("commitments", {})
+    if all(map(str.isascii, commitments)) and all(
+        name.isascii() and (type(value) is str or _has_no_double(value)) for name, value in attributes.items()
+    ):
+        try:
+            return _FAST.encode(members).encode()
+        except UnicodeEncodeError:
+            pass
+    return canonical_json(members)
