@@ -8,6 +8,7 @@ from typing import NoReturn
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
@@ -24,7 +25,7 @@ def fail(message: str, next_step: str | None = None, code: int = 1) -> NoReturn:
     Raises:
         typer.Exit: Always, with ``code``.
     """
-    errors.print(f"[bold red]error:[/] {message}", soft_wrap=True)
+    errors.print(f"[bold red]error:[/] {escape(message)}", soft_wrap=True)
     if next_step:
-        errors.print(f"[dim]next:[/] {next_step}", soft_wrap=True)
+        errors.print(f"[dim]next:[/] {escape(next_step)}", soft_wrap=True)
     raise typer.Exit(code)
