@@ -10,12 +10,13 @@ from datetime import datetime
 from opentelemetry.context import Context
 from opentelemetry.trace import Link, SpanKind
 
-from runrecord.instrumentation._content import LABEL_ARGUMENTS, LABEL_MESSAGE, UNSET, Unset
+from runrecord.instrumentation._content import UNSET, Unset
 from runrecord.instrumentation._governed import Governed, parent_for
 from runrecord.instrumentation._safety import guarded, report
 from runrecord.instrumentation._state import Attributes, RunState
 from runrecord.instrumentation.context_store import ContextKey, SpanRef, StoredApproval, StoredContext
 from runrecord.semconv import attributes as a
+from runrecord.semconv.commitment import LABEL_MESSAGE, LABEL_TOOL_ARGUMENTS
 from runrecord.semconv.signals import EVENT_APPROVAL_DECIDED, EVENT_APPROVAL_REQUESTED
 
 
@@ -196,7 +197,7 @@ class Approval:
             a.APPROVAL_ACTOR_REF: actor_ref,
             a.APPROVAL_REASON_CODE: reason,
             a.APPROVAL_WAIT_SECONDS: waited,
-            a.APPROVAL_SUBJECT_MODIFIED_DIGEST: state.commit(LABEL_ARGUMENTS, arguments),
+            a.APPROVAL_SUBJECT_MODIFIED_DIGEST: state.commit(LABEL_TOOL_ARGUMENTS, arguments),
             a.APPROVAL_REQUEST_TRACE_ID: before.request.trace_id if before.request else None,
             a.APPROVAL_REQUEST_SPAN_ID: before.request.span_id if before.request else None,
         }
@@ -318,7 +319,7 @@ def _record(
         if earlier is not None:
             approval.stored, approval.replayed = earlier, True
             return
-        digest = state.commit(LABEL_ARGUMENTS, arguments) or state.commit(LABEL_MESSAGE, content)
+        digest = state.commit(LABEL_TOOL_ARGUMENTS, arguments) or state.commit(LABEL_MESSAGE, content)
         stored = replace(wanted, digest=digest, requested_at=state.core.clock())
         approval.stored = stored
         where, parent = parent_for(owner, context)

@@ -9,14 +9,10 @@ import json
 import os
 from typing import Final, cast
 
-from runrecord.semconv.commitment import RunKey
+from runrecord.semconv.commitment import LABEL_TOOL_ARGUMENTS, RunKey
 
 CAPTURE_VARIABLE: Final = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 _ON_SPANS: Final = frozenset({"SPAN_ONLY", "SPAN_AND_EVENT", "TRUE"})
-
-LABEL_ARGUMENTS: Final = "tool.arguments"
-LABEL_RESULT: Final = "tool.result"
-LABEL_MESSAGE: Final = "message"
 
 
 class Unset:
@@ -54,7 +50,7 @@ def commitment(key: RunKey | None, label: str, value: object) -> str | None:
     """Commit to ``value`` (see ``runrecord.semconv.commitment``), or return None without a value or a key."""
     if key is None or isinstance(value, Unset):
         return None
-    if label == LABEL_ARGUMENTS:
+    if label == LABEL_TOOL_ARGUMENTS:
         value = parsed_arguments(value)
     return key.commit(label, value)
 

@@ -5,12 +5,13 @@
 from opentelemetry.context import Context
 from opentelemetry.trace import Link
 
-from runrecord.instrumentation._content import LABEL_ARGUMENTS, LABEL_MESSAGE, Unset
+from runrecord.instrumentation._content import Unset
 from runrecord.instrumentation._governed import Governed, parent_for
 from runrecord.instrumentation._safety import guarded
 from runrecord.instrumentation._state import Attributes
 from runrecord.instrumentation.context_store import SpanRef
 from runrecord.semconv import attributes as a
+from runrecord.semconv.commitment import LABEL_MESSAGE, LABEL_TOOL_ARGUMENTS
 from runrecord.semconv.signals import EVENT_POLICY_DECIDED
 
 
@@ -42,7 +43,9 @@ class Decision(Governed):
         decision_id: str | None,
         attributes: Attributes,
     ) -> None:
-        digest = self._state.commit(LABEL_ARGUMENTS, arguments) or self._state.commit(LABEL_MESSAGE, content)
+        digest = self._state.commit(LABEL_TOOL_ARGUMENTS, arguments) or self._state.commit(
+            LABEL_MESSAGE, content
+        )
         self._facts = {
             a.POLICY_ID: policy,
             a.POLICY_VERSION: version,

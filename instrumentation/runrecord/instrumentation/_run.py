@@ -47,7 +47,8 @@ class Run(Scope):
         super().__init__(state, None, None)
         self._where = parent
         self._stored = stored
-        self._stored_key = key
+        known = stored.approvals if stored is not None and key is not None else ()
+        self._approvals = [Approval(self, key or (), item, replayed=True) for item in known]
         self._outcome: str | None = None
         self._stop_reason: str | None = None
         self._suspended = False
@@ -111,9 +112,7 @@ class Run(Scope):
     @property
     def approvals(self) -> list[Approval]:
         """The handles of the requests that this run was resumed with, decided or not."""
-        if self._stored is None or self._stored_key is None:
-            return []
-        return [Approval(self, self._stored_key, item, replayed=True) for item in self._stored.approvals]
+        return list(self._approvals)
 
     @property
     def approval(self) -> Approval | None:

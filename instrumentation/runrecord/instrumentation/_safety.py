@@ -9,13 +9,10 @@ Under pytest it is re-raised, so that a defect can't hide behind this policy in 
 import logging
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from functools import wraps
-from typing import TYPE_CHECKING, TypeVar, cast
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from typing import TypeVar, cast
 
 logger = logging.getLogger("runrecord.instrumentation")
 
@@ -75,7 +72,7 @@ def guarded(function: _F) -> _F:
 
 
 @contextmanager
-def swallowed(where: str) -> "Iterator[None]":
+def swallowed(where: str) -> Generator[None, None, None]:
     """Like :func:`guarded`, for a block."""
     try:
         yield

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The records that have children: steps and tool calls, and the calls that make children."""
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Literal
+from typing import Literal, cast
 
 from opentelemetry import trace
 from opentelemetry.context import Context
@@ -11,8 +12,6 @@ from opentelemetry.trace import Link, Span
 
 from runrecord.instrumentation._approval import Approval, request
 from runrecord.instrumentation._content import (
-    LABEL_ARGUMENTS,
-    LABEL_RESULT,
     UNSET,
     Unset,
     as_text,
@@ -24,6 +23,7 @@ from runrecord.instrumentation._safety import guarded
 from runrecord.instrumentation._state import Attributes
 from runrecord.instrumentation.context_store import ContextKey, SpanRef
 from runrecord.semconv import attributes as a
+from runrecord.semconv.commitment import LABEL_TOOL_ARGUMENTS, LABEL_TOOL_RESULT
 
 StepKind = Literal["plan", "act", "verify", "reflect", "route", "handoff", "wait"]
 
@@ -276,7 +276,7 @@ class Tool(Scope):
         span: Span | None,
         explicit: bool,
     ) -> None:
-        facts: dict[str, object] = {a.ARGUMENTS_DIGEST: self._state.commit(LABEL_ARGUMENTS, arguments)}
+        facts: dict[str, object] = {a.ARGUMENTS_DIGEST: self._state.commit(LABEL_TOOL_ARGUMENTS, arguments)}
         if captures_content() and not isinstance(arguments, Unset):
             facts[a.GEN_AI_TOOL_CALL_ARGUMENTS] = as_text(arguments)
         if span is None and not explicit:
@@ -297,7 +297,7 @@ class Tool(Scope):
         """Commit to the result; its text is recorded only where content is captured."""
         if self._ended:
             return
-        self.set({a.RESULT_DIGEST: self._state.commit(LABEL_RESULT, value)})
+        self.set({a.RESULT_DIGEST: self._state.commit(LABEL_TOOL_RESULT, value)})
         if captures_content():
             self.set({a.GEN_AI_TOOL_CALL_RESULT: as_text(value)})
 
@@ -330,7 +330,7 @@ def existing_span(operation: str, span: Span, call_id: str | None = None) -> Spa
     """
     if not span.is_recording():
         return None
-    known = getattr(span, "attributes", None) or {}
+    known = cast("Mapping[str, object]", getattr(span, "attributes", None) or {})
     if known.get(a.GEN_AI_OPERATION_NAME) != operation or a.RUN_ID in known:
         return None
     if call_id is not None and known.get(a.GEN_AI_TOOL_CALL_ID, call_id) != call_id:
