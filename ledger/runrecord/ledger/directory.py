@@ -1,0 +1,422 @@
+# SPDX-FileCopyrightText: The Runrecord authors
+# SPDX-License-Identifier: Apache-2.0
+"""A log in a directory: durable appends, about one checkpoint a second, reads and proofs.
+
+The directory is the HTTP layout of C2SP tlog-tiles (``checkpoint``, ``tile/``) plus a private ``.state/``::
+
+    .state/lock        held by the one writer, with its process id
+    .state/log.key     the private log key, mode 0600, unless a signer is given
+    .state/log.vkey    the public log key
+    .state/wal/        entries that are durable and not in tiles yet
+    .state/keys.sqlite the index from key digest to leaf
+    .state/tmp/        files on their way to their name
+
+What survives a crash: an entry is durable when ``append`` returns. Tiles, then the key index, then the checkpoint become durable when
+the publisher runs; only then are the write-ahead segments freed. A crash between any two of these steps is repaired on the next open.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import final
+
+from runrecord.ledger import tlog
+from runrecord.ledger.checkpoint import Checkpoint
+from runrecord.ledger.errors import LedgerError, LedgerReadOnly, LedgerStopped, OutOfRange, RolledBack
+from runrecord.ledger.files import FileBatch, disk_errors
+from runrecord.ledger.note import NoteSigner, NoteVerifier
+from runrecord.ledger.reader import LogReader
+from runrecord.ledger.recovery import Recovered, read_checkpoint, recover, trusted_keys
+from runrecord.ledger.sequencer import Appended, ConflictFactory, Sequencer
+from runrecord.ledger.tiles import TilePath
+
+_log = logging.getLogger(__name__)
+
+
+@final
+class DirectoryLog:
+    """An append-only log in a directory.
+
+    Open it with :meth:`open`. All methods are thread-safe. It is a context manager that closes itself.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        checkpoint: Checkpoint,
+        verifiers: Sequence[NoteVerifier],
+        recovered: Recovered | None,
+        checkpoint_interval: float | None,
+    ) -> None:
+        self._path = path
+        self._verifiers = verifiers
+        self._checkpoint = checkpoint
+        self._reader = LogReader(path, checkpoint.size)
+        self._recovered = recovered
+        self._sequencer: Sequencer | None = None
+        self._publish_lock = threading.Lock()
+        self._closing = threading.Event()
+        self._dirty = threading.Event()
+        self._closed = False
+        self._interval = checkpoint_interval
+        self._publisher: threading.Thread | None = None
+        if recovered:
+            self._edge = recovered.edge
+            self._sequencer = Sequencer(
+                recovered.wal,
+                recovered.keys,
+                recovered.pending,
+                lambda index: self._reader.node(0, index),
+                self.publish,
+            )
+
+    @classmethod
+    def open(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        signer: NoteSigner | None = None,
+        read_only: bool = False,
+        checkpoint_interval: float | None = 1.0,
+        origin: str | None = None,
+        verifiers: Sequence[NoteVerifier] = (),
+        key_of: Callable[[bytes], bytes] | None = None,
+    ) -> DirectoryLog:
+        """Open a log, making it if there is none; recover what a crash left.
+
+        Args:
+            path: The log's directory.
+            signer: The log key; its name is the log's origin. None reads the key in ``.state/`` or makes one there.
+            read_only: Read what the last checkpoint covers, also while another process writes.
+            checkpoint_interval: Seconds between two checkpoints while there is something new; None publishes only when told to.
+            origin: The name of a log that is made; it should be unique, like ``example.com/agents``. Of a log that
+                exists, it must be equal. None makes one up.
+            verifiers: Further trusted log keys: those that signed before a rotation, or, without ``.state/``, the only ones.
+            key_of: Works the key of a leaf out, so that a lost key index can be rebuilt. For a leaf made by
+                ``on_conflict`` it must return :func:`runrecord.ledger.dedup.conflict_key` of what it states.
+
+        Raises:
+            LedgerLocked: If another process writes to it.
+            LedgerReadOnly: If its directory can't be written.
+            LedgerFull: If there is no room.
+            RolledBack: If the files are older than, or differ from, what the log has signed.
+            LedgerCorrupt: If they contradict each other in another way.
+            SignatureError: If the checkpoint is not signed by a trusted key.
+            LedgerError: If there is no log to read, or its origin is another one.
+        """
+        root = Path(path)
+        if read_only:
+            trusted = trusted_keys(root, verifiers)
+            checkpoint = read_checkpoint(root, trusted)
+            if checkpoint is None:
+                raise LedgerError(
+                    f"there is no ledger in {root}",
+                    "name the directory that the gateway or the library writes to",
+                )
+            if origin is not None and checkpoint.origin != origin:
+                raise LedgerError(f"the ledger in {root} is {checkpoint.origin!r}, not {origin!r}")
+            return cls(root, checkpoint, trusted, None, None)
+        recovered = recover(root, signer=signer, origin=origin, verifiers=verifiers, key_of=key_of)
+        log = cls(root, recovered.checkpoint, recovered.verifiers, recovered, checkpoint_interval)
+        try:
+            if not recovered.checkpoint.note:
+                log.publish()
+            elif recovered.pending.framed:
+                log._dirty.set()
+            log._start()
+        except BaseException:
+            recovered.close()
+            raise
+        return log
+
+    def __enter__(self) -> DirectoryLog:
+        """Return the log itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the log."""
+        self.close()
+
+    def __repr__(self) -> str:
+        """Return where and which log, nothing of its content."""
+        return f"<DirectoryLog {self.origin!r} in {str(self._path)!r}, {self.size} entries>"
+
+    # --- what the log is -----------------------------------------------------------------------------------------
+
+    @property
+    def path(self) -> Path:
+        """The log's directory."""
+        return self._path
+
+    @property
+    def origin(self) -> str:
+        """The log's name."""
+        return self._checkpoint.origin
+
+    @property
+    def vkey(self) -> str:
+        """The public log key, as text."""
+        return next(each.vkey for each in self._verifiers if each.name == self.origin)
+
+    @property
+    def verifiers(self) -> tuple[NoteVerifier, ...]:
+        """The trusted log keys, that of this log first."""
+        return tuple(self._verifiers)
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """The last signed checkpoint."""
+        return self._checkpoint
+
+    @property
+    def size(self) -> int:
+        """How many entries are durable; opened to read, how many the checkpoint covers."""
+        return self._sequencer.size if self._sequencer else self._checkpoint.size
+
+    # --- writing -------------------------------------------------------------------------------------------------
+
+    def append(
+        self, items: Sequence[tuple[bytes, bytes]], *, on_conflict: ConflictFactory | None = None
+    ) -> list[Appended]:
+        """Append entries; they are durable when this returns.
+
+        Concurrent calls share one sync. A call is atomic: all of its entries are kept, or none.
+
+        Args:
+            items: Pairs of a key and a leaf. The same key and leaf again are not logged twice.
+            on_conflict: Called as ``on_conflict(key, old_index, leaf)`` when a key comes with another leaf than before; returns the
+                entry that is logged in its place. Without it the leaf itself is logged.
+
+        Returns:
+            For each item its index and whether it was new.
+
+        Raises:
+            EntryTooLarge: If a leaf is over 65,535 bytes.
+            LedgerFull: If there is no room; a later call may succeed.
+            LedgerReadOnly: If the log was opened to read.
+            LedgerStopped: If the log is closed, was inherited by a fork, or a sync failed.
+        """
+        sequencer = self._writable()
+        results = sequencer.append(items, on_conflict) if items else []
+        if not self._dirty.is_set():
+            self._dirty.set()
+        return results
+
+    def publish(self) -> Checkpoint:
+        """Write the tiles of all durable entries, sign and publish a checkpoint of them.
+
+        Returns:
+            The checkpoint; the last one if there is nothing new.
+
+        Raises:
+            LedgerFull: If there is no room; nothing is lost, and a later call may succeed.
+            LedgerReadOnly: If the log was opened to read.
+            LedgerStopped: If the log is closed or a sync failed.
+        """
+        sequencer = self._writable()
+        with self._publish_lock:
+            sequencer.check()
+            try:
+                with disk_errors(self._path):
+                    return self._publish(sequencer)
+            except LedgerStopped as error:
+                sequencer.stop(error)
+                raise
+
+    def _publish(self, sequencer: Sequencer) -> Checkpoint:
+        recovered = self._recovered
+        if recovered is None:
+            raise _read_only(self._path)
+        pending = sequencer.pending()
+        if not pending.framed and self._checkpoint.note:
+            return self._checkpoint
+        edge = self._edge.copy()
+        scratch = self._path / ".state" / "tmp"
+        with FileBatch(self._path, scratch) as files:
+            full = edge.extend(
+                pending.framed, pending.hashes, lambda path, data: files.write(str(path), data)
+            )
+            files.commit()
+        root = edge.root()
+        recovered.keys.add(pending.first, pending.digests, edge.size, root)
+        self._remove_superseded(full)
+        checkpoint = Checkpoint(self.origin, edge.size, root).sign([recovered.signer])
+        with FileBatch(self._path, scratch) as files:
+            files.write("checkpoint", checkpoint.note)
+            files.commit()
+        self._edge = edge
+        self._reader.size = edge.size
+        self._checkpoint = checkpoint
+        sequencer.drop_pending(len(pending.framed))
+        recovered.wal.release(edge.size)
+        return checkpoint
+
+    def _remove_superseded(self, full: Sequence[TilePath]) -> None:
+        """Remove the partial tiles whose full one is durable (C2SP tlog-tiles, "Partial Tiles")."""
+        for path in full:
+            with contextlib.suppress(FileNotFoundError):
+                shutil.rmtree(self._path / f"{path}.p")
+
+    def _start(self) -> None:
+        if self._interval is not None:
+            self._publisher = threading.Thread(
+                target=self._run, name="runrecord-ledger-publisher", daemon=True
+            )
+            self._publisher.start()
+
+    def _run(self) -> None:
+        while not self._closing.is_set():
+            self._dirty.wait()
+            if self._closing.wait(self._interval):
+                return
+            self._dirty.clear()
+            try:
+                self.publish()
+            except LedgerStopped:
+                _log.exception("the ledger in %s stopped", self._path)
+                return
+            except LedgerError as error:
+                _log.warning("the ledger in %s has no new checkpoint: %s", self._path, error)
+                self._dirty.set()
+
+    def _writable(self) -> Sequencer:
+        if self._sequencer is None or self._recovered is None:
+            raise _read_only(self._path)
+        if not self._recovered.lock.held:
+            raise LedgerStopped(
+                f"the ledger in {self._path} was opened before this process was forked",
+                "open it after the fork, in one process",
+            )
+        return self._sequencer
+
+    def close(self) -> None:
+        """Publish what is pending and give the directory up. Entries are durable without it.
+
+        Raises:
+            LedgerError: If the last checkpoint could not be published; the directory is given up all the same.
+        """
+        recovered, sequencer = self._recovered, self._sequencer
+        if recovered is None or sequencer is None or self._closed:
+            return
+        self._closed = True
+        if (
+            not recovered.lock.held
+        ):  # a forked child gives up its copy of the handle, and touches nothing else
+            recovered.lock.release()
+            return
+        self._closing.set()
+        self._dirty.set()
+        if self._publisher and self._publisher is not threading.current_thread():
+            self._publisher.join()
+        try:
+            with contextlib.suppress(LedgerStopped):
+                self.publish()
+        finally:
+            sequencer.close(LedgerStopped(f"the ledger in {self._path} is closed", "open it again"))
+            with self._publish_lock:
+                recovered.close(remove_wal=sequencer.size == self._checkpoint.size)
+
+    # --- reading -------------------------------------------------------------------------------------------------
+
+    def refresh(self) -> Checkpoint:
+        """Opened to read, take the newest checkpoint in; return it.
+
+        Raises:
+            RolledBack: If it is not an extension of the one before.
+        """
+        if self._sequencer is None:
+            newest = read_checkpoint(self._path, self._verifiers)
+            if newest is None or newest.origin != self.origin:
+                raise RolledBack(f"the checkpoint in {self._path} is gone", "restore the directory")
+            if newest.note != self._checkpoint.note:
+                self._take(newest)
+        return self._checkpoint
+
+    def _take(self, newest: Checkpoint) -> None:
+        reader = LogReader(self._path, newest.size)
+        old = self._checkpoint
+        if (
+            newest.size < old.size
+            or tlog.tree_root(old.size, reader.node) != old.root
+            or reader.root() != newest.root
+        ):
+            raise RolledBack(
+                f"the checkpoint in {self._path}, of size {newest.size}, does not extend the one read before, of size {old.size}",
+                "keep both checkpoints as evidence, and compare the directory with a copy",
+            )
+        self._reader, self._checkpoint = reader, newest
+
+    def leaf(self, index: int) -> bytes:
+        """Return the bytes of one entry.
+
+        Raises:
+            OutOfRange: Unless ``0 <= index < size``.
+        """
+        return next(self.leaves(index, index + 1))
+
+    def leaves(self, start: int = 0, end: int | None = None) -> Iterator[bytes]:
+        """Yield the entries ``start..end``; to the end of the log when ``end`` is None.
+
+        Raises:
+            OutOfRange: Unless ``0 <= start <= end <= size``.
+        """
+        size = self.size
+        stop = size if end is None else end
+        if not 0 <= start <= stop <= size:
+            raise OutOfRange(f"entries {start} to {stop} are not all in a log of {size}")
+        return self._leaves(start, stop)
+
+    def _leaves(self, start: int, stop: int) -> Iterator[bytes]:
+        while start < stop:
+            covered = min(stop, self._reader.size)
+            if start < covered:
+                yield from self._reader.leaves(start, covered)
+                start = covered
+            elif self._sequencer and (leaf := self._sequencer.pending_leaf(start)) is not None:
+                yield leaf
+                start += 1
+
+    def inclusion_proof(self, index: int, size: int | None = None) -> list[bytes]:
+        """Return the proof that an entry is in the tree of ``size`` (by default, the checkpoint's).
+
+        Raises:
+            OutOfRange: Unless ``0 <= index < size`` and a checkpoint covers ``size``.
+        """
+        return tlog.inclusion_proof(index, self._covered(size), self._reader.node)
+
+    def consistency_proof(self, old_size: int, new_size: int | None = None) -> list[bytes]:
+        """Return the proof that the tree of ``old_size`` is a prefix of that of ``new_size`` (by default, the checkpoint's).
+
+        Raises:
+            OutOfRange: Unless ``0 <= old_size <= new_size`` and a checkpoint covers ``new_size``.
+        """
+        return tlog.consistency_proof(old_size, self._covered(new_size), self._reader.node)
+
+    def root(self, size: int | None = None) -> bytes:
+        """Return the root of the tree of the first ``size`` entries (by default, the checkpoint's)."""
+        return tlog.tree_root(self._covered(size), self._reader.node)
+
+    def leaf_hash(self, index: int) -> bytes:
+        """Return the hash of an entry that the checkpoint covers."""
+        return self._reader.node(0, index)
+
+    def _covered(self, size: int | None) -> int:
+        checkpoint = self._checkpoint
+        if size is None:
+            return checkpoint.size
+        if size > checkpoint.size:
+            raise OutOfRange(
+                f"no checkpoint covers a tree of {size} yet; the last one is of size {checkpoint.size}",
+                "publish one first",
+            )
+        return size
+
+
+def _read_only(path: Path) -> LedgerReadOnly:
+    return LedgerReadOnly(f"the ledger in {path} was opened to read", "open it without read_only to append")

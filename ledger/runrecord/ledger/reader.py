@@ -1,0 +1,155 @@
+# SPDX-FileCopyrightText: The Runrecord authors
+# SPDX-License-Identifier: Apache-2.0
+"""Reading a log's directory: leaves and tree nodes, as far as one checkpoint covers them."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+
+from runrecord.ledger.edge import Edge
+from runrecord.ledger.errors import LedgerCorrupt, LedgerError, MalformedTile, OutOfRange
+from runrecord.ledger.files import explain
+from runrecord.ledger.tiles import (
+    TILE_HEIGHT,
+    TILE_WIDTH,
+    Tile,
+    TilePath,
+    decode_bundle,
+    decode_tile,
+    frame_entry,
+)
+from runrecord.ledger.tlog import EMPTY_ROOT, leaf_hash
+
+_TILES_KEPT = 256  # at most 32 KB each, with the levels above
+_BUNDLES_KEPT = 16
+
+
+class LogReader:
+    """The tiles and entry bundles below a directory.
+
+    Thread-safe; files that a checkpoint covers never change, so what was read is kept.
+
+    Args:
+        root: The log's directory.
+        size: How many leaves may be read: the size of a checkpoint.
+    """
+
+    def __init__(self, root: Path, size: int) -> None:
+        self._root = root
+        self.size = size
+        self._tile = lru_cache(_TILES_KEPT)(self._read_tile)
+        self._bundle = lru_cache(_BUNDLES_KEPT)(self._read_bundle)
+
+    def _read(self, path: TilePath) -> bytes:
+        """Return a file's bytes; of a partial one that is gone, the full one's."""
+        paths = [path] if path.width == TILE_WIDTH else [path, TilePath(path.level, path.index)]
+        for each in paths:
+            try:
+                return (self._root / str(each)).read_bytes()
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise explain(error, self._root / str(each)) from error
+        raise LedgerCorrupt(
+            f"{self._root / str(path)} is missing, although the checkpoint of size {self.size} covers it",
+            "restore it from a copy of the log",
+        )
+
+    def _read_tile(self, level: int, index: int, width: int) -> Tile:
+        path = TilePath(level, index, width)
+        try:
+            hashes = decode_tile(self._read(path))
+        except MalformedTile as error:
+            raise self._damaged(path, error) from error
+        if len(hashes) < width:
+            raise self._damaged(path, f"it holds {len(hashes)} hashes instead of {width}")
+        return Tile(hashes[:width])
+
+    def _read_bundle(self, index: int, width: int) -> list[bytes]:
+        path = TilePath(None, index, width)
+        try:
+            leaves = decode_bundle(self._read(path))
+        except MalformedTile as error:
+            raise self._damaged(path, error) from error
+        if len(leaves) < width:
+            raise self._damaged(path, f"it holds {len(leaves)} entries instead of {width}")
+        return leaves[:width]
+
+    def _damaged(self, path: TilePath, reason: LedgerError | str) -> LedgerCorrupt:
+        return LedgerCorrupt(
+            f"{self._root / str(path)} is damaged: {reason}", "restore it from a copy of the log"
+        )
+
+    def _width(self, level: int, index: int) -> int:
+        """Return how many hashes of a tile the checkpoint covers; below 1 it covers none."""
+        return min(TILE_WIDTH, (self.size >> (TILE_HEIGHT * level)) - index * TILE_WIDTH)
+
+    def node(self, level: int, index: int) -> bytes:
+        """Return the hash of a complete subtree (a :data:`runrecord.ledger.tlog.NodeReader`).
+
+        Raises:
+            OutOfRange: If the checkpoint does not cover the subtree.
+            LedgerCorrupt: If a file is missing or damaged.
+        """
+        if index < 0 or (index + 1) << level > self.size:
+            raise OutOfRange(f"no complete subtree {index} at level {level} in a tree of {self.size}")
+        tile_level, height = divmod(level, TILE_HEIGHT)
+        tile_index, within = divmod(index, 1 << (TILE_HEIGHT - height))
+        return self._tile(tile_level, tile_index, self._width(tile_level, tile_index)).node(height, within)
+
+    def leaves(self, start: int, end: int) -> Iterator[bytes]:
+        """Yield the leaves ``start..end``, a bundle at a time.
+
+        Raises:
+            OutOfRange: Unless ``0 <= start <= end <= size``.
+            LedgerCorrupt: If a file is missing or damaged.
+        """
+        if not 0 <= start <= end <= self.size:
+            raise OutOfRange(f"leaves {start} to {end} are not all in a log of {self.size}")
+        while start < end:
+            index, offset = divmod(start, TILE_WIDTH)
+            stop = min(TILE_WIDTH, offset + end - start)
+            yield from itertools.islice(self._bundle(index, self._width(0, index)), offset, stop)
+            start += stop - offset
+
+    def leaf(self, index: int) -> bytes:
+        """Return one leaf.
+
+        Raises:
+            OutOfRange: Unless ``0 <= index < size``.
+            LedgerCorrupt: If a file is missing or damaged.
+        """
+        if not 0 <= index < self.size:
+            raise OutOfRange(f"no leaf {index} in a log of {self.size}")
+        bundle, offset = divmod(index, TILE_WIDTH)
+        return self._bundle(bundle, self._width(0, bundle))[offset]
+
+    def edge(self) -> Edge:
+        """Return the right edge, each entry of its bundle checked against its hash.
+
+        Raises:
+            LedgerCorrupt: If a file is missing or damaged.
+        """
+        levels: list[list[bytes]] = []
+        rest = self.size
+        while rest:
+            index, width = divmod(rest, TILE_WIDTH)
+            tile = self._tile(len(levels), index, width) if width else None
+            levels.append([tile.node(0, i) for i in range(width)] if tile else [])
+            rest = index
+        bundle: list[bytes] = []
+        if levels and levels[0]:
+            index = self.size // TILE_WIDTH
+            bundle = self._bundle(index, len(levels[0]))
+            if [leaf_hash(each) for each in bundle] != levels[0]:
+                raise self._damaged(
+                    TilePath(None, index, len(bundle)), "its entries do not have the hashes in the tile"
+                )
+        return Edge(self.size, levels, [frame_entry(each) for each in bundle])
+
+    def root(self) -> bytes:
+        """Return the root that the tiles at the right edge add up to."""
+        return self.edge().root() if self.size else EMPTY_ROOT

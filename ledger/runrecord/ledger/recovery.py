@@ -1,0 +1,269 @@
+# SPDX-FileCopyrightText: The Runrecord authors
+# SPDX-License-Identifier: Apache-2.0
+"""Opening a log to write: take the lock, read what is durable, and refuse what contradicts what was signed."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from runrecord.ledger.checkpoint import Checkpoint
+from runrecord.ledger.dedup import KeyIndex, key_digest
+from runrecord.ledger.edge import Edge
+from runrecord.ledger.errors import LedgerCorrupt, LedgerError, RolledBack
+from runrecord.ledger.files import FileBatch, WriterLock, disk_errors, explain, make_directory
+from runrecord.ledger.note import NoteSigner, NoteVerifier
+from runrecord.ledger.reader import LogReader
+from runrecord.ledger.sequencer import Pending
+from runrecord.ledger.tiles import frame_entry
+from runrecord.ledger.tlog import EMPTY_ROOT, RootStack, leaf_hash, tree_root
+from runrecord.ledger.wal import WriteAheadLog
+
+_REBUILD_CHUNK = 16_384
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """A log that is ready to be written.
+
+    Attributes:
+        lock: The right to write.
+        signer: The log key.
+        verifiers: The trusted log keys, that of the signer first.
+        checkpoint: The last signed checkpoint; without a note for a log that is just being made.
+        edge: The tiles' right edge at the checkpoint.
+        wal: The write-ahead log.
+        keys: The key index; covers at least the checkpoint.
+        pending: What is durable beyond the checkpoint.
+    """
+
+    lock: WriterLock
+    signer: NoteSigner
+    verifiers: tuple[NoteVerifier, ...]
+    checkpoint: Checkpoint
+    edge: Edge
+    wal: WriteAheadLog
+    keys: KeyIndex
+    pending: Pending
+
+    def close(self, *, remove_wal: bool = False) -> None:
+        """Give everything up; the write-ahead log too when nothing in it is needed."""
+        self.wal.close(remove=remove_wal)
+        self.keys.close()
+        self.lock.release()
+
+
+def recover(
+    root: Path,
+    *,
+    signer: NoteSigner | None,
+    origin: str | None,
+    verifiers: Sequence[NoteVerifier],
+    key_of: Callable[[bytes], bytes] | None,
+) -> Recovered:
+    """Open a log to write (see :meth:`runrecord.ledger.directory.DirectoryLog.open` for arguments and errors)."""
+    state = root / ".state"
+    with disk_errors(root):
+        make_directory(root)
+        make_directory(state, 0o700)
+        make_directory(state / "wal", 0o700)
+        make_directory(state / "tmp", 0o700)
+    with contextlib.ExitStack() as undo:
+        lock = WriterLock(state / "lock")
+        undo.callback(lock.release)
+        for leftover in (state / "tmp").iterdir():
+            with disk_errors(leftover):
+                leftover.unlink()
+        signer = _log_key(root, signer, origin)
+        trusted = (signer.verifier, *(each for each in verifiers if each.vkey != signer.vkey))
+        checkpoint = read_checkpoint(root, trusted)
+        wal = WriteAheadLog(state / "wal")
+        undo.callback(wal.close)
+        if checkpoint is None:
+            if (root / "tile").exists() or any((state / "wal").iterdir()):
+                raise RolledBack(
+                    f"the checkpoint of the ledger in {root} is missing, although it holds entries",
+                    "restore it from a copy",
+                )
+            checkpoint = Checkpoint(signer.name, 0, EMPTY_ROOT)
+        reader = LogReader(root, checkpoint.size)
+        edge = _edge(reader, checkpoint, root)
+        pending = _replay(wal, checkpoint.size, root)
+        keys = _open_keys(state / "keys.sqlite")
+        undo.callback(keys.close)
+        _check_keys(keys, checkpoint, reader, pending, edge)
+        _rebuild_keys(keys, checkpoint, reader, key_of)
+        undo.pop_all()
+    return Recovered(lock, signer, trusted, checkpoint, edge, wal, keys, pending)
+
+
+def trusted_keys(root: Path, verifiers: Sequence[NoteVerifier]) -> tuple[NoteVerifier, ...]:
+    """Return the log's own public key, if the directory has it, and the given ones.
+
+    Raises:
+        LedgerError: If there is none at all.
+    """
+    path = root / ".state" / "log.vkey"
+    found: list[NoteVerifier] = []
+    try:
+        found.append(NoteVerifier(path.read_text().strip()))
+    except OSError as error:
+        if not verifiers:
+            if not isinstance(error, FileNotFoundError):
+                raise explain(error, path) from error
+            raise LedgerError(
+                f"there is no ledger key in {path}", "check the directory, or give the log's verifier key"
+            ) from None
+    return (*found, *(each for each in verifiers if each.vkey not in {one.vkey for one in found}))
+
+
+def read_checkpoint(root: Path, verifiers: Sequence[NoteVerifier]) -> Checkpoint | None:
+    """Return the signed checkpoint of a directory, None if it has none.
+
+    Raises:
+        MalformedError: If the file is not a checkpoint.
+        SignatureError: If no trusted key signed it.
+    """
+    path = root / "checkpoint"
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise explain(error, path) from error
+    return Checkpoint.open(data, verifiers)
+
+
+def _log_key(root: Path, signer: NoteSigner | None, origin: str | None) -> NoteSigner:
+    """Return the signer to use, making and keeping a key if the log has none yet."""
+    state = root / ".state"
+    path = state / "log.key"
+    made = False
+    if signer is None:
+        if path.exists():
+            with disk_errors(path):
+                signer = NoteSigner.parse(path.read_text())
+        elif (root / "checkpoint").exists():
+            raise LedgerError(
+                f"the private key of the ledger in {root} is not in {path}",
+                "restore the file, or give the signer",
+            )
+        else:
+            signer = NoteSigner.generate(origin or f"runrecord.invalid/{uuid.uuid4().hex[:16]}")
+            made = True
+    if origin is not None and signer.name != origin:
+        raise LedgerError(
+            f"the key of the ledger in {root} is named {signer.name!r}, not {origin!r}",
+            "use one name for the log and its key",
+        )
+    vkey = state / "log.vkey"
+    if made or not vkey.exists() or vkey.read_text() != f"{signer.vkey}\n":
+        with FileBatch(state, state / "tmp") as files:
+            if made:
+                files.write("log.key", f"{signer.private_text()}\n".encode(), 0o600)
+            files.write("log.vkey", f"{signer.vkey}\n".encode())
+            files.commit()
+    return signer
+
+
+def _edge(reader: LogReader, checkpoint: Checkpoint, root: Path) -> Edge:
+    try:
+        edge = reader.edge()
+    except LedgerCorrupt as error:
+        raise RolledBack(
+            f"the tiles in {root} do not reach the size {checkpoint.size} that was signed: {error.message}",
+            "restore the newest copy of the directory, together with its checkpoint",
+        ) from error
+    if edge.root() != checkpoint.root:
+        raise RolledBack(
+            f"the tiles in {root} do not add up to the root that was signed for size {checkpoint.size}",
+            "restore the newest copy of the directory, together with its checkpoint",
+        )
+    return edge
+
+
+def _replay(wal: WriteAheadLog, size: int, root: Path) -> Pending:
+    """Return what the write-ahead log holds beyond ``size``."""
+    pending = Pending(size, [], [], [])
+    following = size
+    for frame in wal.recover():
+        skip = following - frame.first
+        if skip < 0:
+            raise RolledBack(
+                f"entries {following} to {frame.first} of the ledger in {root} are gone: they were durable, and are in "
+                "neither tiles nor write-ahead log",
+                "restore the newest copy of the directory, together with its checkpoint",
+            )
+        leaves = frame.leaves[skip:]
+        pending.framed.extend(map(frame_entry, leaves))
+        pending.hashes.extend(map(leaf_hash, leaves))
+        pending.digests.extend(frame.digests[skip:])
+        following += len(leaves)
+    return pending
+
+
+def _open_keys(path: Path) -> KeyIndex:
+    """Open the key index; one that is no database is put aside, to be made anew from the leaves."""
+    try:
+        return KeyIndex(path)
+    except LedgerCorrupt as error:
+        if not isinstance(error.__cause__, sqlite3.DatabaseError):
+            raise
+    with disk_errors(path):
+        path.replace(path.with_suffix(".damaged"))
+        for suffix in ("-wal", "-shm"):
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
+    return KeyIndex(path)
+
+
+def _check_keys(
+    keys: KeyIndex, checkpoint: Checkpoint, reader: LogReader, pending: Pending, edge: Edge
+) -> None:
+    """Refuse a tree that is not an extension of the one that the key index last saw."""
+    if not keys.size:
+        return
+    beyond = keys.size - checkpoint.size
+    if beyond > len(pending.hashes):
+        raise RolledBack(
+            f"the ledger has {checkpoint.size + len(pending.hashes)} entries, and once had {keys.size}",
+            "restore the newest copy of the directory, together with its checkpoint",
+        )
+    if beyond <= 0:
+        root = tree_root(keys.size, reader.node)
+    else:
+        grown = edge.copy()
+        grown.extend([b""] * beyond, pending.hashes[:beyond], lambda _path, _data: None)
+        root = grown.root()
+    if root != keys.root:
+        raise RolledBack(
+            f"the first {keys.size} entries of the ledger are not those that it once had",
+            "keep the directory as evidence, and compare it with a copy",
+        )
+
+
+def _rebuild_keys(
+    keys: KeyIndex, checkpoint: Checkpoint, reader: LogReader, key_of: Callable[[bytes], bytes] | None
+) -> None:
+    """Index the keys of the leaves that a lost or older index lacks."""
+    if keys.size >= checkpoint.size:
+        return
+    if key_of is None:
+        raise LedgerCorrupt(
+            f"the key index covers {keys.size} of {checkpoint.size} entries, so duplicates could not be told",
+            "restore .state/keys.sqlite, or open the ledger with a function that works the key of a leaf out",
+        )
+    tree = RootStack(reader.node(0, index) for index in range(keys.size))
+    while keys.size < checkpoint.size:
+        first = keys.size
+        leaves = list(reader.leaves(first, min(first + _REBUILD_CHUNK, checkpoint.size)))
+        for each in leaves:
+            tree.push(leaf_hash(each))
+        if tree.size == checkpoint.size and tree.root() != checkpoint.root:
+            raise RolledBack(
+                "the entries do not add up to the root that was signed", "compare the directory with a copy"
+            )
+        keys.add(first, [key_digest(key_of(each)) for each in leaves], tree.size, tree.root())
