@@ -1,0 +1,346 @@
+# SPDX-FileCopyrightText: The Runrecord authors
+# SPDX-License-Identifier: Apache-2.0
+"""A run as a person thinks of it: segments, steps, tool calls, decisions and approvals, joined from its records."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+from runrecord.ledger.completeness import CLOSES, Completeness, assess
+from runrecord.ledger.entry import Entry, Kind
+from runrecord.ledger.records import Record, in_run_order
+from runrecord.semconv import attributes as names
+
+EFFECTS: Final = frozenset({"create", "update", "delete", "send", "execute", "pay"})
+"""Side-effect types that change something outside the agent."""
+_NO_EFFECTS: Final = frozenset({"", "none", "read"})
+
+
+@dataclass(frozen=True)
+class Approval:
+    """A request and its answers, joined by the durable approval id.
+
+    Attributes:
+        id: ``runrecord.approval.id``.
+        requests: The requests, in run order; more than one if it was asked again.
+        answers: The answers, in run order; the last one counts.
+    """
+
+    id: str
+    requests: tuple[Record, ...]
+    answers: tuple[Record, ...]
+
+    @property
+    def status(self) -> str:
+        """The status of the last answer, ``pending`` without one."""
+        return self.answers[-1].entry.text(names.APPROVAL_STATUS) if self.answers else "pending"
+
+    @property
+    def subject(self) -> str:
+        """Id of what was asked for, for a tool call its call id."""
+        return _first(self._entries, names.SUBJECT_ID)
+
+    @property
+    def subject_name(self) -> str:
+        """Name of what was asked for, for a tool call the tool."""
+        return _first(self._entries, names.SUBJECT_NAME)
+
+    @property
+    def digests(self) -> frozenset[str]:
+        """Commitments to what was shown, and to what an answer changed it to."""
+        attributes = (names.APPROVAL_SUBJECT_DIGEST, names.APPROVAL_SUBJECT_MODIFIED_DIGEST)
+        return frozenset(d for e in self._entries for a in attributes if (d := e.text(a)))
+
+    @property
+    def records(self) -> tuple[Record, ...]:
+        """Requests and answers."""
+        return self.requests + self.answers
+
+    @property
+    def _entries(self) -> list[Entry]:
+        return [record.entry for record in self.records]
+
+
+@dataclass(frozen=True)
+class ToolCall:
+    """A tool call, what governed it, and what it changed.
+
+    Attributes:
+        result: The finished call, or None if only its announcement is here.
+        intent: The announcement made before the call, or None.
+        decisions: Policy decisions about it, in run order.
+        approvals: Approvals for it, in run order.
+    """
+
+    result: Record | None
+    intent: Record | None
+    decisions: tuple[Record, ...] = ()
+    approvals: tuple[Approval, ...] = ()
+
+    @property
+    def record(self) -> Record:
+        """The result if there is one, else the intent."""
+        record = self.result or self.intent
+        assert record is not None
+        return record
+
+    @property
+    def entry(self) -> Entry:
+        """The entry of ``record``."""
+        return self.record.entry
+
+    @property
+    def tool(self) -> str:
+        """Name of the tool."""
+        return self.entry.text(names.GEN_AI_TOOL_NAME) or self.entry.name.removeprefix("execute_tool ")
+
+    @property
+    def call_id(self) -> str:
+        """Id of the call, or empty."""
+        return self.entry.text(names.GEN_AI_TOOL_CALL_ID)
+
+    @property
+    def digest(self) -> str:
+        """Commitment to the arguments it ran with, or empty."""
+        return self.entry.text(names.ARGUMENTS_DIGEST)
+
+    @property
+    def effect(self) -> str:
+        """Side-effect type, or empty if it was not declared."""
+        return self.entry.text(names.SIDE_EFFECT_TYPE)
+
+    @property
+    def changes_something(self) -> bool:
+        """Whether it is declared to change something outside the agent; an unknown type counts as one."""
+        if self.effect in _NO_EFFECTS:
+            return self.entry.flag(names.TOOL_DESTRUCTIVE) is True or (
+                not self.effect and self.entry.flag(names.SIDE_EFFECT_COMMITTED) is True
+            )
+        return True
+
+    @property
+    def took_effect(self) -> bool:
+        """Whether the change happened, as far as the records say; False needs a statement that it did not."""
+        entry = self.entry
+        if self.result is None or entry.flag(names.DRY_RUN) or entry.flag(names.IDEMPOTENCY_DEDUPLICATED):
+            return False
+        committed = entry.flag(names.SIDE_EFFECT_COMMITTED)
+        return committed if committed is not None else self.changes_something and entry.status != "error"
+
+
+@dataclass(frozen=True)
+class Step:
+    """What happened at one step of the run, over all its attempts and segments.
+
+    Attributes:
+        index: ``runrecord.step.index``, or None for what happened outside any step.
+        spans: The step's own records, one per attempt or segment.
+        records: Everything in the step, in run order, without ``spans``.
+    """
+
+    index: int | None
+    spans: tuple[Record, ...]
+    records: tuple[Record, ...]
+
+    @property
+    def kind(self) -> str:
+        """Step kind, or empty."""
+        return _first((r.entry for r in self.spans), names.STEP_KIND)
+
+    @property
+    def name(self) -> str:
+        """Step name, or empty."""
+        return _first((r.entry for r in self.spans), names.STEP_NAME)
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One stretch of a run in one process, between start or resume and end or pause.
+
+    Attributes:
+        number: ``runrecord.run.segment``, or None for records that no segment covers.
+        close: The record of the run span that ended it, or None.
+        steps: Its steps in run order; records outside any step come under index None.
+    """
+
+    number: int | None
+    close: Record | None
+    steps: tuple[Step, ...]
+
+
+class RunView:
+    """The records of one run, joined.
+
+    Args:
+        run: The run id.
+        records: Its records, in any order.
+    """
+
+    def __init__(self, run: str, records: Iterable[Record]) -> None:
+        self.run = run
+        self.records: tuple[Record, ...] = tuple(in_run_order(records))
+
+    @cached_property
+    def completeness(self) -> Completeness:
+        """Whether anything is missing."""
+        return assess(self.records)
+
+    @cached_property
+    def closes(self) -> tuple[Record, ...]:
+        """The records of the run spans, by segment."""
+        return tuple(
+            sorted(self._of(*CLOSES), key=lambda r: (r.entry.integer(names.RUN_SEGMENT) or 0, r.index))
+        )
+
+    @property
+    def final(self) -> Record | None:
+        """The record that closed the run, or None."""
+        return next((r for r in reversed(self.closes) if r.entry.kind == Kind.RUN_CLOSE), None)
+
+    @property
+    def tenant(self) -> str:
+        """Tenant id, or empty."""
+        return next((r.entry.tenant for r in self.records if r.entry.tenant), "")
+
+    @property
+    def agent(self) -> str:
+        """Name of the agent or workflow, or empty."""
+        closes = [r.entry for r in self.closes]
+        return _first(closes, names.GEN_AI_AGENT_NAME) or _first(closes, names.GEN_AI_WORKFLOW_NAME)
+
+    @property
+    def outcome(self) -> str:
+        """Outcome as the run's close states it; ``waiting`` while it is suspended, ``open`` without any close."""
+        if self.final is not None:
+            return self.final.entry.text(names.RUN_OUTCOME) or "completed"
+        return "waiting" if self.closes else "open"
+
+    @property
+    def start(self) -> int:
+        """First start, in nanoseconds since the Unix epoch; 0 without records."""
+        return min((r.entry.start for r in self.records if r.entry.start), default=0)
+
+    @property
+    def end(self) -> int:
+        """Last end, in nanoseconds since the Unix epoch; 0 without records."""
+        return max((r.entry.end for r in self.records), default=0)
+
+    @cached_property
+    def decisions(self) -> tuple[Record, ...]:
+        """Policy decisions, in run order."""
+        return self._of(Kind.POLICY_DECISION)
+
+    @cached_property
+    def approvals(self) -> tuple[Approval, ...]:
+        """Approvals, by the first record of each."""
+        requests: defaultdict[str, list[Record]] = defaultdict(list)
+        answers: defaultdict[str, list[Record]] = defaultdict(list)
+        order: dict[str, None] = {}
+        for record in self._of(Kind.APPROVAL_REQUEST, Kind.APPROVAL_DECISION):
+            approval_id = record.entry.text(names.APPROVAL_ID)
+            order.setdefault(approval_id)
+            (requests if record.entry.kind == Kind.APPROVAL_REQUEST else answers)[approval_id].append(record)
+        return tuple(Approval(i, tuple(requests[i]), tuple(answers[i])) for i in order)
+
+    @cached_property
+    def calls(self) -> tuple[ToolCall, ...]:
+        """Tool calls, in run order."""
+        intents = {(r.entry.trace_id, r.entry.span_id): r for r in self._of(Kind.TOOL_INTENT)}
+        calls: list[tuple[Record | None, Record | None]] = [
+            (result, intents.pop((result.entry.trace_id, result.entry.span_id), None))
+            for result in self._of(Kind.TOOL_RESULT)
+        ]
+        calls += [(None, intent) for intent in intents.values()]
+        place = {record.index: position for position, record in enumerate(self.records)}
+        calls.sort(key=lambda pair: place[(pair[0] or pair[1] or self.records[0]).index])
+        return tuple(self._call(*pair) for pair in calls)
+
+    @cached_property
+    def steps(self) -> tuple[Step, ...]:
+        """All steps, over all segments, by index; what lies outside any step comes last."""
+        return _steps(self.records, by_index=True)
+
+    @cached_property
+    def segments(self) -> tuple[Segment, ...]:
+        """Segments by number; records that no segment covers come last, under number None."""
+        bounds = [(close, *_bounds(close)) for close in self.closes]
+        inside: defaultdict[int | None, list[Record]] = defaultdict(list)
+        for record in self.records:
+            inside[_segment_of(record, bounds)].append(record)
+        segments = [
+            Segment(
+                close.entry.integer(names.RUN_SEGMENT), close, _steps(inside[close.index], by_index=False)
+            )
+            for close in self.closes
+        ]
+        if inside[None]:
+            segments.append(Segment(None, None, _steps(inside[None], by_index=False)))
+        return tuple(segments)
+
+    def step(self, index: int) -> Step | None:
+        """Return the step with an index, or None."""
+        return next((step for step in self.steps if step.index == index), None)
+
+    def _of(self, *kinds: str) -> tuple[Record, ...]:
+        return tuple(record for record in self.records if record.entry.kind in kinds)
+
+    def _call(self, result: Record | None, intent: Record | None) -> ToolCall:
+        call = ToolCall(result, intent)
+        decisions = tuple(
+            r
+            for r in self.decisions
+            if r.entry.text(names.SUBJECT_TYPE) in ("", "tool_call")
+            and _concerns(call, r.entry.text(names.SUBJECT_ID), {r.entry.text(names.SUBJECT_DIGEST)})
+        )
+        approvals = tuple(a for a in self.approvals if _concerns(call, a.subject, a.digests))
+        return ToolCall(result, intent, decisions, approvals)
+
+
+def _concerns(call: ToolCall, subject: str, digests: Iterable[str]) -> bool:
+    """Match by call id where both sides have one, else by the commitment to the arguments."""
+    if subject and call.call_id:
+        return subject == call.call_id
+    return bool(call.digest) and call.digest in digests
+
+
+def _first(entries: Iterable[Entry], name: str) -> str:
+    return next((value for entry in entries if (value := entry.text(name))), "")
+
+
+def _bounds(close: Record) -> tuple[int, int]:
+    first, count = close.entry.seq, close.entry.integer(names.RUN_RECORDS)
+    return (first, first + count) if first is not None and count is not None else (0, 0)
+
+
+def _segment_of(record: Record, bounds: Sequence[tuple[Record, int, int]]) -> int | None:
+    for close, first, end in bounds:
+        if record is close:
+            return close.index
+        if (
+            record.entry.source == close.entry.source
+            and record.entry.seq is not None
+            and first <= record.entry.seq < end
+        ):
+            return close.index
+    same_trace = [
+        c for c, _, _ in bounds if record.entry.source == c.entry.source and record.entry.kind not in CLOSES
+    ]
+    return same_trace[-1].index if len(same_trace) == 1 and record.entry.seq is None else None
+
+
+def _steps(records: Iterable[Record], *, by_index: bool) -> tuple[Step, ...]:
+    spans: defaultdict[int | None, list[Record]] = defaultdict(list)
+    inside: defaultdict[int | None, list[Record]] = defaultdict(list)
+    order: dict[int | None, None] = {}
+    for record in records:
+        if record.entry.kind in CLOSES:
+            continue
+        index = record.entry.integer(names.STEP_INDEX)
+        order.setdefault(index)
+        (spans if record.entry.kind == Kind.STEP else inside)[index].append(record)
+    indices = sorted(order, key=lambda i: (i is None, i or 0)) if by_index else list(order)
+    return tuple(Step(i, tuple(spans[i]), tuple(inside[i])) for i in indices)
