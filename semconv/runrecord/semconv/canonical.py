@@ -20,7 +20,7 @@ from decimal import Decimal
 from enum import Enum
 from json.encoder import encode_basestring  # the C implementation where there is one
 from math import isfinite
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, TypeAlias, TypeGuard, cast
 from uuid import UUID
 
 from runrecord.semconv.errors import CanonicalError
@@ -181,7 +181,7 @@ def _double(value: float) -> str:
 
 
 def _coerce(value: Any, depth: int, outer: tuple[int, ...]) -> Json:
-    kind: Any = type(value)
+    kind = type(cast("object", value))
     if kind is str or kind is bool or value is None:
         return cast("Json", value)
     if kind is not dict and kind is not list:  # what most arguments are made of
@@ -194,17 +194,18 @@ def _coerce(value: Any, depth: int, outer: tuple[int, ...]) -> Json:
     if depth <= 0 or id(value) in outer:
         return {"$nested": "too deep" if depth <= 0 else "cycle"}
     outer = (*outer, id(value))
-    if not isinstance(value, dict):
+    if not _is_dict(value):
         array = [_coerce(item, depth - 1, outer) for item in cast("Sequence[Any]", value)]
         return sorted(array, key=canonical_json) if isinstance(value, _Unordered) else array
-    members: dict[Any, Any] = value
-    keys = [_text(key) if isinstance(key, str) else _key(key, depth, outer) for key in members]
+    keys = [_text(key) if isinstance(key, str) else _key(key, depth, outer) for key in value]
     if len(set(keys)) == len(keys):
-        return {
-            key: _coerce(item, depth - 1, outer) for key, item in zip(keys, members.values(), strict=True)
-        }
-    pairs = [[key, _coerce(item, depth - 3, outer)] for key, item in zip(keys, members.values(), strict=True)]
+        return {key: _coerce(item, depth - 1, outer) for key, item in zip(keys, value.values(), strict=True)}
+    pairs = [[key, _coerce(item, depth - 3, outer)] for key, item in zip(keys, value.values(), strict=True)]
     return {"$items": sorted(pairs, key=canonical_json)}
+
+
+def _is_dict(value: Any) -> TypeGuard[dict[Any, Any]]:
+    return isinstance(value, dict)
 
 
 class _Unordered(list[Any]):
