@@ -3,11 +3,11 @@
 """YAML that remembers where each mapping stood, so that an error can name file, line and key."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from runrecord.semconv.errors import RegistryError
 
-__all__ = ["Node", "load_yaml"]
+__all__ = ["Node", "known_keys", "load_yaml", "nodes", "prose", "text", "texts"]
 
 
 class Node(dict[str, Any]):
@@ -68,3 +68,45 @@ def load_yaml(path: Path) -> Node:
     if not isinstance(document, Node):
         raise RegistryError.at(path, 1, "(top)", "the file must hold a mapping")
     return document
+
+
+def known_keys(node: Node, known: frozenset[str], where: str) -> None:
+    """Refuse keys that are not ``known``: a key that is misspelt must not be ignored."""
+    for key in node:
+        if key not in known:
+            raise node.problem(
+                f"{where}.{key}", f"the key is not known here; known are {', '.join(sorted(known))}"
+            )
+
+
+def nodes(node: Node, key: str) -> list[Node]:
+    """Take a list of mappings; empty where the key is missing."""
+    values = node.get(key, [])
+    if not _is_list(values) or not all(isinstance(value, Node) for value in values):
+        raise node.problem(key, "must be a list of mappings")
+    return values
+
+
+def text(node: Node, key: str) -> str:
+    """Take a text that is not empty, with its white space folded."""
+    value = node.get(key)
+    if not isinstance(value, str) or not value.strip():
+        raise node.problem(key, "must be there and be a text that is not empty")
+    return " ".join(value.split())
+
+
+def texts(node: Node, key: str) -> tuple[str, ...]:
+    """Take a list of texts that is not empty."""
+    values = node.get(key)
+    if not _is_list(values) or not values:
+        raise node.problem(key, "must be a list of texts")
+    return tuple(str(value) for value in values)
+
+
+def prose(node: Node, key: str) -> str:
+    """Take a text, or an empty one where the key is missing."""
+    return text(node, key) if key in node else ""
+
+
+def _is_list(value: Any) -> TypeGuard[list[Any]]:
+    return isinstance(value, list)

@@ -20,7 +20,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from runrecord.semconv._yaml import Node, load_yaml
+from runrecord.semconv._yaml import Node, known_keys, load_yaml, nodes, prose, text
 
 __all__ = ["Attribute", "Member", "Registry", "Signal", "Use", "load_registry", "read_registry"]
 
@@ -63,7 +63,14 @@ class Member:
 
 @dataclass(frozen=True)
 class Attribute:
-    """One attribute. ``type`` is a primitive of definition/2; an enumeration is a ``string`` with ``members``."""
+    """One attribute.
+
+    Attributes:
+        type: a primitive of definition/2; an enumeration is a ``string`` with ``members``.
+        imported: it is an official attribute that we only refer to.
+        renamed_to: for a deprecated attribute, the one that took its place, or empty.
+        renamed_in: the version of the conventions that renamed it (annotation ``renamed_in``), or empty.
+    """
 
     key: str
     type: str
@@ -73,7 +80,9 @@ class Attribute:
     examples: tuple[Any, ...]
     members: tuple[Member, ...]
     imported: bool
-    renamed_to: str | None
+    deprecated: bool
+    renamed_to: str
+    renamed_in: str
     node: Node = field(repr=False, compare=False)
 
 
@@ -148,7 +157,7 @@ def read_registry(directory: Path, imports: Path) -> Registry:
     manifest = load_yaml(directory / "manifest.yaml")
     files = [load_yaml(path) for path in sorted(directory.glob("*.yaml")) if path.name != "manifest.yaml"]
     for file in files:
-        _known_keys(file, _FILE_KEYS, "(file)")
+        known_keys(file, _FILE_KEYS, "(file)")
         if file.get("file_format") != FILE_FORMAT:
             raise file.problem("file_format", f"must be {FILE_FORMAT}")
     upstream = load_yaml(imports)
@@ -160,9 +169,9 @@ def read_registry(directory: Path, imports: Path) -> Registry:
         attributes[attribute.key] = attribute
     groups: dict[str, list[Node]] = {}
     for node, _ in _each(files, "attribute_groups", False):
-        _known_keys(node, _GROUP_KEYS, "attribute_groups")
-        groups[_text(node, "id")] = _nodes(node, "attributes")
-    official = {_text(node, "ref"): str(node.get("kind", "")) for node in _nodes(upstream, "signals")}
+        known_keys(node, _GROUP_KEYS, "attribute_groups")
+        groups[text(node, "id")] = nodes(node, "attributes")
+    official = {text(node, "ref"): str(node.get("kind", "")) for node in nodes(upstream, "signals")}
     signals: dict[str, Signal] = {}
     for section in _SIGNAL_KEYS:
         for node, _ in _each(files, section, False):
@@ -171,8 +180,8 @@ def read_registry(directory: Path, imports: Path) -> Registry:
                 raise node.problem(signal.id, "the signal is defined twice")
             signals[signal.id] = signal
     return Registry(
-        schema_url=_text(manifest, "schema_url"),
-        description=_text(manifest, "description"),
+        schema_url=text(manifest, "schema_url"),
+        description=text(manifest, "description"),
         attributes=attributes,
         signals=signals,
     )
@@ -180,47 +189,48 @@ def read_registry(directory: Path, imports: Path) -> Registry:
 
 def _each(files: list[Node], section: str, imported: bool) -> Iterator[tuple[Node, bool]]:
     for file in files:
-        for node in _nodes(file, section):
+        for node in nodes(file, section):
             yield node, imported
 
 
 def _attribute(node: Node, *, imported: bool) -> Attribute:
-    key = _text(node, "key")
-    _known_keys(node, _ATTRIBUTE_KEYS, key)
+    key = text(node, "key")
+    known_keys(node, _ATTRIBUTE_KEYS, key)
     kind = node.get("type")
     members: tuple[Member, ...] = ()
     if isinstance(kind, Node):
-        members = tuple(_member(member, key) for member in _nodes(kind, "members"))
+        members = tuple(_member(member, key) for member in nodes(kind, "members"))
         if not members:
             raise node.problem(key, "an enumeration needs members")
         kind = "string"
     if kind not in TYPES:
         raise node.problem(key, f"type must be one of {', '.join(sorted(TYPES))} or have members")
-    stability = "development" if imported else _text(node, "stability")
+    stability = "development" if imported else text(node, "stability")
     if stability not in STABILITIES:
         raise node.problem(key, f"stability must be one of {', '.join(sorted(STABILITIES))}")
-    deprecated = node.get("deprecated")
-    renamed_to = deprecated.get("renamed_to") if isinstance(deprecated, Node) else None
+    deprecated, annotations = node.get("deprecated"), node.get("annotations")
     return Attribute(
         key=key,
         type=str(kind),
-        brief=_text(node, "brief"),
-        note=_prose(node, "note"),
+        brief=text(node, "brief"),
+        note=prose(node, "note"),
         stability=stability,
         examples=tuple(node.get("examples", ())),
         members=members,
         imported=imported,
-        renamed_to=renamed_to,
+        deprecated=isinstance(deprecated, Node),
+        renamed_to=str(deprecated.get("renamed_to", "")) if isinstance(deprecated, Node) else "",
+        renamed_in=str(annotations.get("renamed_in", "")) if isinstance(annotations, Node) else "",
         node=node,
     )
 
 
 def _member(node: Node, key: str) -> Member:
-    _known_keys(node, _MEMBER_KEYS, key)
+    known_keys(node, _MEMBER_KEYS, key)
     value = node.get("value")
     if not isinstance(value, str):
         raise node.problem(key, "the value of a member must be a string; quote it")
-    return Member(id=_text(node, "id"), value=value, brief=_text(node, "brief"), node=node)
+    return Member(id=text(node, "id"), value=value, brief=text(node, "brief"), node=node)
 
 
 def _signal(
@@ -231,20 +241,20 @@ def _signal(
     official: Mapping[str, str],
 ) -> Signal:
     identity = {"spans": "type", "events": "name"}.get(section, "id")
-    name = _text(node, identity)
-    _known_keys(node, _SIGNAL_KEYS[section], name)
-    ref = _text(node, "ref") if section.endswith("_refinements") else ""
+    name = text(node, identity)
+    known_keys(node, _SIGNAL_KEYS[section], name)
+    ref = text(node, "ref") if section.endswith("_refinements") else ""
     if ref and ref not in official:
         raise node.problem(name, f"refines {ref}, which upstream/imports.yaml does not list under signals")
     kind, wire_name = "", ref or name
     if section in ("spans", "span_refinements"):
-        kind = official[ref] if ref else _text(node, "kind")
+        kind = official[ref] if ref else text(node, "kind")
         if kind not in SPAN_KINDS:
             raise node.problem(name, f"kind must be one of {', '.join(sorted(SPAN_KINDS))}")
         pattern = node.get("name")
         if not isinstance(pattern, Node):
             raise node.problem(name, "a span needs name: {note: ...}, the pattern of its name")
-        wire_name = _text(pattern, "note")
+        wire_name = text(pattern, "note")
     uses: dict[str, Use] = {}
     for reference in _references(node, groups):
         use = _use(reference, attributes)
@@ -257,16 +267,16 @@ def _signal(
         name=wire_name,
         kind=kind,
         ref=ref,
-        brief=_text(node, "brief"),
-        note=_prose(node, "note"),
-        stability="development" if ref else _text(node, "stability"),
+        brief=text(node, "brief"),
+        note=prose(node, "note"),
+        stability="development" if ref else text(node, "stability"),
         uses=tuple(uses.values()),
         node=node,
     )
 
 
 def _references(node: Node, groups: Mapping[str, list[Node]]) -> Iterator[Node]:
-    for reference in _nodes(node, "attributes"):
+    for reference in nodes(node, "attributes"):
         group = reference.get("ref_group")
         if group is None:
             yield reference
@@ -277,8 +287,8 @@ def _references(node: Node, groups: Mapping[str, list[Node]]) -> Iterator[Node]:
 
 
 def _use(node: Node, attributes: Mapping[str, Attribute]) -> Use:
-    key = _text(node, "ref")
-    _known_keys(node, _REF_KEYS, key)
+    key = text(node, "ref")
+    known_keys(node, _REF_KEYS, key)
     if key not in attributes:
         raise node.problem(key, "no attribute has this key; define it, or list it in upstream/imports.yaml")
     level, condition = node.get("requirement_level", "recommended"), ""
@@ -293,38 +303,7 @@ def _use(node: Node, attributes: Mapping[str, Attribute]) -> Use:
         attribute=attribute,
         level=level,
         condition=" ".join(condition.split()),
-        brief=_prose(node, "brief") or attribute.brief,
-        note=_prose(node, "note") or attribute.note,
+        brief=prose(node, "brief") or attribute.brief,
+        note=prose(node, "note") or attribute.note,
         node=node,
     )
-
-
-def _known_keys(node: Node, known: frozenset[str], where: str) -> None:
-    for key in node:
-        if key not in known:
-            raise node.problem(
-                f"{where}.{key}", f"the key is not known here; known are {', '.join(sorted(known))}"
-            )
-
-
-def _nodes(node: Node, key: str) -> list[Node]:
-    values = node.get(key, [])
-    if not isinstance(values, list):
-        raise node.problem(key, "must be a list of mappings")
-    nodes: list[Node] = []
-    for value in values:  # pyright: ignore[reportUnknownVariableType]
-        if not isinstance(value, Node):
-            raise node.problem(key, "must be a list of mappings")
-        nodes.append(value)
-    return nodes
-
-
-def _text(node: Node, key: str) -> str:
-    value = node.get(key)
-    if not isinstance(value, str) or not value.strip():
-        raise node.problem(key, "must be there and be a text that is not empty")
-    return " ".join(value.split())
-
-
-def _prose(node: Node, key: str) -> str:
-    return _text(node, key) if key in node else ""

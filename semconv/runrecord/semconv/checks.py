@@ -1,0 +1,135 @@
+# SPDX-FileCopyrightText: The Runrecord authors
+# SPDX-License-Identifier: Apache-2.0
+"""Check the registry against the ground rules of the conventions, beyond what the format demands."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from runrecord.semconv._python import PREFIX, constant_name
+from runrecord.semconv._yaml import Node
+from runrecord.semconv.errors import RegistryError
+from runrecord.semconv.registry import Attribute, Registry, Signal
+
+__all__ = ["check_registry", "problems"]
+
+_KEY = re.compile(r"runrecord(\.[a-z][a-z0-9]*(_[a-z0-9]+)*)+\Z")
+_MEMBER = re.compile(r"[a-z][a-z0-9_]*\Z")
+_SENTENCE = re.compile(r"[A-Z].*\.\Z")
+_PLACEHOLDER = re.compile(r"\{([^}]*)\}")
+_UNBOUNDED = frozenset({"id", "ref", "digest", "index", "seq", "trace_id", "span_id", "deadline", "amount"})
+"""Last words of attributes whose values are many, and which therefore can't be part of a span name."""
+_PYTHON_TYPES: dict[str, Any] = {"string": str, "int": int, "double": float, "boolean": bool}
+
+
+def check_registry(registry: Registry) -> None:
+    """Check every ground rule.
+
+    Raises:
+        RegistryError: with one line per problem.
+    """
+    if found := list(problems(registry)):
+        raise RegistryError(found)
+
+
+def problems(registry: Registry) -> Iterator[str]:
+    """Go through all problems, each ``file:line: key: what is wrong``."""
+    used = {use.attribute.key for signal in registry.signals.values() for use in signal.uses}
+    namespaces = {key[:dot] for key in registry.attributes for dot in _dots(key)}
+    constants = Counter(constant_name(key) for key in registry.attributes)
+    for attribute in registry.attributes.values():
+        for what in _attribute_problems(attribute):
+            yield _line(attribute.node, attribute.key, what)
+        if attribute.key not in used and not attribute.deprecated:
+            yield _line(attribute.node, attribute.key, "no signal uses the attribute")
+        if attribute.key in namespaces:
+            yield _line(attribute.node, attribute.key, "is also the namespace of other attributes")
+        if constants[constant_name(attribute.key)] > 1:
+            yield _line(attribute.node, attribute.key, "another attribute gives the same constant")
+        if attribute.renamed_to and attribute.renamed_to not in registry.attributes:
+            yield _line(
+                attribute.node, attribute.key, f"was renamed to {attribute.renamed_to}, which is not there"
+            )
+    for signal in registry.signals.values():
+        for node, what in _signal_problems(signal):
+            yield _line(node, signal.id, what)
+
+
+def _line(node: Node, key: str, what: str) -> str:
+    return node.problem(key, what).problems[0]
+
+
+def _dots(key: str) -> list[int]:
+    return [index for index, letter in enumerate(key) if letter == "."]
+
+
+def _attribute_problems(attribute: Attribute) -> Iterator[str]:
+    if not attribute.imported and not _KEY.match(attribute.key):
+        yield f"our own keys are lower-case words under {PREFIX}; all other namespaces belong to others"
+    if not attribute.brief.endswith("."):
+        yield "the brief must end with a full stop"
+    if attribute.renamed_to and not attribute.renamed_in:
+        yield "a renamed attribute needs annotations: {renamed_in: VERSION}"
+    yield from _member_problems(attribute)
+    needs_examples = (
+        not attribute.members and attribute.type not in ("boolean", "any") and not attribute.imported
+    )
+    if needs_examples and not attribute.examples:
+        yield "there are no examples"
+    for example in attribute.examples:
+        if not _is_of_type(example, attribute.type):
+            yield f"the example {example!r} is not of type {attribute.type}"
+
+
+def _member_problems(attribute: Attribute) -> Iterator[str]:
+    for what, count in Counter(
+        [f"id {member.id}" for member in attribute.members]
+        + [f"value {member.value}" for member in attribute.members]
+    ).items():
+        if count > 1:
+            yield f"two members have the {what}"
+    for member in attribute.members:
+        if not _MEMBER.match(member.id):
+            yield f"the member {member.id} is no lower-case identifier"
+        if not member.brief.endswith("."):
+            yield f"the brief of the member {member.id} must end with a full stop"
+
+
+def _is_of_type(example: Any, kind: str) -> bool:
+    if kind == "any":
+        return True
+    if kind.endswith("[]"):
+        return isinstance(example, list) and all(_is_of_type(item, kind[:-2]) for item in example)  # pyright: ignore[reportUnknownVariableType]
+    return type(example) is _PYTHON_TYPES[kind]
+
+
+def _signal_problems(signal: Signal) -> Iterator[tuple[Node, str]]:
+    if not signal.brief.endswith("."):
+        yield signal.node, "the brief must end with a full stop"
+    for use in signal.uses:
+        key = use.attribute.key
+        if use.level == "conditionally_required" and not use.condition:
+            yield use.node, f"{key} is conditionally required and does not say when"
+        if use.condition and not _SENTENCE.match(use.condition):
+            yield use.node, f"the condition of {key} must be a sentence: a capital letter and a full stop"
+        if not signal.ref and key.startswith("gen_ai."):
+            yield use.node, f"{key} would make a reader take our own signal for an official one"
+    if signal.form == "span":
+        for what in _name_problems(signal):
+            yield signal.node, what
+    elif not signal.ref and not _KEY.match(signal.name):
+        yield signal.node, f"the names of our own events are lower-case words under {PREFIX}"
+
+
+def _name_problems(signal: Signal) -> Iterator[str]:
+    operation, _, target = signal.name.partition(" ")
+    if not _MEMBER.match(operation) or not _PLACEHOLDER.fullmatch(target):
+        yield "the span name must be an operation and one attribute in braces"
+        return
+    key = target[1:-1]
+    use = next((use for use in signal.uses if use.attribute.key == key), None)
+    if use is None:
+        yield f"the span name needs {key}, which the signal does not use"
+    elif use.attribute.type != "string" or key.rsplit(".", 1)[-1] in _UNBOUNDED:
+        yield f"{key} has many values; a span name must be of low cardinality"
