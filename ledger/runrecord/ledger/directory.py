@@ -17,11 +17,7 @@ the publisher runs; only then are the write-ahead segments freed. A crash betwee
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import os
-import shutil
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import final
@@ -29,14 +25,11 @@ from typing import final
 from runrecord.ledger import tlog
 from runrecord.ledger.checkpoint import Checkpoint
 from runrecord.ledger.errors import LedgerError, LedgerReadOnly, LedgerStopped, OutOfRange, RolledBack
-from runrecord.ledger.files import FileBatch, disk_errors
 from runrecord.ledger.note import NoteSigner, NoteVerifier
+from runrecord.ledger.publisher import Publisher
 from runrecord.ledger.reader import LogReader
 from runrecord.ledger.recovery import Recovered, read_checkpoint, recover, trusted_keys
 from runrecord.ledger.sequencer import Appended, ConflictFactory, Sequencer
-from runrecord.ledger.tiles import TilePath
-
-_log = logging.getLogger(__name__)
 
 
 @final
@@ -52,22 +45,16 @@ class DirectoryLog:
         checkpoint: Checkpoint,
         verifiers: Sequence[NoteVerifier],
         recovered: Recovered | None,
-        checkpoint_interval: float | None,
     ) -> None:
         self._path = path
         self._verifiers = verifiers
         self._checkpoint = checkpoint
         self._reader = LogReader(path, checkpoint.size)
         self._recovered = recovered
-        self._sequencer: Sequencer | None = None
-        self._publish_lock = threading.Lock()
-        self._closing = threading.Event()
-        self._dirty = threading.Event()
         self._closed = False
-        self._interval = checkpoint_interval
-        self._publisher: threading.Thread | None = None
+        self._sequencer: Sequencer | None = None
+        self._publisher: Publisher | None = None
         if recovered:
-            self._edge = recovered.edge
             self._sequencer = Sequencer(
                 recovered.wal,
                 recovered.keys,
@@ -75,6 +62,7 @@ class DirectoryLog:
                 lambda index: self._reader.node(0, index),
                 self.publish,
             )
+            self._publisher = Publisher(path, recovered, self._sequencer, self._published)
 
     @classmethod
     def open(
@@ -121,18 +109,19 @@ class DirectoryLog:
                 )
             if origin is not None and checkpoint.origin != origin:
                 raise LedgerError(f"the ledger in {root} is {checkpoint.origin!r}, not {origin!r}")
-            return cls(root, checkpoint, trusted, None, None)
+            return cls(root, checkpoint, trusted, None)
         recovered = recover(root, signer=signer, origin=origin, verifiers=verifiers, key_of=key_of)
-        log = cls(root, recovered.checkpoint, recovered.verifiers, recovered, checkpoint_interval)
+        log = cls(root, recovered.checkpoint, recovered.verifiers, recovered)
+        assert log._publisher is not None  # there is one for every log that is written
         try:
             if not recovered.checkpoint.note:
                 log.publish()
-            elif recovered.pending.framed:
-                log._dirty.set()
-            log._start()
         except BaseException:
             recovered.close()
             raise
+        if recovered.pending.framed:
+            log._publisher.notice()
+        log._publisher.start(checkpoint_interval)
         return log
 
     def __enter__(self) -> DirectoryLog:
@@ -202,10 +191,9 @@ class DirectoryLog:
             LedgerReadOnly: If the log was opened to read.
             LedgerStopped: If the log is closed, was inherited by a fork, or a sync failed.
         """
-        sequencer = self._writable()
+        sequencer, publisher = self._writable()
         results = sequencer.append(items, on_conflict) if items else []
-        if not self._dirty.is_set():
-            self._dirty.set()
+        publisher.notice()
         return results
 
     def publish(self) -> Checkpoint:
@@ -219,81 +207,21 @@ class DirectoryLog:
             LedgerReadOnly: If the log was opened to read.
             LedgerStopped: If the log is closed or a sync failed.
         """
-        sequencer = self._writable()
-        with self._publish_lock:
-            sequencer.check()
-            try:
-                with disk_errors(self._path):
-                    return self._publish(sequencer)
-            except LedgerStopped as error:
-                sequencer.stop(error)
-                raise
+        return self._writable()[1].publish()
 
-    def _publish(self, sequencer: Sequencer) -> Checkpoint:
-        recovered = self._recovered
-        if recovered is None:
-            raise _read_only(self._path)
-        pending = sequencer.pending()
-        if not pending.framed and self._checkpoint.note:
-            return self._checkpoint
-        edge = self._edge.copy()
-        scratch = self._path / ".state" / "tmp"
-        with FileBatch(self._path, scratch) as files:
-            full = edge.extend(
-                pending.framed, pending.hashes, lambda path, data: files.write(str(path), data)
-            )
-            files.commit()
-        root = edge.root()
-        recovered.keys.add(pending.first, pending.digests, edge.size, root)
-        self._remove_superseded(full)
-        checkpoint = Checkpoint(self.origin, edge.size, root).sign([recovered.signer])
-        with FileBatch(self._path, scratch) as files:
-            files.write("checkpoint", checkpoint.note)
-            files.commit()
-        self._edge = edge
-        self._reader.size = edge.size
+    def _published(self, checkpoint: Checkpoint) -> None:
+        self._reader.size = checkpoint.size
         self._checkpoint = checkpoint
-        sequencer.drop_pending(len(pending.framed))
-        recovered.wal.release(edge.size)
-        return checkpoint
 
-    def _remove_superseded(self, full: Sequence[TilePath]) -> None:
-        """Remove the partial tiles whose full one is durable (C2SP tlog-tiles, "Partial Tiles")."""
-        for path in full:
-            with contextlib.suppress(FileNotFoundError):
-                shutil.rmtree(self._path / f"{path}.p")
-
-    def _start(self) -> None:
-        if self._interval is not None:
-            self._publisher = threading.Thread(
-                target=self._run, name="runrecord-ledger-publisher", daemon=True
-            )
-            self._publisher.start()
-
-    def _run(self) -> None:
-        while not self._closing.is_set():
-            self._dirty.wait()
-            if self._closing.wait(self._interval):
-                return
-            self._dirty.clear()
-            try:
-                self.publish()
-            except LedgerStopped:
-                _log.exception("the ledger in %s stopped", self._path)
-                return
-            except LedgerError as error:
-                _log.warning("the ledger in %s has no new checkpoint: %s", self._path, error)
-                self._dirty.set()
-
-    def _writable(self) -> Sequencer:
-        if self._sequencer is None or self._recovered is None:
+    def _writable(self) -> tuple[Sequencer, Publisher]:
+        if self._sequencer is None or self._publisher is None or self._recovered is None:
             raise _read_only(self._path)
         if not self._recovered.lock.held:
             raise LedgerStopped(
                 f"the ledger in {self._path} was opened before this process was forked",
                 "open it after the fork, in one process",
             )
-        return self._sequencer
+        return self._sequencer, self._publisher
 
     def close(self) -> None:
         """Publish what is pending and give the directory up. Entries are durable without it.
@@ -301,26 +229,13 @@ class DirectoryLog:
         Raises:
             LedgerError: If the last checkpoint could not be published; the directory is given up all the same.
         """
-        recovered, sequencer = self._recovered, self._sequencer
-        if recovered is None or sequencer is None or self._closed:
+        if self._recovered is None or self._publisher is None or self._closed:
             return
         self._closed = True
-        if (
-            not recovered.lock.held
-        ):  # a forked child gives up its copy of the handle, and touches nothing else
-            recovered.lock.release()
-            return
-        self._closing.set()
-        self._dirty.set()
-        if self._publisher and self._publisher is not threading.current_thread():
-            self._publisher.join()
-        try:
-            with contextlib.suppress(LedgerStopped):
-                self.publish()
-        finally:
-            sequencer.close(LedgerStopped(f"the ledger in {self._path} is closed", "open it again"))
-            with self._publish_lock:
-                recovered.close(remove_wal=sequencer.size == self._checkpoint.size)
+        if self._recovered.lock.held:
+            self._publisher.close(LedgerStopped(f"the ledger in {self._path} is closed", "open it again"))
+        else:  # a forked child gives up its copy of the handle, and touches nothing else
+            self._recovered.lock.release()
 
     # --- reading -------------------------------------------------------------------------------------------------
 

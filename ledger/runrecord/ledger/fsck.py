@@ -1,0 +1,205 @@
+# SPDX-FileCopyrightText: The Runrecord authors
+# SPDX-License-Identifier: Apache-2.0
+"""Check a whole log against its checkpoint: hash every entry again, and compare every tile."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from runrecord.ledger.checkpoint import Checkpoint
+from runrecord.ledger.edge import Edge
+from runrecord.ledger.errors import LedgerError, MalformedTile
+from runrecord.ledger.note import NoteVerifier
+from runrecord.ledger.recovery import read_checkpoint, trusted_keys
+from runrecord.ledger.tiles import TILE_HEIGHT, TILE_WIDTH, TilePath, decode_bundle, encode_tile, frame_entry
+from runrecord.ledger.tlog import HASH_SIZE, RootStack, leaf_hash
+
+_PROBLEMS_KEPT = 100
+
+
+@dataclass(slots=True)
+class FsckReport:
+    """What a check of a log found.
+
+    Attributes:
+        directory: The log's directory.
+        checkpoint: The signed checkpoint, None if there is no good one.
+        entries: How many entries were hashed.
+        files: How many tiles and entry bundles were compared.
+        beyond: How many files hold more than the checkpoint covers; a running or crashed writer leaves them, nobody vouches for them.
+        problems: What is wrong, one sentence each; the first hundred.
+    """
+
+    directory: Path
+    checkpoint: Checkpoint | None = None
+    entries: int = 0
+    files: int = 0
+    beyond: int = 0
+    problems: list[str] = field(default_factory=list[str])
+
+    @property
+    def ok(self) -> bool:
+        """Whether the log is whole and is what was signed."""
+        return not self.problems
+
+    def add(self, problem: str) -> None:
+        """Note a problem."""
+        if len(self.problems) < _PROBLEMS_KEPT:
+            self.problems.append(problem)
+
+
+def fsck(
+    directory: str | os.PathLike[str], verifiers: Sequence[NoteVerifier] | NoteVerifier = ()
+) -> FsckReport:
+    """Hash every entry that the checkpoint covers, and compare the root and every tile.
+
+    It reads the public files only, and may run beside a writer.
+
+    Args:
+        directory: The log's directory, or a copy of it.
+        verifiers: The trusted log keys; none trusts the key that lies in the directory's ``.state/``.
+
+    Returns:
+        The report. It never raises for what is wrong with the log.
+    """
+    root = Path(directory)
+    report = FsckReport(root)
+    try:
+        given = [verifiers] if isinstance(verifiers, NoteVerifier) else verifiers
+        checkpoint = read_checkpoint(root, given or trusted_keys(root, ()))
+    except LedgerError as error:
+        report.add(f"checkpoint: {error.message}")
+        return report
+    if checkpoint is None:
+        report.add("checkpoint: the file is missing")
+        return report
+    report.checkpoint = checkpoint
+    _Check(root, checkpoint, report).run()
+    return report
+
+
+class _Check:
+    def __init__(self, root: Path, checkpoint: Checkpoint, report: FsckReport) -> None:
+        self._root = root
+        self._size = checkpoint.size
+        self._expected_root = checkpoint.root
+        self._report = report
+
+    def run(self) -> None:
+        edge, tree = Edge(), RootStack()
+        while edge.size < self._size:
+            index, width = edge.size // TILE_WIDTH, min(TILE_WIDTH, self._size - edge.size)
+            leaves = self._leaves(TilePath(None, index, width))
+            if leaves is None:
+                self._report.add(f"checkpoint: its root can't be checked without entry {edge.size}")
+                break
+            hashes = [leaf_hash(each) for each in leaves]
+            for each in hashes:
+                tree.push(each)
+            self._report.entries += len(leaves)
+            edge.extend([frame_entry(each) for each in leaves], hashes, self._compare_full)
+        else:
+            if not tree.root() == edge.root() == self._expected_root:
+                self._report.add(
+                    f"checkpoint: the entries do not add up to the root signed for size {self._size}"
+                )
+        if edge.bundle:
+            self._compare(TilePath(None, edge.size // TILE_WIDTH, len(edge.bundle)), b"".join(edge.bundle))
+        for level, partial in enumerate(edge.levels):
+            if partial:
+                index = edge.size >> (TILE_HEIGHT * (level + 1))
+                self._compare(TilePath(level, index, len(partial)), encode_tile(partial))
+        self._check_names()
+
+    def _leaves(self, path: TilePath) -> list[bytes] | None:
+        data = self._read(path)
+        if data is None:
+            self._report.add(f"{path}: the file is missing")
+            return None
+        try:
+            leaves = decode_bundle(data)
+        except MalformedTile as error:
+            self._report.add(f"{path}: {error.message}")
+            return None
+        if len(leaves) < path.width:
+            self._report.add(f"{path}: it holds {len(leaves)} entries instead of {path.width}")
+            return None
+        return leaves[: path.width]
+
+    def _read(self, path: TilePath) -> bytes | None:
+        """Return a file; of a partial one that is superseded, the full one."""
+        for each in (path, TilePath(path.level, path.index)):
+            try:
+                return (self._root / str(each)).read_bytes()
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                self._report.add(f"{each}: {os.strerror(error.errno or 0)}")
+                return None
+        return None
+
+    def _compare_full(self, path: TilePath, expected: bytes) -> None:
+        if path.width == TILE_WIDTH:
+            self._compare(path, expected)
+
+    def _compare(self, path: TilePath, expected: bytes) -> None:
+        """Compare a tile or bundle, and the partial ones before it, with what the entries say."""
+        data = self._read(path)
+        if data is None:
+            self._report.add(f"{path}: the file is missing")
+        else:
+            self._compare_data(path, data, expected, exact=(self._root / str(path)).exists())
+        try:
+            found = list((self._root / f"{TilePath(path.level, path.index)}.p").iterdir())
+        except FileNotFoundError:
+            return
+        for name in (each.name for each in found):
+            if name.isascii() and name.isdigit() and 0 < int(name) < path.width:
+                partial = TilePath(path.level, path.index, int(name))
+                size = _prefix(path, expected, partial.width)
+                self._compare_data(partial, self._read(partial) or b"", expected[:size], exact=True)
+
+    def _compare_data(self, path: TilePath, data: bytes, expected: bytes, *, exact: bool) -> None:
+        self._report.files += 1
+        if data == expected or (not exact and data.startswith(expected)):
+            return
+        where = "its entries" if path.level is None else "its hashes"
+        if path.level == 0:
+            differing = next(
+                (
+                    i
+                    for i in range(0, len(expected), HASH_SIZE)
+                    if data[i : i + HASH_SIZE] != expected[i : i + HASH_SIZE]
+                ),
+                None,
+            )
+            if differing is not None:
+                where = f"the hash of entry {path.index * TILE_WIDTH + differing // HASH_SIZE}"
+        self._report.add(f"{path}: {where} differ from what the entries and the tree say")
+
+    def _check_names(self) -> None:
+        """Report files that belong to no log, and count those beyond the checkpoint."""
+        for directory, _, names in os.walk(self._root / "tile"):
+            for name in names:
+                relative = (Path(directory) / name).relative_to(self._root).as_posix()
+                try:
+                    path = TilePath.parse(relative)
+                except MalformedTile:
+                    self._report.add(f"{relative}: no file of this name belongs to a log")
+                    continue
+                covered = self._size >> (TILE_HEIGHT * (path.level or 0))
+                if path.index * TILE_WIDTH + path.width > covered:
+                    self._report.beyond += 1
+
+
+def _prefix(path: TilePath, expected: bytes, width: int) -> int:
+    """Return how many bytes the first ``width`` hashes or entries of a tile or bundle take."""
+    if path.level is not None:
+        return width * HASH_SIZE
+    offset = 0
+    for _ in range(width):
+        offset += 2 + int.from_bytes(expected[offset : offset + 2], "big")
+    return offset

@@ -1,0 +1,137 @@
+# SPDX-FileCopyrightText: The Runrecord authors
+# SPDX-License-Identifier: Apache-2.0
+"""Publishing: move durable entries into tiles, and sign a checkpoint of them about once a second."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import shutil
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from runrecord.ledger.checkpoint import Checkpoint
+from runrecord.ledger.errors import LedgerError, LedgerStopped
+from runrecord.ledger.files import FileBatch, disk_errors
+from runrecord.ledger.recovery import Recovered
+from runrecord.ledger.sequencer import Sequencer
+from runrecord.ledger.tiles import TilePath
+
+_log = logging.getLogger(__name__)
+
+
+class Publisher:
+    """The one place where tiles and checkpoints are written.
+
+    The order is what a crash is survived by: tiles durable, keys indexed, superseded partial tiles removed, checkpoint durable, write-ahead
+    segments freed. Every step can be done again.
+
+    Args:
+        path: The log's directory.
+        recovered: What opening it found; its edge is where publishing goes on.
+        sequencer: Where entries wait.
+        published: Called with each new checkpoint before its entries are dropped from memory.
+    """
+
+    def __init__(
+        self, path: Path, recovered: Recovered, sequencer: Sequencer, published: Callable[[Checkpoint], None]
+    ) -> None:
+        self._path = path
+        self._recovered = recovered
+        self._sequencer = sequencer
+        self._published = published
+        self._edge = recovered.edge
+        self._checkpoint = recovered.checkpoint
+        self._lock = threading.Lock()
+        self._dirty = threading.Event()
+        self._closing = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self, interval: float | None) -> None:
+        """Publish in the background, ``interval`` seconds after something is new; None does not."""
+        if interval is not None:
+            self._thread = threading.Thread(
+                target=self._run, args=(interval,), name="runrecord-ledger-publisher", daemon=True
+            )
+            self._thread.start()
+
+    def notice(self) -> None:
+        """Something is new."""
+        if not self._dirty.is_set():
+            self._dirty.set()
+
+    def _run(self, interval: float) -> None:
+        while True:
+            self._dirty.wait()
+            if self._closing.wait(interval):
+                return
+            self._dirty.clear()
+            try:
+                self.publish()
+            except LedgerStopped:
+                _log.exception("the ledger in %s stopped", self._path)
+                return
+            except LedgerError as error:
+                _log.warning("the ledger in %s has no new checkpoint: %s", self._path, error)
+                self._dirty.set()
+
+    def publish(self) -> Checkpoint:
+        """Publish what is durable now (see :meth:`runrecord.ledger.directory.DirectoryLog.publish`)."""
+        with self._lock:
+            self._sequencer.check()
+            try:
+                with disk_errors(self._path):
+                    return self._publish()
+            except LedgerStopped as error:
+                self._sequencer.stop(error)
+                raise
+
+    def _publish(self) -> Checkpoint:
+        pending = self._sequencer.pending()
+        if not pending.framed and self._checkpoint.note:
+            return self._checkpoint
+        edge = self._edge.copy()
+        scratch = self._path / ".state" / "tmp"
+        with FileBatch(self._path, scratch) as files:
+            full = edge.extend(
+                pending.framed, pending.hashes, lambda path, data: files.write(str(path), data)
+            )
+            files.commit()
+        root = edge.root()
+        self._recovered.keys.add(pending.first, pending.digests, edge.size, root)
+        self._remove_superseded(full)
+        checkpoint = Checkpoint(self._checkpoint.origin, edge.size, root).sign([self._recovered.signer])
+        with FileBatch(self._path, scratch) as files:
+            files.write("checkpoint", checkpoint.note)
+            files.commit()
+        self._edge = edge
+        self._checkpoint = checkpoint
+        self._published(checkpoint)
+        self._sequencer.drop_pending(len(pending.framed))
+        self._recovered.wal.release(edge.size)
+        return checkpoint
+
+    def _remove_superseded(self, full: Sequence[TilePath]) -> None:
+        """Remove the partial tiles whose full one is durable (C2SP tlog-tiles, "Partial Tiles")."""
+        for path in full:
+            with contextlib.suppress(FileNotFoundError):
+                shutil.rmtree(self._path / f"{path}.p")
+
+    def close(self, reason: LedgerStopped) -> None:
+        """Publish what is pending, refuse what comes later with ``reason``, and give the directory up.
+
+        Raises:
+            LedgerError: If the last checkpoint could not be published; the rest is done all the same.
+        """
+        self._closing.set()
+        self._dirty.set()
+        if self._thread is not None:
+            self._thread.join()
+        try:
+            with contextlib.suppress(LedgerStopped):
+                self.publish()
+        finally:
+            self._sequencer.close(reason)
+            with self._lock:
+                self._recovered.close(remove_wal=self._sequencer.size == self._checkpoint.size)
