@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Write the reference pages of the conventions: one per signal, an index, and the table of upstream bridges."""
 
+import json
+
 from runrecord.semconv.bridges import Bridges
 from runrecord.semconv.registry import Attribute, Registry, Signal, Use
 
@@ -14,6 +16,18 @@ _LEVELS = {
     "recommended": "recommended",
     "opt_in": "opt-in",
 }
+_TOPICS = (
+    "run",
+    "step",
+    "tool",
+    "policy",
+    "approval",
+    "verification",
+    "compensation",
+    "escalation",
+    "breaker",
+)
+"""The files of the registry in the order of a run, which is the order of the index; others follow."""
 _UPSTREAM = "https://github.com/open-telemetry/semantic-conventions-genai"
 
 
@@ -30,10 +44,11 @@ def _file(signal: Signal) -> str:
 
 
 def _index(registry: Registry) -> str:
-    spans = [signal for signal in registry.signals.values() if signal.form == "span"]
-    events = [signal for signal in registry.signals.values() if signal.form == "event"]
+    signals = sorted(registry.signals.values(), key=_topic)
+    spans = [signal for signal in signals if signal.form == "span"]
+    events = [signal for signal in signals if signal.form == "event"]
     users: dict[str, list[Signal]] = {}
-    for signal in registry.signals.values():
+    for signal in signals:
         for use in signal.uses:
             users.setdefault(use.attribute.key, []).append(signal)
     rows = [
@@ -77,6 +92,11 @@ def _index(registry: Registry) -> str:
             "",
         ]
     )
+
+
+def _topic(signal: Signal) -> int:
+    topic = signal.node.path.stem
+    return _TOPICS.index(topic) if topic in _TOPICS else len(_TOPICS)
 
 
 def _signal_page(signal: Signal) -> str:
@@ -155,7 +175,7 @@ def _requirement(use: Use) -> str:
 
 def _examples(attribute: Attribute) -> str:
     values = [member.value for member in attribute.members[:2]] if attribute.members else attribute.examples
-    return ", ".join(_code(str(value)) for value in values)
+    return ", ".join(_code(value if isinstance(value, str) else json.dumps(value)) for value in values)
 
 
 def _names(names: tuple[str, ...]) -> str:
