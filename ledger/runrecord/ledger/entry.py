@@ -28,6 +28,7 @@ from runrecord.ledger.strict_json import (
     string,
     string_map,
 )
+from runrecord.ledger.tlog import leaf_hash
 from runrecord.ledger.values import encode_members, unwrap
 
 SCHEMA: Final = "runrecord.ledger.entry/v1"
@@ -296,7 +297,7 @@ def conflict_leaf(key: bytes, old_index: int, leaf: bytes) -> bytes:
     """
     del key  # the entry holds its parts
     entry = Entry.parse(leaf)
-    detail = {**entry.detail, "of": str(old_index), "kind": entry.kind, "phase": entry.phase}
+    detail = {**entry.detail, "of": str(old_index), "kind": entry.kind, "leaf_hash": leaf_hash(leaf).hex()}
     return replace(entry, kind=Kind.CONFLICT, detail=detail).fitted().leaf()
 
 

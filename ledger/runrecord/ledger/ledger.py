@@ -1,0 +1,260 @@
+# SPDX-FileCopyrightText: The Runrecord authors
+# SPDX-License-Identifier: Apache-2.0
+"""The ledger as its users see it: entries in, runs out, over a log in a directory and an index of its runs."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Final, final
+
+from runrecord.ledger.checkpoint import Checkpoint
+from runrecord.ledger.dedup import conflict_key
+from runrecord.ledger.directory import DirectoryLog
+from runrecord.ledger.entry import Entry, Kind, conflict_leaf
+from runrecord.ledger.errors import LedgerError, MalformedError
+from runrecord.ledger.note import NoteSigner
+from runrecord.ledger.records import Record
+from runrecord.ledger.run_index import Row, RunIndex, RunSummary, row_of
+from runrecord.ledger.runs import RunView
+from runrecord.ledger.sequencer import Appended
+
+_CHUNK: Final = 5_000
+_NEAREST: Final = 3
+
+
+class UnknownRun(LedgerError):  # noqa: N818 - a state of the ledger, named as users meet it
+    """No run, or more than one, has this id or prefix.
+
+    Attributes:
+        nearest: Run ids that the user may have meant.
+    """
+
+    def __init__(self, message: str, next_step: str, nearest: Sequence[str] = ()) -> None:
+        super().__init__(message, next_step)
+        self.nearest = tuple(nearest)
+
+
+@final
+class Ledger:
+    """A ledger in a directory. Thread-safe; one process writes, any number read beside it.
+
+    Args:
+        directory: Where it lies; made if it does not exist and ``read_only`` is false.
+        read_only: Read what the last checkpoint covers, also while another process writes.
+        signer: The log key; None reads the one in the directory or makes it.
+        origin: Name of a log that is made.
+        checkpoint_interval: Seconds between two checkpoints; None publishes only when told to.
+
+    Raises:
+        LedgerError: It can't be opened, see ``DirectoryLog.open``.
+    """
+
+    def __init__(
+        self,
+        directory: str | os.PathLike[str],
+        *,
+        read_only: bool = False,
+        signer: NoteSigner | None = None,
+        origin: str | None = None,
+        checkpoint_interval: float | None = 1.0,
+    ) -> None:
+        self._log = DirectoryLog.open(
+            directory,
+            signer=signer,
+            read_only=read_only,
+            origin=origin,
+            checkpoint_interval=checkpoint_interval,
+            key_of=key_of,
+        )
+        self._read_only = read_only
+        self._pending: dict[int, Row | None] = {}
+        self._lock = threading.Lock()
+        path = self.path / ".state" / "index.sqlite"
+        try:
+            if read_only:
+                self._index = RunIndex.snapshot(path, self._log.origin, self._log.size)
+            else:
+                self._index = RunIndex.open(path, self._log.origin)
+                self._index.truncate(self._log.size)
+        except BaseException:
+            self._log.close()
+            raise
+
+    def __enter__(self) -> Ledger:
+        """Return the ledger itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the ledger."""
+        self.close()
+
+    def __repr__(self) -> str:
+        """Return where it lies, nothing of its content."""
+        return f"<Ledger {self._log.origin!r} in {str(self.path)!r}>"
+
+    @property
+    def path(self) -> Path:
+        """The directory."""
+        return self._log.path
+
+    @property
+    def log(self) -> DirectoryLog:
+        """The log under the ledger."""
+        return self._log
+
+    @property
+    def read_only(self) -> bool:
+        """Whether it was opened to read."""
+        return self._read_only
+
+    def append_entries(self, entries: Sequence[Entry]) -> list[Appended]:
+        """Append entries; they are durable when this returns.
+
+        A record that the log already holds gives its old index; one that differs from what the log holds
+        under the same key is logged as a ``conflict``.
+
+        Returns:
+            For each entry its index and what became of it.
+
+        Raises:
+            LedgerError: Nothing of the call was kept, see ``DirectoryLog.append``.
+        """
+        leaves = [entry.leaf() for entry in entries]
+        items = [(entry.key(), leaf) for entry, leaf in zip(entries, leaves, strict=True)]
+        results = self._log.append(items, on_conflict=conflict_leaf)
+        rows = {
+            result.index: row_of(result.index, leaf) if result.status == "new" else self._row(result.index)
+            for result, leaf in zip(results, leaves, strict=True)
+            if result.status != "duplicate"
+        }
+        with self._lock:
+            self._pending.update(rows)
+            self._flush()
+        return results
+
+    def publish(self) -> Checkpoint:
+        """Sign and publish a checkpoint of everything that is durable, and return it; opened to read, return the newest one."""
+        return self.refresh() if self._read_only else self._log.publish()
+
+    def refresh(self) -> Checkpoint:
+        """Opened to read, take in what was published since; return the checkpoint."""
+        return self._log.refresh()
+
+    def runs(self, *, since: int = 0, limit: int = -1) -> list[RunSummary]:
+        """Return the runs, the newest first.
+
+        Args:
+            since: Only those that ended at or after this time, nanoseconds since the Unix epoch.
+            limit: At most this many; negative for all.
+        """
+        self._catch_up()
+        return self._index.runs(since=since, limit=limit)
+
+    def resolve(self, run: str) -> str:
+        """Return the run id that a user means by an id or the start of one.
+
+        Raises:
+            UnknownRun: None or several match; the error names the nearest.
+        """
+        self._catch_up()
+        matching = self._index.matching(run) if run else []
+        if run in matching or len(matching) == 1:
+            return run if run in matching else matching[0]
+        if matching:
+            shown = ", ".join(matching[:_NEAREST])
+            raise UnknownRun(
+                f"more than one run starts with {run!r}: {shown}", "type more of the id", matching
+            )
+        known = self._index.names()
+        nearest = difflib.get_close_matches(run, known, n=_NEAREST, cutoff=0.4) or known[:_NEAREST]
+        hint = f"the nearest are: {', '.join(nearest)}" if nearest else "the ledger holds no run yet"
+        raise UnknownRun(f"there is no run {run!r} in the ledger in {self.path}", hint, nearest)
+
+    def run(self, run: str) -> RunView:
+        """Return a run, read from the leaves.
+
+        Args:
+            run: Its id, or the start of its id.
+
+        Raises:
+            UnknownRun: None or several match.
+            MalformedEntry: A leaf of it is not an entry.
+        """
+        name = self.resolve(run)
+        return RunView(name, list(self._records(self._index.indices(name))))
+
+    def rebuild_index(self) -> None:
+        """Make the index of runs anew from the leaves."""
+        with self._lock:
+            self._pending.clear()
+            self._index.truncate(0)
+        self._catch_up()
+
+    def close(self) -> None:
+        """Publish what is pending and give the directory up."""
+        if not self._read_only:
+            self._catch_up()
+        try:
+            self._log.close()
+        finally:
+            self._index.close()
+
+    def _records(self, indices: Sequence[int]) -> Iterator[Record]:
+        for index in indices:
+            yield Record(index, Entry.parse(self._log.leaf(index)))
+
+    def _row(self, index: int) -> Row | None:
+        return row_of(index, self._log.leaf(index))
+
+    def _flush(self) -> None:
+        """Write the rows that follow the index without a hole; threads may finish out of order."""
+        rows: list[Row] = []
+        size = self._index.size
+        while size in self._pending:
+            row = self._pending.pop(size)
+            size += 1
+            if row is not None:
+                rows.append(row)
+        if size > self._index.size:
+            self._index.add(rows, size)
+
+    def _catch_up(self) -> None:
+        """Index the leaves that the index does not cover yet."""
+        with self._lock:
+            size = self._log.size
+            while (start := self._index.size) < size:
+                end = min(start + _CHUNK, size)
+                leaves = self._log.leaves(start, end)
+                rows = [row for i, leaf in enumerate(leaves, start) if (row := row_of(i, leaf)) is not None]
+                self._index.add(rows, end)
+            for index in [index for index in self._pending if index < size]:
+                del self._pending[index]
+
+
+def key_of(leaf: bytes) -> bytes:
+    """Return the deduplication key under which a leaf was appended.
+
+    Raises:
+        MalformedEntry: It is not an entry.
+    """
+    entry = Entry.parse(leaf)
+    if entry.kind != Kind.CONFLICT:
+        return entry.key()
+    try:
+        second = bytes.fromhex(entry.detail["leaf_hash"])
+        return conflict_key(replace(entry, kind=entry.detail["kind"]).key(), second)
+    except (KeyError, ValueError):
+        raise MalformedError("a conflict entry does not say what it is a conflict of") from None
+
+
+def default_directory() -> Path:
+    """Return the ledger directory of the environment: ``RUNRECORD_LEDGER``, or ``./ledger``."""
+    return Path(os.environ.get("RUNRECORD_LEDGER") or "ledger")

@@ -1,0 +1,232 @@
+# SPDX-FileCopyrightText: The Runrecord authors
+# SPDX-License-Identifier: Apache-2.0
+"""Which leaves belong to which run: an SQLite index that can always be rebuilt from the leaves.
+
+It finds entries; it proves nothing. What is shown of a run is read from the leaves themselves.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, NamedTuple, cast
+
+from runrecord.ledger.completeness import CLOSES
+from runrecord.ledger.entry import SCHEMA, Kind
+from runrecord.ledger.errors import LedgerError
+from runrecord.ledger.values import unwrap
+from runrecord.semconv import attributes as names
+
+_VERSION: Final = "1"
+_MAX_INTEGER: Final = 2**63 - 1
+_TABLES: Final = """
+CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS entries (
+    idx INTEGER PRIMARY KEY, run TEXT NOT NULL, tenant TEXT NOT NULL, kind TEXT NOT NULL,
+    segment INTEGER, outcome TEXT, agent TEXT, start INTEGER NOT NULL, "end" INTEGER NOT NULL
+);
+CREATE INDEX IF NOT EXISTS entries_run ON entries (run);
+"""
+_RUNS: Final = """
+SELECT run, MAX(tenant), COUNT(*), MIN(idx), MIN(NULLIF(start, 0)), MAX("end") FROM entries
+WHERE run <> '' GROUP BY run HAVING MAX("end") >= ? ORDER BY 5 DESC, 4 DESC LIMIT ?
+"""
+_CLOSES: Final = """
+SELECT kind, outcome, agent FROM entries WHERE run = ? AND kind IN ('run_close', 'source_close')
+ORDER BY segment DESC, idx DESC
+"""
+
+
+class Row(NamedTuple):
+    """What the index holds of one entry; times are nanoseconds since the Unix epoch."""
+
+    idx: int
+    run: str
+    tenant: str
+    kind: str
+    segment: int | None
+    outcome: str | None
+    agent: str | None
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """One line about a run.
+
+    Attributes:
+        run: Run id.
+        tenant: Tenant id, or empty.
+        agent: Name of the agent or workflow, or empty.
+        outcome: As the run's close states it; ``waiting`` while it is suspended, ``open`` without any close.
+        entries: Number of its entries.
+        first_index: Log index of the first one.
+        start: First start, nanoseconds since the Unix epoch, 0 if unknown.
+        end: Last end, the same.
+    """
+
+    run: str
+    tenant: str
+    agent: str
+    outcome: str
+    entries: int
+    first_index: int
+    start: int
+    end: int
+
+
+class RunIndex:
+    """The index of one ledger. Thread-safe.
+
+    Args:
+        connection: An open database; None keeps the index in memory.
+        origin: The log that it indexes; an index of another log is emptied.
+    """
+
+    def __init__(self, connection: sqlite3.Connection | None, origin: str) -> None:
+        self._connection = connection or _connect(":memory:")
+        self._lock = threading.Lock()
+        self._connection.executescript(_TABLES)
+        known = dict(self._connection.execute("SELECT name, value FROM meta"))
+        self.size = int(known.get("size", "0"))
+        if (known.get("version"), known.get("origin")) != (_VERSION, origin):
+            self._clear()
+            self._set(version=_VERSION, origin=origin, size="0")
+
+    @classmethod
+    def open(cls, path: Path, origin: str) -> RunIndex:
+        """Open the index file of the writer; a damaged one is made anew.
+
+        Raises:
+            LedgerError: The file can't be made.
+        """
+        for _ in range(2):
+            try:
+                connection = _connect(str(path))
+                return cls(connection, origin)
+            except (sqlite3.DatabaseError, ValueError) as error:
+                if isinstance(error, sqlite3.OperationalError):
+                    raise LedgerError(
+                        f"can't use the run index {path}", "check the path and its file system"
+                    ) from error
+                path.unlink(missing_ok=True)
+        raise LedgerError(
+            f"can't make the run index {path}", "move the file away; it is rebuilt from the leaves"
+        )
+
+    @classmethod
+    def snapshot(cls, path: Path, origin: str, size: int) -> RunIndex:
+        """Return a copy in memory of the writer's index, cut to the first ``size`` leaves; empty if there is none to read."""
+        memory = _connect(":memory:")
+        if path.exists():
+            try:
+                with contextlib.closing(
+                    sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=2)
+                ) as source:
+                    source.backup(memory)
+                index = cls(memory, origin)
+            except (sqlite3.Error, ValueError):
+                memory.close()
+            else:
+                index.truncate(size)
+                return index
+        return cls(None, origin)
+
+    def add(self, rows: Iterable[Row], size: int) -> None:
+        """Add entries, which makes the index cover the first ``size`` leaves."""
+        with self._lock, self._connection:
+            self._connection.executemany("INSERT OR REPLACE INTO entries VALUES (?,?,?,?,?,?,?,?,?)", rows)
+            self._set(size=str(size))
+            self.size = size
+
+    def truncate(self, size: int) -> None:
+        """Forget everything from leaf ``size`` on."""
+        with self._lock, self._connection:
+            if self.size > size:
+                self._connection.execute("DELETE FROM entries WHERE idx >= ?", (size,))
+                self._set(size=str(size))
+                self.size = size
+
+    def runs(self, *, since: int = 0, limit: int = -1) -> list[RunSummary]:
+        """Return the runs that ended at or after a time in nanoseconds, the newest first; a negative limit is none."""
+        with self._lock:
+            rows = self._connection.execute(_RUNS, (min(since, _MAX_INTEGER), limit)).fetchall()
+            return [self._summary(row) for row in rows]
+
+    def indices(self, run: str) -> list[int]:
+        """Return the log indices of a run, ascending."""
+        with self._lock:
+            found = self._connection.execute("SELECT idx FROM entries WHERE run = ? ORDER BY idx", (run,))
+            return [index for (index,) in found]
+
+    def matching(self, prefix: str) -> list[str]:
+        """Return the run ids that start with a prefix, at most 20."""
+        pattern = prefix.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+        query = "SELECT DISTINCT run FROM entries WHERE run LIKE ? ESCAPE '\\' AND run <> '' ORDER BY run LIMIT 20"
+        with self._lock:
+            return [run for (run,) in self._connection.execute(query, (pattern,)) if run.startswith(prefix)]
+
+    def names(self) -> list[str]:
+        """Return all run ids, the newest first, at most 10,000."""
+        query = "SELECT run FROM entries WHERE run <> '' GROUP BY run ORDER BY MAX(idx) DESC LIMIT 10000"
+        with self._lock:
+            return [run for (run,) in self._connection.execute(query)]
+
+    def close(self) -> None:
+        """Close the database."""
+        with self._lock:
+            self._connection.close()
+
+    def _summary(self, row: tuple[str, str, int, int, int | None, int]) -> RunSummary:
+        run, tenant, entries, first, start, end = row
+        closes = self._connection.execute(_CLOSES, (run,)).fetchall()
+        final = next((outcome for kind, outcome, _ in closes if kind == Kind.RUN_CLOSE), None)
+        outcome = final or ("completed" if final is not None else "waiting" if closes else "open")
+        agent = next((agent for _, _, agent in closes if agent), "")
+        return RunSummary(run, tenant, agent, outcome, entries, first, start or 0, end)
+
+    def _clear(self) -> None:
+        with self._connection:
+            self._connection.execute("DELETE FROM entries")
+            self.size = 0
+
+    def _set(self, **values: str) -> None:
+        self._connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", values.items())
+
+
+def row_of(index: int, leaf: bytes) -> Row | None:
+    """Return the row of a leaf, or None for a leaf that is not an entry of this schema; nothing is verified."""
+    try:
+        members: Any = json.loads(leaf)
+        if not isinstance(members, dict) or cast("dict[str, Any]", members).get("schema") != SCHEMA:
+            return None
+        entry = cast("dict[str, Any]", members)
+        kind = str(entry["kind"])
+        start, end = int(entry["start"]), int(entry["end"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    segment = outcome = agent = None
+    if kind in CLOSES:
+        attributes: dict[str, Any] = entry.get("attributes", {})
+        number = unwrap(attributes.get(names.RUN_SEGMENT))
+        segment = number if isinstance(number, int) else 0
+        outcome = str(attributes.get(names.RUN_OUTCOME, ""))
+        agent = str(attributes.get(names.GEN_AI_AGENT_NAME) or attributes.get(names.GEN_AI_WORKFLOW_NAME, ""))
+    times = (min(start, _MAX_INTEGER), min(end, _MAX_INTEGER))
+    return Row(
+        index, str(entry.get("run", "")), str(entry.get("tenant", "")), kind, segment, outcome, agent, *times
+    )
+
+
+def _connect(path: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, check_same_thread=False, timeout=5)
+    # Rebuildable, so never waited for; and without a WAL, so that readers need no right to write.
+    connection.execute("PRAGMA journal_mode = DELETE")
+    connection.execute("PRAGMA synchronous = OFF")
+    return connection

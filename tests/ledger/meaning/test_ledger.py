@@ -1,0 +1,128 @@
+# SPDX-FileCopyrightText: The Runrecord authors
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import replace
+
+import pytest
+
+from runrecord.ledger.completeness import Verdict
+from runrecord.ledger.ledger import Ledger, UnknownRun
+
+
+def test_a_run_comes_back_from_the_leaves(ledger, refund):
+    entries = refund().entries
+    results = ledger.append_entries(entries)
+    assert [r.index for r in results] == list(range(len(entries)))
+    view = ledger.run("run-0001")
+    assert sorted(r.index for r in view.records) == list(range(len(entries)))
+    assert {r.entry.leaf() for r in view.records} == {e.leaf() for e in entries}
+    assert view.completeness.verdict is Verdict.COMPLETE
+
+
+def test_sent_again_gives_the_old_index(ledger, refund):
+    entries = refund().entries
+    first = ledger.append_entries(entries)
+    again = ledger.append_entries(entries)
+    assert [r.index for r in again] == [r.index for r in first]
+    assert {r.status for r in again} == {"duplicate"}
+    assert ledger.log.size == len(entries)
+
+
+def test_a_changed_record_is_logged_as_a_conflict(ledger, refund):
+    entries = refund().entries
+    ledger.append_entries(entries)
+    changed = replace(entries[1], name="execute_tool something_else")
+    (result,) = ledger.append_entries([changed])
+    assert result.status == "conflict"
+    (again,) = ledger.append_entries([changed])
+    assert again.index == result.index
+    view = ledger.run("run-0001")
+    assert view.completeness.verdict is Verdict.CONFLICTS
+    (reason,) = [r for r in view.completeness.reasons if r.verdict is Verdict.CONFLICTS]
+    assert reason.indices == (1, result.index)
+
+
+def test_the_key_index_can_be_rebuilt_from_the_leaves(tmp_path, refund):
+    entries = refund().entries
+    with Ledger(tmp_path, origin="example.com/test") as ledger:
+        ledger.append_entries(entries)
+        (conflict,) = ledger.append_entries([replace(entries[1], name="execute_tool something_else")])
+    for file in (tmp_path / ".state").glob("*.sqlite*"):
+        file.unlink()
+    with Ledger(tmp_path) as ledger:
+        assert {r.status for r in ledger.append_entries(entries)} == {"duplicate"}
+        (again,) = ledger.append_entries([replace(entries[1], name="execute_tool something_else")])
+        assert again.index == conflict.index
+        assert [s.run for s in ledger.runs()] == ["run-0001"]
+
+
+def test_runs_are_listed_newest_first(ledger, refund, build):
+    ledger.append_entries(refund("run-0001").entries)
+    later = build("run-0002")
+    later.clock += 10**12
+    later.begin()
+    ledger.append_entries([later.step(0)])
+    summaries = ledger.runs()
+    assert [(s.run, s.outcome) for s in summaries] == [("run-0002", "open"), ("run-0001", "success")]
+    assert summaries[1].agent == "refund-agent"
+    assert [s.run for s in ledger.runs(since=later.clock)] == ["run-0002"]
+    assert len(ledger.runs(limit=1)) == 1
+
+
+def test_a_prefix_names_a_run_and_an_unknown_one_gets_the_nearest(ledger, refund):
+    ledger.append_entries(refund("run-0001").entries + refund("other-77").entries)
+    assert ledger.run("oth").run == "other-77"
+    ledger.append_entries(refund("run-0002").entries)
+    with pytest.raises(UnknownRun, match="more than one run"):
+        ledger.run("run-")
+    with pytest.raises(UnknownRun, match="no run") as error:
+        ledger.run("run-0003")
+    assert error.value.nearest[:2] in (("run-0002", "run-0001"), ("run-0001", "run-0002"))
+
+
+def test_an_empty_ledger_says_so(ledger):
+    assert ledger.runs() == []
+    with pytest.raises(UnknownRun, match="no run"):
+        ledger.run("x")
+
+
+def test_a_reader_sees_what_the_checkpoint_covers_while_another_writes(tmp_path, refund):
+    with Ledger(tmp_path, origin="example.com/test", checkpoint_interval=None) as writer:
+        writer.append_entries(refund("run-0001").entries)
+        writer.publish()
+        writer.append_entries(refund("run-0002").entries)
+        with Ledger(tmp_path, read_only=True) as reader:
+            assert [s.run for s in reader.runs()] == ["run-0001"]
+            writer.publish()
+            reader.refresh()
+            assert {s.run for s in reader.runs()} == {"run-0001", "run-0002"}
+
+
+def test_a_read_only_directory_can_be_read(tmp_path, refund):
+    directory = tmp_path / "ledger"
+    with Ledger(directory, origin="example.com/test") as writer:
+        writer.append_entries(refund().entries)
+    index = directory / ".state" / "index.sqlite"
+    index.write_bytes(b"damaged")
+    modes = {p: stat.S_IMODE(p.stat().st_mode) for p in [directory, *directory.rglob("*")]}
+    for path in modes:
+        os.chmod(path, modes[path] & ~0o222)
+    try:
+        with Ledger(directory, read_only=True) as reader:
+            assert reader.run("run").completeness.verdict is Verdict.COMPLETE
+    finally:
+        for path, mode in modes.items():
+            os.chmod(path, mode)
+
+
+def test_a_damaged_index_is_made_anew(tmp_path, refund):
+    with Ledger(tmp_path, origin="example.com/test") as writer:
+        writer.append_entries(refund().entries)
+    (tmp_path / ".state" / "index.sqlite").write_bytes(b"x" * 5000)
+    with Ledger(tmp_path) as ledger:
+        assert [s.run for s in ledger.runs()] == ["run-0001"]
+        ledger.rebuild_index()
+        assert [s.entries for s in ledger.runs()] == [len(refund().entries)]
