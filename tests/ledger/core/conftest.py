@@ -1,0 +1,62 @@
+# SPDX-FileCopyrightText: The Runrecord authors
+# SPDX-License-Identifier: Apache-2.0
+"""Fixed keys, logs of given sizes, and processes that die."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from runrecord.ledger import DirectoryLog, NoteSigner
+
+ORIGIN = "example.com/agents"
+
+
+def items(start: int, end: int) -> list[tuple[bytes, bytes]]:
+    """Return keys and leaves number ``start..end``; leaves are of many lengths."""
+    return [(b"key %d" % i, b"leaf %d " % i + b"x" * (i % 37)) for i in range(start, end)]
+
+
+@pytest.fixture(name="items")
+def items_fixture() -> Callable[[int, int], list[tuple[bytes, bytes]]]:
+    return items
+
+
+@pytest.fixture
+def signer() -> NoteSigner:
+    return NoteSigner(ORIGIN, bytes(range(32)))
+
+
+@pytest.fixture
+def open_log(tmp_path: Path, signer: NoteSigner) -> Iterator[Callable[..., DirectoryLog]]:
+    """Open logs that publish only when told to, and close them after the test."""
+    opened: list[DirectoryLog] = []
+
+    def open_it(path: Path = tmp_path / "log", **options: object) -> DirectoryLog:
+        arguments = {"signer": signer, "checkpoint_interval": None, **options}
+        opened.append(DirectoryLog.open(path, **arguments))  # type: ignore[arg-type]
+        return opened[-1]
+
+    yield open_it
+    for each in opened:
+        each.close()
+
+
+@pytest.fixture
+def in_child() -> Callable[[Callable[[], None]], int]:
+    """Run a function in a forked child that ends without any clean-up; return its exit status, negative for a signal."""
+
+    def run(work: Callable[[], None]) -> int:
+        child = os.fork()
+        if child == 0:
+            try:
+                work()
+            except BaseException:  # noqa: BLE001 - the parent reads the status
+                os._exit(70)
+            os._exit(0)
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+    return run
