@@ -1,0 +1,148 @@
+# SPDX-FileCopyrightText: The Runrecord authors
+# SPDX-License-Identifier: Apache-2.0
+"""The policy of an app: the gateway's own file, read in the process.
+
+`RUNRECORD_CONFIG` names a `runrecord.yaml`; of it, `processors.redaction` and `processors.compat` apply here. Without it
+the default policy applies: the packs `secrets` and `pii`, and the OpenInference attributes.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from os import environ
+from pathlib import Path
+from typing import Any, Final, cast
+
+import yaml
+from pydantic import ValidationError
+
+from runrecord.exporters.errors import ExporterError
+from runrecord.exporters.pipeline import Processor, Redacts
+from runrecord.processors import compat
+from runrecord.processors.redaction import RedactionPolicy, Redactor
+from runrecord.semconv.commitment import load_tenant_key
+from runrecord.semconv.errors import SemconvError
+
+RUNRECORD_CONFIG: Final = "RUNRECORD_CONFIG"
+"""Environment variable: the path of a `runrecord.yaml`."""
+
+DEFAULT_POLICY: Final[Mapping[str, Any]] = {"packs": ["secrets", "pii"]}
+
+_VARIABLE: Final = re.compile(r"\$\{env:([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+
+
+class SettingsError(ExporterError):
+    """The file that ``RUNRECORD_CONFIG`` names can't be used; nothing is exported without a policy."""
+
+
+@dataclass(frozen=True)
+class Protection:
+    """What stands in front of the exporters of this process.
+
+    Attributes:
+        redactor: One for all signals; thread-safe.
+        processors: What runs after it.
+        source: Where the policy came from: a path, or `default`.
+    """
+
+    redactor: Redacts = field(repr=False)
+    processors: tuple[Processor, ...]
+    source: str
+
+
+_lock: Final = threading.Lock()
+_loaded: Final[dict[str, Protection]] = {}
+
+
+def load_protection() -> Protection:
+    """Return the protection of this process, made once per configuration file.
+
+    Raises:
+        SettingsError: The configuration file can't be read or is not valid.
+        ProcessorError: The policy can't be compiled.
+    """
+    path = environ.get(RUNRECORD_CONFIG, "").strip()
+    with _lock:
+        if path not in _loaded:
+            _loaded[path] = _make(path)
+        return _loaded[path]
+
+
+def _make(path: str) -> Protection:
+    section = _processors(path) if path else {}
+    try:
+        policy = RedactionPolicy.model_validate(section.get("redaction") or DEFAULT_POLICY)
+    except ValidationError as error:
+        # Without the input: a policy may name values that must not be logged.
+        problems = "; ".join(
+            f"processors.redaction.{'.'.join(map(str, problem['loc']))}: {problem['msg']}"
+            for problem in error.errors(include_input=False, include_url=False)
+        )
+        raise SettingsError(f"{path}: {problems}", next_step=f"runrecord validate {path}") from None
+    compat_section = section.get("compat")
+    wanted = not isinstance(compat_section, Mapping) or bool(compat_section.get("openinference", True))
+    return Protection(
+        redactor=Redactor(policy, key=_pseudonym_key()),
+        processors=(compat.openinference,) if wanted and compat_section is not False else (),
+        source=path or "default",
+    )
+
+
+def _pseudonym_key() -> bytes | None:
+    """Derive the key of pseudonyms from the tenant key; None where there is none to be had.
+
+    A policy that asks for pseudonyms then fails to compile, and nothing is exported.
+    """
+    try:
+        commitment = (
+            load_tenant_key().run_key("runrecord/redaction").commit("runrecord/pseudonym-key/v1", None)
+        )
+    except SemconvError:
+        return None
+    return bytes.fromhex(commitment.partition(":")[2])
+
+
+def _processors(path: str) -> Mapping[str, Any]:
+    try:
+        document = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(
+            f"{RUNRECORD_CONFIG}={path}: {error.strerror or type(error).__name__}",
+            next_step="Name a readable file, or unset the variable for the default policy.",
+        ) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"line {mark.line + 1}, column {mark.column + 1}" if mark is not None else "not UTF-8"
+        raise SettingsError(f"{path} is not YAML: {where}", next_step=f"runrecord validate {path}") from None
+    for key in ("processors",):
+        document = document.get(key) if isinstance(document, Mapping) else None
+    if document is None:
+        return {}
+    if not isinstance(document, Mapping):
+        raise SettingsError(f"{path}: processors is not a mapping", next_step=f"runrecord validate {path}")
+    return cast("Mapping[str, Any]", _substitute(document, path))
+
+
+def _substitute(value: Any, path: str) -> Any:
+    """Replace `${env:NAME:-default}`, as the gateway does; a value that is nothing else is read as YAML again."""
+    if isinstance(value, Mapping):
+        return {key: _substitute(item, path) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_substitute(item, path) for item in value]
+    if not isinstance(value, str) or "${env:" not in value:
+        return value
+
+    def replace(match: re.Match[str]) -> str:
+        name, default = match.group(1), match.group(2)
+        found = environ.get(name)
+        if found is None and default is None:
+            raise SettingsError(
+                f"{path}: {match.group(0)} is not set", next_step=f"Set {name}, or give it a default."
+            )
+        return found if found is not None else default or ""
+
+    replaced = _VARIABLE.sub(replace, value)
+    return yaml.safe_load(replaced) if _VARIABLE.fullmatch(value) else replaced
