@@ -318,6 +318,8 @@ def _record(
         earlier = known.approval(wanted.approval_id) if known else None
         if earlier is not None:
             approval.stored, approval.replayed = earlier, True
+            if known is not None and known.run_id == state.run_id:
+                state.pending[approval.key] = known  # it still waits, now for the segment after this one
             return
         digest = state.commit(LABEL_TOOL_ARGUMENTS, arguments) or state.commit(LABEL_MESSAGE, content)
         stored = replace(wanted, digest=digest, requested_at=state.core.clock())

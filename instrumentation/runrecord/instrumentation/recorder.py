@@ -121,6 +121,11 @@ class Recorder:
         self._core = core
 
     @property
+    def tracer(self) -> Tracer:
+        """What makes the spans; for an integration that has to start a span itself and hands it over as ``span``."""
+        return self._core.tracer()
+
+    @property
     def store(self) -> ContextStore:
         """Where contexts of pending approvals are kept."""
         return self._core.store
