@@ -740,8 +740,8 @@ Type: string. Stability: development. Examples: 'call_a1b2'.
 SUBJECT_NAME: Final = "runrecord.subject.name"
 """The name of the thing that was decided on, approved or rolled back; for a tool call, the name of the tool.
 
-Of low cardinality, for it is part of span names. Stands in for gen_ai.tool.name, which these spans must
-not carry.
+Of low cardinality, for it is part of span names; where it is missing, runrecord.subject.type takes its
+place there. Stands in for gen_ai.tool.name, which these spans must not carry.
 
 Type: string. Stability: development. Examples: 'create_refund'.
 """
