@@ -35,7 +35,10 @@ class RunrecordConfigurator:
     """Configures the SDK from the ``OTEL_*`` variables, and redacts what its exporters send."""
 
     ran: bool = False
-    """Whether one of these configured this process."""
+    """Whether one of these was asked to configure this process."""
+
+    problem: str = ""
+    """Why it exports nothing; empty when all went well. Never content."""
 
     def configure(self, **arguments: Any) -> None:
         """Configure the SDK.
@@ -51,15 +54,20 @@ class RunrecordConfigurator:
         RunrecordConfigurator.ran = True
         missing = [name for name in _NEEDED if not _is_installed(name)]
         if missing:
+            RunrecordConfigurator.problem = f"{missing[0]} is not installed"
             _logger.error(
                 "Runrecord exports nothing: %s is not installed, so nothing can be redacted. Next step: "
                 'pip install "runrecord[otlp]", or select another configurator with OTEL_PYTHON_CONFIGURATOR',
                 missing[0],
             )
             return
-        from runrecord.exporters.sdk import configure_sdk  # noqa: PLC0415 - see the module's docstring
+        try:
+            from runrecord.exporters.sdk import configure_sdk  # noqa: PLC0415 - see the module's docstring
 
-        configure_sdk(**arguments)
+            configure_sdk(**arguments)
+        except Exception as error:
+            RunrecordConfigurator.problem = f"{type(error).__qualname__}: {error}"
+            raise
 
 
 def _is_installed(name: str) -> bool:

@@ -17,11 +17,10 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 import yaml
-from pydantic import ValidationError
 
 from runrecord.exporters.errors import ExporterError
 from runrecord.exporters.pipeline import Processor, Redacts
-from runrecord.processors import compat
+from runrecord.processors import PolicyError, compat
 from runrecord.processors.redaction import RedactionPolicy, Redactor
 from runrecord.semconv.commitment import load_tenant_key
 from runrecord.semconv.errors import SemconvError
@@ -73,22 +72,22 @@ def load_protection() -> Protection:
 
 def _make(path: str) -> Protection:
     section = _processors(path) if path else {}
+    redaction = section.get("redaction")
     try:
-        policy = RedactionPolicy.model_validate(section.get("redaction") or DEFAULT_POLICY)
-    except ValidationError as error:
-        # Without the input: a policy may name values that must not be logged.
-        problems = "; ".join(
-            f"processors.redaction.{'.'.join(map(str, problem['loc']))}: {problem['msg']}"
-            for problem in error.errors(include_input=False, include_url=False)
-        )
-        raise SettingsError(f"{path}: {problems}", next_step=f"runrecord validate {path}") from None
-    compat_section = section.get("compat")
-    wanted = not isinstance(compat_section, Mapping) or bool(compat_section.get("openinference", True))
-    return Protection(
-        redactor=Redactor(policy, key=_pseudonym_key()),
-        processors=(compat.openinference,) if wanted and compat_section is not False else (),
-        source=path or "default",
+        policy = RedactionPolicy.parse(DEFAULT_POLICY if redaction is None else redaction)
+        keyed = policy.needs_key or bool(policy.rule_files)
+        redactor = Redactor(policy, key=_pseudonym_key() if keyed else None)
+    except PolicyError as error:
+        if not path:
+            raise
+        raise SettingsError(f"{path}: processors.{error}", next_step=f"runrecord validate {path}") from None
+    compat_section: Any = section.get("compat", {})
+    wanted = (
+        compat_section.get("openinference", True)
+        if isinstance(compat_section, dict)
+        else compat_section is None
     )
+    return Protection(redactor, (compat.openinference,) if wanted else (), path or "default")
 
 
 def _pseudonym_key() -> bytes | None:
@@ -105,9 +104,9 @@ def _pseudonym_key() -> bytes | None:
     return bytes.fromhex(commitment.partition(":")[2])
 
 
-def _processors(path: str) -> Mapping[str, Any]:
+def _processors(path: str) -> dict[str, Any]:
     try:
-        document = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        document: Any = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise SettingsError(
             f"{RUNRECORD_CONFIG}={path}: {error.strerror or type(error).__name__}",
@@ -117,21 +116,28 @@ def _processors(path: str) -> Mapping[str, Any]:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}, column {mark.column + 1}" if mark is not None else "not UTF-8"
         raise SettingsError(f"{path} is not YAML: {where}", next_step=f"runrecord validate {path}") from None
-    for key in ("processors",):
-        document = document.get(key) if isinstance(document, Mapping) else None
-    if document is None:
-        return {}
-    if not isinstance(document, Mapping):
+    if not isinstance(document, dict):
+        raise SettingsError(f"{path} is not a mapping", next_step=f"runrecord validate {path}")
+    section: Any = cast("dict[str, Any]", document).get("processors") or {}
+    if not isinstance(section, dict):
         raise SettingsError(f"{path}: processors is not a mapping", next_step=f"runrecord validate {path}")
-    return cast("Mapping[str, Any]", _substitute(document, path))
+    chosen = {
+        key: _substitute(cast("dict[str, Any]", section).get(key), path) for key in ("redaction", "compat")
+    }
+    for key, value in chosen.items():
+        if value is not None and not isinstance(value, dict):
+            raise SettingsError(
+                f"{path}: processors.{key} is not a mapping", next_step=f"runrecord validate {path}"
+            )
+    return chosen
 
 
-def _substitute(value: Any, path: str) -> Any:
+def _substitute(value: object, path: str) -> Any:
     """Replace `${env:NAME:-default}`, as the gateway does; a value that is nothing else is read as YAML again."""
-    if isinstance(value, Mapping):
-        return {key: _substitute(item, path) for key, item in value.items()}
+    if isinstance(value, dict):
+        return {key: _substitute(item, path) for key, item in cast("dict[object, object]", value).items()}
     if isinstance(value, list):
-        return [_substitute(item, path) for item in value]
+        return [_substitute(item, path) for item in cast("list[object]", value)]
     if not isinstance(value, str) or "${env:" not in value:
         return value
 
