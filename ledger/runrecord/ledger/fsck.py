@@ -166,7 +166,7 @@ class _Check:
         self._report.files += 1
         if data == expected or (not exact and data.startswith(expected)):
             return
-        where = "its entries" if path.level is None else "its hashes"
+        where = "its entries differ" if path.level is None else "its hashes differ"
         if path.level == 0:
             differing = next(
                 (
@@ -177,8 +177,8 @@ class _Check:
                 None,
             )
             if differing is not None:
-                where = f"the hash of entry {path.index * TILE_WIDTH + differing // HASH_SIZE}"
-        self._report.add(f"{path}: {where} differ from what the entries and the tree say")
+                where = f"the hash of entry {path.index * TILE_WIDTH + differing // HASH_SIZE} differs"
+        self._report.add(f"{path}: {where} from what the entries and the tree say")
 
     def _check_names(self) -> None:
         """Report files that belong to no log, and count those beyond the checkpoint."""

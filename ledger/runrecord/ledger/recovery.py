@@ -23,7 +23,7 @@ from runrecord.ledger.tiles import frame_entry
 from runrecord.ledger.tlog import EMPTY_ROOT, RootStack, leaf_hash, tree_root
 from runrecord.ledger.wal import WriteAheadLog
 
-_REBUILD_CHUNK = 16_384
+REBUILD_CHUNK = 16_384
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +81,7 @@ def recover(
         signer = _log_key(root, signer, origin)
         trusted = (signer.verifier, *(each for each in verifiers if each.vkey != signer.vkey))
         checkpoint = read_checkpoint(root, trusted)
+        _keep_public_key(state, signer)  # only after it proved to be this log's
         wal = WriteAheadLog(state / "wal")
         undo.callback(wal.close)
         if checkpoint is None:
@@ -160,14 +161,19 @@ def _log_key(root: Path, signer: NoteSigner | None, origin: str | None) -> NoteS
             f"the key of the ledger in {root} is named {signer.name!r}, not {origin!r}",
             "use one name for the log and its key",
         )
-    vkey = state / "log.vkey"
-    if made or not vkey.exists() or vkey.read_text() != f"{signer.vkey}\n":
+    if made:
         with FileBatch(state, state / "tmp") as files:
-            if made:
-                files.write("log.key", f"{signer.private_text()}\n".encode(), 0o600)
-            files.write("log.vkey", f"{signer.vkey}\n".encode())
+            files.write("log.key", f"{signer.private_text()}\n".encode(), 0o600)
             files.commit()
     return signer
+
+
+def _keep_public_key(state: Path, signer: NoteSigner) -> None:
+    path, text = state / "log.vkey", f"{signer.vkey}\n"
+    if not path.exists() or path.read_text() != text:
+        with FileBatch(state, state / "tmp") as files:
+            files.write(path.name, text.encode())
+            files.commit()
 
 
 def _edge(reader: LogReader, checkpoint: Checkpoint, root: Path) -> Edge:
@@ -259,7 +265,7 @@ def _rebuild_keys(
     tree = RootStack(reader.node(0, index) for index in range(keys.size))
     while keys.size < checkpoint.size:
         first = keys.size
-        leaves = list(reader.leaves(first, min(first + _REBUILD_CHUNK, checkpoint.size)))
+        leaves = list(reader.leaves(first, min(first + REBUILD_CHUNK, checkpoint.size)))
         for each in leaves:
             tree.push(leaf_hash(each))
         if tree.size == checkpoint.size and tree.root() != checkpoint.root:
