@@ -1,0 +1,172 @@
+# SPDX-FileCopyrightText: The Runrecord authors
+# SPDX-License-Identifier: Apache-2.0
+"""`runrecord gateway`: OTLP in, redacted and durable, to a ledger and to any back end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from runrecord.cli.console import console, fail
+
+if TYPE_CHECKING:
+    from runrecord.collector import Gateway, GatewayConfig
+
+_USAGE = 4
+
+
+def gateway(
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config", "-c", help="The configuration file. Check one with: runrecord validate FILE"
+        ),
+    ] = None,
+    forward: Annotated[
+        str | None,
+        typer.Option(
+            help="Also forward everything to this OTLP/HTTP back end, for example http://localhost:4328"
+        ),
+    ] = None,
+    ledger: Annotated[
+        Path | None,
+        typer.Option(help="Directory of the ledger. Without a configuration: RUNRECORD_LEDGER, or ./ledger"),
+    ] = None,
+    log_level: Annotated[
+        str, typer.Option(help="debug, info, warning or error; to standard error, never content")
+    ] = "info",
+) -> None:
+    """Receive OTLP, redact it, seal what is governed in the ledger, and forward the rest of the way.
+
+    A request is acknowledged when it is redacted and durable in the intake log; kill -9 at any moment loses nothing that was.
+    Without --config it listens on 127.0.0.1:4317 and :4318, redacts secrets and personal data, and forwards nowhere.
+
+    [dim]$ runrecord gateway --forward http://localhost:4328[/]
+    """
+    try:
+        from runrecord.collector import ConfigError, GatewayError
+    except ModuleNotFoundError as error:
+        fail(
+            f"the gateway needs {error.name}, which is not installed.",
+            'pip install "runrecord\\[gateway]"',
+            code=_USAGE,
+        )
+    _log_to_stderr(log_level)
+    try:
+        settings = effective_config(config, forward=forward, ledger=ledger)
+        asyncio.run(_serve(settings))
+    except ConfigError as error:
+        fail(_plain(str(error)), error.next_step, code=_USAGE)
+    except GatewayError as error:
+        fail(_plain(str(error)), _plain(error.next_step) or None)
+
+
+def effective_config(
+    config: Path | None, *, forward: str | None = None, ledger: Path | None = None
+) -> GatewayConfig:
+    """Read the file, or the built-in default, and apply the options of the command line.
+
+    Args:
+        config: The file; None for the default.
+        forward: URL of one more back end, in every pipeline.
+        ledger: Directory of the ledger; a ledger is added to traces and logs if there is none.
+
+    Returns:
+        What the gateway will run.
+
+    Raises:
+        ConfigError: The file or an option is wrong.
+    """
+    from runrecord.collector import GatewayConfig, load_config, parse_config
+
+    base = GatewayConfig.model_validate({"processors": {"redaction": {"packs": ["secrets", "pii"]}}})
+    settings = base if config is None else load_config(config)
+    exporters: dict[str, Any] = dict(settings.exporters)
+    pipelines = dict(settings.service.pipelines)
+    if forward is not None:
+        import json
+
+        checked = parse_config(
+            json.dumps({"exporters": {"otlp_http/forward": {"endpoint": forward}, "ledger": {}}})
+        )
+        exporters["otlp_http/forward"] = checked.exporters["otlp_http/forward"]
+        for name, pipeline in pipelines.items():
+            pipelines[name] = pipeline.model_copy(
+                update={"exporters": (*pipeline.exporters, "otlp_http/forward")}
+            )
+    if ledger is not None:
+        names = list(settings.ledgers) or ["ledger"]
+        section = settings.ledgers.get(names[0]) or GatewayConfig().exporters["ledger"]
+        exporters[names[0]] = section.model_copy(update={"directory": ledger})
+        if not settings.ledgers:
+            for name, pipeline in pipelines.items():
+                pipelines[name] = pipeline.model_copy(update={"exporters": (*pipeline.exporters, names[0])})
+    service = settings.service.model_copy(update={"pipelines": pipelines})
+    return settings.model_copy(update={"exporters": exporters, "service": service})
+
+
+async def _serve(settings: GatewayConfig) -> None:
+    from runrecord.collector import Gateway
+
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    async with Gateway(settings) as running:
+        _announce(running)
+        await stop.wait()
+        console.print("Stopping: answering what is under way, then a last checkpoint ...")
+    console.print("Stopped. What a back end has not taken yet stays in the intake log.")
+
+
+def _announce(running: Gateway) -> None:
+    bound, config = running.bound, running.config
+    rows = [
+        ("OTLP over gRPC", bound.grpc and str(bound.grpc)),
+        ("OTLP over HTTP", bound.http and f"http://{bound.http}"),
+        ("metrics", bound.metrics and f"http://{bound.metrics}/metrics"),
+        ("health", bound.health and f"http://{bound.health}/"),
+        *((name, str(exporter.directory.absolute())) for name, exporter in config.ledgers.items()),
+        *((name, exporter.endpoint) for name, exporter in config.forwarders.items()),
+        ("intake log", str((config.service.state_dir / "intake").absolute())),
+        (
+            "signals",
+            ", ".join(
+                f"{signal.value} -> {', '.join(p.exporters)}"
+                for signal, p in config.service.pipelines.items()
+            ),
+        ),
+    ]
+    for name, value in rows:
+        if value:
+            console.print(f"  {_plain(name):<20} {_plain(value)}", soft_wrap=True)
+    console.print("Runrecord gateway is ready. Stop it with Ctrl-C.")
+    sys.stdout.flush()
+
+
+def _plain(text: str) -> str:
+    """Keep rich from reading brackets as markup."""
+    from rich.markup import escape
+
+    return escape(text)
+
+
+def _log_to_stderr(level: str) -> None:
+    numbers = {
+        "debug": logging.DEBUG,
+        "info": logging.INFO,
+        "warning": logging.WARNING,
+        "error": logging.ERROR,
+    }
+    if level.lower() not in numbers:
+        fail(f"--log-level {_plain(level)} is none of debug, info, warning, error", code=_USAGE)
+    logging.basicConfig(
+        stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.WARNING
+    )
+    logging.getLogger("runrecord").setLevel(numbers[level.lower()])

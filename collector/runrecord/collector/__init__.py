@@ -1,0 +1,21 @@
+# SPDX-FileCopyrightText: The Runrecord authors
+# SPDX-License-Identifier: Apache-2.0
+"""The gateway: OTLP in, redacted and durable, to a ledger and to any back end."""
+
+from runrecord.collector.config import GatewayConfig
+from runrecord.collector.config_file import load_config, parse_config
+from runrecord.collector.errors import AddressError, ConfigError, GatewayError, Problem, StartError
+from runrecord.collector.gateway import Bound, Gateway
+
+__all__ = [
+    "AddressError",
+    "Bound",
+    "ConfigError",
+    "Gateway",
+    "GatewayConfig",
+    "GatewayError",
+    "Problem",
+    "StartError",
+    "load_config",
+    "parse_config",
+]

@@ -1,0 +1,152 @@
+# SPDX-FileCopyrightText: The Runrecord authors
+# SPDX-License-Identifier: Apache-2.0
+"""The loop that all consumers share: read ahead, do the work, commit behind, and stop only between batches."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Coroutine, Sequence
+from typing import Any
+
+from runrecord.collector.telemetry import Health
+from runrecord.exporters.errors import IntakeError
+from runrecord.exporters.intake import Consumer, IntakeRecord
+from runrecord.processors.signal import Signal
+
+_log = logging.getLogger(__name__)
+_COMMIT_AGAIN_SECONDS = 5.0
+
+
+class Stopped(Exception):  # noqa: N818 - how a batch is left when the gateway stops
+    """The consumer was told to stop in the middle of a batch; what is not committed is read again next time."""
+
+
+class IntakeConsumer(ABC):
+    """A task that takes every record of some signals, at its own pace.
+
+    Attributes:
+        name: The name of its cursor: the exporter's name in the configuration.
+    """
+
+    def __init__(self, consumer: Consumer, *, signals: Collection[Signal], health: Health) -> None:
+        """Prepare; `start` begins.
+
+        Args:
+            consumer: Its place in the intake log.
+            signals: Records of others are passed over.
+            health: Where it says how it is.
+        """
+        self.name = consumer.name
+        self._consumer = consumer
+        self._signals = frozenset(signals)
+        self._health = health.part(self.name, self._facts)
+        self._stop = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self.batch_records = 256
+        self.batch_bytes = 8 << 20
+
+    @property
+    def backlog_records(self) -> int:
+        """How many records it has not committed."""
+        return self._consumer.backlog_records
+
+    def start(self) -> None:
+        """Begin to consume."""
+        self._task = asyncio.create_task(self._run(), name=f"runrecord-{self.name}")
+
+    async def stop(self) -> None:
+        """Stop after what is being done now."""
+        self._stop.set()
+        if self._task is not None:
+            await self._task
+        self._consumer.close()
+
+    @abstractmethod
+    async def take(self, records: Sequence[IntakeRecord]) -> None:
+        """Do the work for a batch; return when it is safe to forget it.
+
+        Args:
+            records: In the order of the log.
+
+        Raises:
+            Stopped: The consumer was told to stop before it was done.
+        """
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "behind_records": self._consumer.backlog_records,
+            "behind_bytes": self._consumer.backlog_bytes,
+        }
+
+    def degrade(self, message: str) -> None:
+        """Say what is wrong, in the health and, when it is new, in the log."""
+        if self._health.set(ok=False, message=message):
+            _log.warning("%s: %s", self.name, message)
+
+    def recover(self) -> None:
+        """Say that all is well."""
+        if self._health.set(ok=True):
+            _log.info("%s: works", self.name)
+
+    async def pause(self, seconds: float) -> None:
+        """Wait.
+
+        Raises:
+            Stopped: The consumer was told to stop.
+        """
+        try:
+            await asyncio.wait_for(self._stop.wait(), seconds)
+        except asyncio.TimeoutError:
+            return
+        raise Stopped
+
+    async def _run(self) -> None:
+        try:
+            while not self._stop.is_set():
+                await self._until_stopped(self._consumer.wait())
+                records = await asyncio.to_thread(self._read)
+                if records:
+                    await self.take(records)
+                elif self._consumer.position == self._consumer.committed:
+                    return  # the intake log has stopped, and there is nothing left
+                await self._commit()
+        except Stopped:
+            return
+        except IntakeError as error:
+            self.degrade(f"stopped: {error}. {error.next_step}")
+        except Exception as error:  # noqa: BLE001 - health says it, and the others go on
+            self.degrade(
+                f"stopped by a fault of ours ({type(error).__name__}); restart the gateway, nothing is lost"
+            )
+            _log.debug("%s", self.name, exc_info=True)
+
+    def _read(self) -> list[IntakeRecord]:
+        return self._consumer.read(
+            max_records=self.batch_records,
+            max_bytes=self.batch_bytes,
+            wanted=lambda record: record.signal in self._signals,
+        )
+
+    async def _commit(self) -> None:
+        """Write the cursor; a full disk must not end the consumer, it only means that some records come twice."""
+        while True:
+            try:
+                await asyncio.to_thread(self._consumer.commit)
+            except IntakeError as error:
+                self.degrade(str(error))
+                await self.pause(_COMMIT_AGAIN_SECONDS)
+            else:
+                return
+
+    async def _until_stopped(self, work: Coroutine[Any, Any, None]) -> None:
+        working, stopping = asyncio.create_task(work), asyncio.create_task(self._stop.wait())
+        try:
+            await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (working, stopping):
+                task.cancel()
+            await asyncio.gather(working, stopping, return_exceptions=True)
+        if self._stop.is_set():
+            raise Stopped

@@ -1,0 +1,172 @@
+# SPDX-FileCopyrightText: The Runrecord authors
+# SPDX-License-Identifier: Apache-2.0
+"""From the intake log to the ledger: entries are durable there before the cursor moves."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sqlite3
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from runrecord.collector.consumers.base import IntakeConsumer
+from runrecord.collector.telemetry import GatewayMetrics, Health
+from runrecord.exporters.intake import Consumer, IntakeRecord
+from runrecord.ledger.entry import Entry
+from runrecord.ledger.errors import EntryTooLarge, LedgerError, LedgerStopped, MalformedError
+from runrecord.ledger.ledger import Ledger
+from runrecord.processors.errors import ProjectionError
+from runrecord.processors.signal import Signal
+
+_log = logging.getLogger(__name__)
+_FIRST_PAUSE = 0.5
+_LONGEST_PAUSE = 15.0
+
+
+class Projected(Protocol):
+    """What a projection returns."""
+
+    @property
+    def entries(self) -> list[Entry]:
+        """In the order of the request."""
+        ...
+
+    @property
+    def skipped(self) -> dict[str, int]:
+        """Reason to number of governed records that can't be entries."""
+        ...
+
+
+class LedgerSequencer(IntakeConsumer):
+    """One ledger of the configuration."""
+
+    def __init__(
+        self,
+        consumer: Consumer,
+        ledger: Ledger,
+        *,
+        reopen: Callable[[], Ledger],
+        project: Callable[[Signal, bytes], Projected],
+        signals: Collection[Signal],
+        health: Health,
+        metrics: GatewayMetrics,
+        quarantine: Path,
+    ) -> None:
+        """Prepare; `start` begins.
+
+        Args:
+            consumer: Its place in the intake log.
+            ledger: Open for writing; this object closes it.
+            reopen: Opens it once more after it has stopped.
+            project: Makes entries of a request.
+            signals: The pipelines that end here.
+            health: Where it says how it is.
+            metrics: Where it counts.
+            quarantine: Directory for requests of which no entries can be made.
+        """
+        super().__init__(consumer, signals=signals, health=health)
+        self._ledger: Ledger | None = ledger
+        self._reopen = reopen
+        self._project = project
+        self._metrics = metrics
+        self._quarantine = quarantine
+        self._entries = ledger.log.size
+        self._metrics.ledger_entries.labels(self.name).set(self._entries)
+
+    @property
+    def ledger(self) -> Ledger | None:
+        """The ledger, or None while it is being opened again."""
+        return self._ledger
+
+    async def take(self, records: Sequence[IntakeRecord]) -> None:
+        """Project a batch and append it; return when it is durable in the ledger."""
+        entries = await asyncio.to_thread(self._entries_of, records)
+        if entries:
+            await self._append(entries)
+
+    async def stop(self) -> None:
+        """Stop after what is being done now, publish a checkpoint, and close the ledger."""
+        await super().stop()
+        if self._ledger is not None:
+            ledger, self._ledger = self._ledger, None
+            await asyncio.to_thread(self._publish_and_close, ledger)
+
+    def _publish_and_close(self, ledger: Ledger) -> None:
+        try:
+            ledger.publish()
+        except (LedgerError, OSError) as error:
+            _log.warning("%s: no last checkpoint: %s", self.name, error)
+        try:
+            ledger.close()
+        except (LedgerError, OSError, sqlite3.Error) as error:
+            _log.warning("%s: did not close cleanly: %s", self.name, error)
+
+    def _facts(self) -> dict[str, Any]:
+        return {**super()._facts(), "entries": self._entries}
+
+    def _entries_of(self, records: Sequence[IntakeRecord]) -> list[Entry]:
+        entries: list[Entry] = []
+        for record in records:
+            try:
+                projected = self._project(record.signal, record.body)
+            except ProjectionError as error:
+                self._set_aside(record, str(error))
+                continue
+            except Exception as error:  # noqa: BLE001 - one record must not stop the ledger
+                self._set_aside(record, type(error).__name__)
+                continue
+            entries += projected.entries
+            for reason, number in projected.skipped.items():
+                self._metrics.ledger_skipped.labels(self.name, reason).inc(number)
+        return entries
+
+    def _set_aside(self, record: IntakeRecord, reason: str) -> None:
+        """Keep a request of which no entries can be made, for a person to look at."""
+        self._quarantine.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path = self._quarantine / f"{record.sequence:020d}.{record.signal.value}.pb"
+        with path.open("wb") as file:
+            file.write(record.body)
+            file.flush()
+            os.fsync(file.fileno())
+        self._metrics.ledger_skipped.labels(self.name, "unreadable request").inc()
+        _log.error("%s: no entries can be made of a request (%s); it is kept in %s", self.name, reason, path)
+
+    async def _append(self, entries: list[Entry]) -> None:
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                await asyncio.to_thread(self._append_once, entries)
+            except (EntryTooLarge, MalformedError) as error:
+                if len(entries) > 1:
+                    half = len(entries) // 2
+                    await self._append(entries[:half])
+                    await self._append(entries[half:])
+                else:
+                    self._metrics.ledger_skipped.labels(self.name, "entry too large").inc()
+                    _log.error("%s: an entry was left out: %s", self.name, error)
+                return
+            except (LedgerError, OSError, sqlite3.Error) as error:
+                self.degrade(f"the ledger takes no entries: {error}; they wait in the intake log")
+                await self.pause(pause)
+                pause = min(pause * 2, _LONGEST_PAUSE)
+            else:
+                self.recover()
+                return
+
+    def _append_once(self, entries: list[Entry]) -> None:
+        """Append; after a failure that the ledger does not survive, open it again first."""
+        if self._ledger is None:
+            self._ledger = self._reopen()
+        try:
+            results = self._ledger.append_entries(entries)
+        except LedgerStopped:
+            ledger, self._ledger = self._ledger, None
+            self._publish_and_close(ledger)
+            raise
+        for result in results:
+            self._metrics.ledger_appended.labels(self.name, result.status).inc()
+        self._entries = max(self._entries, *(result.index + 1 for result in results))
+        self._metrics.ledger_entries.labels(self.name).set(self._entries)

@@ -1,0 +1,258 @@
+# SPDX-FileCopyrightText: The Runrecord authors
+# SPDX-License-Identifier: Apache-2.0
+"""OTLP out: one request to one back end, and what its answer means."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Any, Final, Protocol, cast
+
+import grpc
+import grpc.aio
+import httpx2
+from google.protobuf.message import DecodeError
+
+from runrecord.collector.config import OtlpGrpcExporter, OtlpHttpExporter
+from runrecord.collector.receiver.compression import gzip
+from runrecord.collector.receiver.grpc import STATUS_DETAILS
+from runrecord.collector.receiver.requests import SERVICES
+from runrecord.collector.receiver.rpc_messages import RetryInfo, Status
+from runrecord.processors.signal import Signal
+
+_RETRYABLE_HTTP: Final = {429, 502, 503, 504}
+_RETRYABLE_GRPC: Final = {
+    grpc.StatusCode.CANCELLED,
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+    grpc.StatusCode.ABORTED,
+    grpc.StatusCode.OUT_OF_RANGE,
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.DATA_LOSS,
+}
+_MAX_ANSWER: Final = 4 << 20  # OTLP 1.11: a client need not read more
+_INLINE_BYTES: Final = 64 << 10
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """The back end took it.
+
+    Attributes:
+        rejected: Records that it rejected one by one.
+    """
+
+    rejected: int = 0
+
+
+@dataclass(frozen=True)
+class TryAgain:
+    """The back end could not take it now.
+
+    Attributes:
+        reason: In words, without content.
+        after: Seconds it asked for, if it did.
+    """
+
+    reason: str
+    after: float | None = None
+
+
+@dataclass(frozen=True)
+class Refused:
+    """The back end will never take it.
+
+    Attributes:
+        reason: In words, without content.
+    """
+
+    reason: str
+
+
+Outcome = Delivered | TryAgain | Refused
+
+
+class Transport(Protocol):
+    """Sends one request."""
+
+    async def send(self, signal: Signal, body: bytes) -> Outcome:
+        """Send a serialised request once."""
+        ...
+
+    async def close(self) -> None:
+        """Close the connections."""
+        ...
+
+
+class HttpTransport:
+    """OTLP/HTTP, binary."""
+
+    def __init__(self, config: OtlpHttpExporter) -> None:
+        """Open a client.
+
+        Args:
+            config: The exporter.
+        """
+        self._urls = {signal: signal_url(config.endpoint, signal) for signal in Signal}
+        self._headers = {"content-type": "application/x-protobuf", "user-agent": "runrecord-gateway"}
+        self._headers |= {name.lower(): value.get_secret_value() for name, value in config.headers.items()}
+        self._gzip = config.compression == "gzip"
+        if self._gzip:
+            self._headers["content-encoding"] = "gzip"
+        limits = httpx2.Limits(
+            max_connections=config.concurrency, max_keepalive_connections=config.concurrency
+        )
+        self._client = httpx2.AsyncClient(timeout=config.timeout, limits=limits, follow_redirects=False)
+
+    async def send(self, signal: Signal, body: bytes) -> Outcome:
+        """Send a serialised request once."""
+        if self._gzip:
+            body = gzip(body) if len(body) < _INLINE_BYTES else await asyncio.to_thread(gzip, body)
+        try:
+            async with self._client.stream(
+                "POST", self._urls[signal], content=body, headers=self._headers
+            ) as answer:
+                content = b""
+                async for part in answer.aiter_bytes():
+                    content += part
+                    if len(content) > _MAX_ANSWER:
+                        break
+                return http_outcome(signal, answer.status_code, answer.headers, content)
+        except httpx2.HTTPError as error:
+            return TryAgain(f"{type(error).__name__} at {self._urls[signal]}")
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+
+def signal_url(endpoint: str, signal: Signal) -> str:
+    """Add the path of a signal to a base URL, or replace one that is there already."""
+    for service in SERVICES.values():
+        endpoint = endpoint.removesuffix(service.path)
+    return endpoint + SERVICES[signal].path
+
+
+def http_outcome(signal: Signal, status: int, headers: Mapping[str, str], content: bytes) -> Outcome:
+    """Say what an HTTP answer means.
+
+    Args:
+        signal: What was sent.
+        status: HTTP status.
+        headers: Of the answer.
+        content: Body of the answer.
+    """
+    if 200 <= status < 300:  # noqa: PLR2004
+        return Delivered(_rejected(signal, content))
+    if status in _RETRYABLE_HTTP:
+        return TryAgain(f"HTTP {status}", retry_after(headers.get("retry-after")))
+    return Refused(f"HTTP {status}")
+
+
+def retry_after(value: str | None) -> float | None:
+    """Read Retry-After: seconds or a date (RFC 9110, section 10.2.3); None if there is none to read."""
+    if not value:
+        return None
+    if value.strip().isdecimal():
+        return float(value)
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+    except ValueError:
+        return None
+
+
+def _rejected(signal: Signal, content: bytes) -> int:
+    """Read how many records were rejected; an answer that can't be read means none were."""
+    answer: Any = SERVICES[signal].response()
+    try:
+        answer.ParseFromString(content)
+    except DecodeError:
+        return 0
+    return int(getattr(answer.partial_success, SERVICES[signal].rejected))
+
+
+class GrpcTransport:
+    """OTLP/gRPC over raw bytes."""
+
+    def __init__(self, config: OtlpGrpcExporter) -> None:
+        """Open a channel.
+
+        Args:
+            config: The exporter.
+
+        Raises:
+            OSError: The file of authorities can't be read.
+        """
+        options = [
+            ("grpc.max_send_message_length", -1),
+            ("grpc.max_receive_message_length", _MAX_ANSWER),
+            ("grpc.initial_reconnect_backoff_ms", 500),
+            ("grpc.max_reconnect_backoff_ms", 10_000),
+            ("grpc.primary_user_agent", "runrecord-gateway"),
+            ("grpc.enable_retries", 0),
+        ]
+        compression = (
+            grpc.Compression.Gzip if config.compression == "gzip" else grpc.Compression.NoCompression
+        )
+        if config.tls.insecure:
+            channel: Any = grpc.aio.insecure_channel(
+                config.endpoint, options=options, compression=compression
+            )
+        else:
+            roots = config.tls.ca_file.read_bytes() if config.tls.ca_file else None
+            credentials = grpc.ssl_channel_credentials(roots)
+            channel = grpc.aio.secure_channel(
+                config.endpoint, credentials, options=options, compression=compression
+            )
+        self._channel = channel
+        self._metadata = tuple(
+            (name.lower(), value.get_secret_value()) for name, value in config.headers.items()
+        )
+        self._timeout = config.timeout
+        self._endpoint = config.endpoint
+        self._calls: dict[Signal, Any] = {
+            s: channel.unary_unary(SERVICES[s].method, None, None) for s in Signal
+        }
+
+    async def send(self, signal: Signal, body: bytes) -> Outcome:
+        """Send a serialised request once."""
+        try:
+            answer: bytes = await self._calls[signal](body, timeout=self._timeout, metadata=self._metadata)
+        except grpc.aio.AioRpcError as error:
+            trailers = dict(cast("Iterable[tuple[str, Any]]", error.trailing_metadata() or ()))
+            return grpc_outcome(error.code(), trailers, self._endpoint)
+        return Delivered(_rejected(signal, answer))
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._channel.close()
+
+
+def grpc_outcome(code: grpc.StatusCode, trailers: Mapping[str, Any], endpoint: str) -> Outcome:
+    """Say what a gRPC error means.
+
+    Args:
+        code: The status.
+        trailers: Trailing metadata; may carry a RetryInfo.
+        endpoint: For the message.
+    """
+    reason = f"{code.name} from {endpoint}"
+    after = _retry_info(trailers.get(STATUS_DETAILS, b""))
+    if code in _RETRYABLE_GRPC or (code is grpc.StatusCode.RESOURCE_EXHAUSTED and after is not None):
+        return TryAgain(reason, after)
+    return Refused(reason)
+
+
+def _retry_info(details: bytes) -> float | None:
+    status = Status()
+    try:
+        status.ParseFromString(details)
+        for detail in status.details:
+            info = RetryInfo()
+            if detail.Unpack(info):
+                return float(info.retry_delay.ToNanoseconds()) / 1e9
+    except (DecodeError, TypeError):
+        pass
+    return None

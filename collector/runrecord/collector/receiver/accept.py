@@ -1,0 +1,181 @@
+# SPDX-FileCopyrightText: The Runrecord authors
+# SPDX-License-Identifier: Apache-2.0
+"""The one way in, for both transports: check, redact, store, and only then acknowledge."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import Executor
+from typing import Final, Protocol
+
+from runrecord.collector.receiver.requests import SERVICES, Checked, check
+from runrecord.collector.receiver.status import Code, Refusal, unavailable
+from runrecord.collector.telemetry import GatewayMetrics
+from runrecord.exporters.errors import IntakeFull, IntakeStopped
+from runrecord.exporters.intake import IntakeLog
+from runrecord.processors.errors import RedactionError
+from runrecord.processors.signal import Signal
+
+_log = logging.getLogger(__name__)
+ITEMS_HEADER: Final = "items"
+"""Under this name the intake log keeps how many records a request has."""
+_INLINE_BYTES: Final = 32 << 10
+
+
+class Redacted(Protocol):
+    """What a redactor returns."""
+
+    @property
+    def body(self) -> bytes:
+        """The redacted request."""
+        ...
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """Matches by rule."""
+        ...
+
+
+class Acceptor:
+    """Takes serialised export requests and answers when they are durable.
+
+    Attributes:
+        max_in_flight_bytes: Above it requests are refused, retryable.
+    """
+
+    def __init__(
+        self,
+        intake: IntakeLog,
+        redact: Callable[[Signal, bytes], Redacted],
+        metrics: GatewayMetrics,
+        *,
+        signals: Collection[Signal],
+        executor: Executor,
+        max_in_flight_bytes: int,
+    ) -> None:
+        """Join the parts.
+
+        Args:
+            intake: Where redacted requests go.
+            redact: Redacts a request or raises RedactionError; safe to call from several threads.
+            metrics: What is counted.
+            signals: Those that have a pipeline.
+            executor: Where large requests are parsed and redacted, so that the event loop stays free.
+            max_in_flight_bytes: The most bytes of requests that may be under way.
+        """
+        self._intake = intake
+        self._redact = redact
+        self._metrics = metrics
+        self._signals = frozenset(signals)
+        self._executor = executor
+        self._in_flight = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._stopping = False
+        self.max_in_flight_bytes = max_in_flight_bytes
+
+    def reserve(self, size: int) -> None:
+        """Count bytes that are about to be held in memory.
+
+        Args:
+            size: Bytes; give them back with `release`.
+
+        Raises:
+            Refusal: There is no room now.
+        """
+        if self._stopping:
+            raise unavailable("the gateway is stopping")
+        if self._in_flight and self._in_flight + size > self.max_in_flight_bytes:
+            raise unavailable("too many requests are under way")
+        self._in_flight += size
+        self._idle.clear()
+
+    def release(self, size: int) -> None:
+        """Give back what `reserve` counted."""
+        self._in_flight -= size
+        if not self._in_flight:
+            self._idle.set()
+
+    async def drain(self) -> None:
+        """Refuse new requests, and return when those under way are answered."""
+        self._stopping = True
+        await self._idle.wait()
+
+    def check_signal(self, signal: Signal) -> None:
+        """Refuse a signal that has no pipeline."""
+        if signal not in self._signals:
+            raise Refusal(
+                Code.UNIMPLEMENTED,
+                f"no pipeline for {signal.value}: add service.pipelines.{signal.value} to the configuration",
+            )
+
+    async def accept(
+        self, signal: Signal, body: bytes, *, transport: str, convert: Callable[[bytes], bytes] | None = None
+    ) -> Checked:
+        """Take a request; when this returns, what it accepted survives any crash.
+
+        Args:
+            signal: What the body is a request of.
+            body: The request, decompressed.
+            transport: ``grpc`` or ``http``, for metrics.
+            convert: Turns the body into protobuf first; used for JSON.
+
+        Returns:
+            What was accepted and what was rejected one by one.
+
+        Raises:
+            Refusal: Nothing of it was kept.
+        """
+        self.check_signal(signal)
+        size = max(1, len(body))
+        self.reserve(size)
+        try:
+            checked, counts = await self._prepare(signal, body, convert)
+            if checked.accepted:
+                await self._store(signal, checked)
+            self._metrics.accepted(signal, checked, counts, transport)
+        except Refusal as refusal:
+            self._metrics.refused(signal, transport, refusal)
+            raise
+        finally:
+            self.release(size)
+        return checked
+
+    async def _prepare(
+        self, signal: Signal, body: bytes, convert: Callable[[bytes], bytes] | None
+    ) -> tuple[Checked, dict[str, int]]:
+        if len(body) < _INLINE_BYTES:
+            return self._check_and_redact(signal, body, convert)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._executor, self._check_and_redact, signal, body, convert)
+
+    def _check_and_redact(
+        self, signal: Signal, body: bytes, convert: Callable[[bytes], bytes] | None
+    ) -> tuple[Checked, dict[str, int]]:
+        checked = check(signal, convert(body) if convert else body)
+        if not checked.accepted:
+            return checked, {}
+        try:
+            redaction = self._redact(signal, checked.body)
+        except RedactionError as error:
+            self._metrics.redaction_failed(signal)
+            if error.malformed:
+                raise Refusal(Code.INVALID_ARGUMENT, f"the request can't be redacted: {error}") from error
+            _log.error("a request of %d %s was refused: %s", checked.accepted, SERVICES[signal].items, error)
+            raise Refusal(Code.INTERNAL, f"the request can't be redacted: {error}") from error
+        except Exception as error:
+            self._metrics.redaction_failed(signal)
+            _log.error("a request was refused: the redactor raised %s", type(error).__name__)
+            raise Refusal(Code.INTERNAL, "the request can't be redacted") from error
+        kept = Checked(redaction.body, checked.accepted, checked.rejected, checked.reason)
+        return kept, dict(redaction.counts)
+
+    async def _store(self, signal: Signal, checked: Checked) -> None:
+        try:
+            await self._intake.append(signal, checked.body, headers=((ITEMS_HEADER, str(checked.accepted)),))
+        except IntakeFull as error:
+            raise unavailable(str(error), error.retry_after) from error
+        except IntakeStopped as error:
+            raise unavailable(str(error), 30.0) from error

@@ -1,0 +1,109 @@
+# SPDX-FileCopyrightText: The Runrecord authors
+# SPDX-License-Identifier: Apache-2.0
+"""OTLP over gRPC: the three Export methods over raw bytes, so that a request is parsed once and by us."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Final
+
+import grpc
+import grpc.aio
+
+from runrecord.collector.errors import AddressError
+from runrecord.collector.receiver.accept import Acceptor
+from runrecord.collector.receiver.requests import SERVICES, response
+from runrecord.collector.receiver.status import Code, Refusal
+from runrecord.collector.values import HostPort
+from runrecord.processors.signal import Signal
+
+_log = logging.getLogger(__name__)
+
+STATUS_DETAILS: Final = "grpc-status-details-bin"
+_CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
+
+
+if TYPE_CHECKING:
+    _GenericHandler = grpc.GenericRpcHandler[Any, Any]
+else:
+    _GenericHandler = grpc.GenericRpcHandler
+
+
+class GrpcReceiver:
+    """The gRPC server.
+
+    Attributes:
+        bound: Where it listens, once it has started.
+    """
+
+    def __init__(self, acceptor: Acceptor, address: HostPort, *, max_message: int) -> None:
+        """Make the server and bind its port.
+
+        Args:
+            acceptor: Takes the requests.
+            address: Where to listen.
+            max_message: The most bytes of a message, both before and after decompression: gRPC answers larger ones
+                itself, with RESOURCE_EXHAUSTED, and stops decompressing at the limit.
+
+        Raises:
+            AddressError: The port is taken or the address can't be used.
+        """
+        self._acceptor = acceptor
+        aio: Any = grpc.aio
+        self._server = aio.server(
+            options=[
+                ("grpc.max_receive_message_length", max_message),
+                ("grpc.so_reuseport", 0),
+                ("grpc.max_connection_age_grace_ms", 10_000),
+                ("grpc.http2.max_ping_strikes", 0),
+            ]
+        )
+        self._server.add_generic_rpc_handlers([_Exports(self._export)])
+        try:
+            port = self._server.add_insecure_port(str(address))
+        except RuntimeError:
+            port = 0
+        if not port:
+            raise AddressError(f"can't listen on {address} for OTLP over gRPC")
+        self.bound = HostPort(address.host, port)
+
+    async def start(self) -> None:
+        """Begin to answer."""
+        await self._server.start()
+
+    async def stop(self, grace: float) -> None:
+        """Take no new requests, and give those under way `grace` seconds."""
+        await self._server.stop(grace)
+
+    async def _export(self, signal: Signal, body: bytes, context: Any) -> bytes:
+        try:
+            return response(
+                signal, await self._acceptor.accept(signal, body, transport="grpc")
+            ).SerializeToString()
+        except Refusal as error:
+            refusal = error
+        except Exception as error:  # noqa: BLE001 - a client must get an answer, and no content may reach a log
+            _log.error("a request over gRPC failed: %s", type(error).__name__)
+            refusal = Refusal(Code.INTERNAL, "the gateway failed on this request")
+        trailers = ((STATUS_DETAILS, refusal.status().SerializeToString()),)
+        await context.abort(_CODES[int(refusal.code)], refusal.message, trailers)
+        raise AssertionError  # abort raises
+
+
+class _Exports(_GenericHandler):
+    """Finds the handler of an Export method; everything else is UNIMPLEMENTED."""
+
+    def __init__(self, export: Callable[[Signal, bytes, Any], Awaitable[bytes]]) -> None:
+        self._handlers: dict[str, Any] = {}
+        for signal, service in SERVICES.items():
+
+            async def handle(body: bytes, context: Any, signal: Signal = signal) -> bytes:
+                return await export(signal, body, context)
+
+            library: Any = grpc
+            self._handlers[service.method] = library.unary_unary_rpc_method_handler(handle)
+
+    def service(self, handler_call_details: Any) -> Any:
+        """Look a method up by its full name."""
+        return self._handlers.get(handler_call_details.method)
