@@ -1,12 +1,16 @@
 # SPDX-FileCopyrightText: The Runrecord authors
 # SPDX-License-Identifier: Apache-2.0
-"""The tamper-evident ledger: a C2SP tlog-tiles log that anyone can check offline."""
+"""The tamper-evident ledger: a C2SP tlog-tiles log of what agents did, that anyone can check offline."""
 
 from __future__ import annotations
 
+from runrecord.ledger.audit import Finding, Severity, audit_run
+from runrecord.ledger.bundle import build_bundle
 from runrecord.ledger.checkpoint import Checkpoint
+from runrecord.ledger.completeness import UNSEEN, Completeness, Verdict
 from runrecord.ledger.dedup import conflict_key
 from runrecord.ledger.directory import DirectoryLog
+from runrecord.ledger.entry import Entry, Kind, Link, MalformedEntry, Origin, UnknownSchema
 from runrecord.ledger.errors import (
     EntryTooLarge,
     LedgerCorrupt,
@@ -23,34 +27,71 @@ from runrecord.ledger.errors import (
     VerificationError,
 )
 from runrecord.ledger.fsck import FsckReport, fsck
+from runrecord.ledger.ledger import Ledger, UnknownRun, default_directory
 from runrecord.ledger.note import Note, NoteSigner, NoteVerifier
+from runrecord.ledger.records import Record
+from runrecord.ledger.report import render_report
+from runrecord.ledger.run_index import RunSummary
+from runrecord.ledger.runs import Approval, RunView, Segment, Step, ToolCall
 from runrecord.ledger.sequencer import Appended
 from runrecord.ledger.tlog import leaf_hash
 from runrecord.ledger.tlog_proof import TlogProof
+from runrecord.ledger.trust import Trust, bundle_signer
+from runrecord.ledger.verify import Check, Code, Verification, verify_bundle
 
 __all__ = [
+    "UNSEEN",
     "Appended",
+    "Approval",
+    "Check",
     "Checkpoint",
+    "Code",
+    "Completeness",
     "DirectoryLog",
+    "Entry",
     "EntryTooLarge",
+    "Finding",
     "FsckReport",
+    "Kind",
+    "Ledger",
     "LedgerCorrupt",
     "LedgerError",
     "LedgerFull",
     "LedgerLocked",
     "LedgerReadOnly",
     "LedgerStopped",
+    "Link",
+    "MalformedEntry",
     "MalformedError",
     "Note",
     "NoteSigner",
     "NoteVerifier",
+    "Origin",
     "OutOfRange",
     "ProofError",
+    "Record",
     "RolledBack",
+    "RunSummary",
+    "RunView",
+    "Segment",
+    "Severity",
     "SignatureError",
+    "Step",
     "TlogProof",
+    "ToolCall",
+    "Trust",
+    "UnknownRun",
+    "UnknownSchema",
+    "Verdict",
+    "Verification",
     "VerificationError",
+    "audit_run",
+    "build_bundle",
+    "bundle_signer",
     "conflict_key",
+    "default_directory",
     "fsck",
     "leaf_hash",
+    "render_report",
+    "verify_bundle",
 ]

@@ -50,7 +50,7 @@ class Finding:
 Rule = Callable[[RunView], Iterator[Finding]]
 
 
-def audit(view: RunView) -> list[Finding]:
+def audit_run(view: RunView) -> list[Finding]:
     """Return what a run broke, violations first, in the order of ``RULES``."""
     findings = [finding for rule in RULES.values() for finding in rule(view)]
     return sorted(findings, key=lambda finding: finding.severity is not Severity.VIOLATION)

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from hashlib import md5
 
 import pytest
 
@@ -14,7 +15,6 @@ from runrecord.ledger.records import Record
 from runrecord.ledger.runs import RunView
 from runrecord.ledger.values import wrap
 
-TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 T0 = 1_790_000_000_000_000_000
 SECOND = 1_000_000_000
 AGREED = "hmac-sha256:" + "ab" * 32
@@ -26,6 +26,7 @@ class RunBuilder:
 
     def __init__(self, run: str = "run-0001", source: str = "aaaa000000000001") -> None:
         self.run = run
+        self.trace_id = md5(run.encode()).hexdigest()
         self.source = source
         self.entries: list[Entry] = []
         self.counters: dict[str, int] = {}
@@ -46,18 +47,26 @@ class RunBuilder:
         self.clock += SECOND
         return self.clock
 
-    def add(self, kind: str, name: str, /, *, source: str | None = None, step: int | None = None, **attributes) -> Entry:
+    def add(
+        self, kind: str, name: str, /, *, source: str | None = None, step: int | None = None, **attributes
+    ) -> Entry:
         own = source or self.source
         start = self.tick()
-        fields = {k: attributes.pop(k) for k in ("parent_span_id", "status", "seq", "start", "end") if k in attributes}
-        values = {key.replace("__", "."): wrap(value) for key, value in attributes.items() if value is not None}
+        fields = {
+            k: attributes.pop(k)
+            for k in ("parent_span_id", "status", "seq", "start", "end")
+            if k in attributes
+        }
+        values = {
+            key.replace("__", "."): wrap(value) for key, value in attributes.items() if value is not None
+        }
         if step is not None:
             values["runrecord.step.index"] = wrap(step)
         entry = Entry(
             kind=kind,
             run=self.run,
             source=own,
-            trace_id=TRACE,
+            trace_id=self.trace_id,
             span_id=self.span_id(),
             name=name,
             attributes=values,
@@ -73,7 +82,13 @@ class RunBuilder:
         self.open[own] = (self.seq(own), self.tick(), self.span_id())
 
     def close(
-        self, state: str = "completed", *, source: str | None = None, segment: int = 0, outcome: str = "success", **attributes
+        self,
+        state: str = "completed",
+        *,
+        source: str | None = None,
+        segment: int = 0,
+        outcome: str = "success",
+        **attributes,
     ) -> Entry:
         own = source or self.source
         seq, start, span_id = self.open.pop(own)
@@ -93,7 +108,7 @@ class RunBuilder:
             run=self.run,
             source=own,
             seq=seq,
-            trace_id=TRACE,
+            trace_id=self.trace_id,
             span_id=span_id,
             name="invoke_agent refund-agent",
             start=start,
@@ -133,7 +148,9 @@ class RunBuilder:
             },
         )
 
-    def answer(self, call: str, status: str = "approved", approval: str = "ap-1", digest: str = AGREED, **attributes) -> Entry:
+    def answer(
+        self, call: str, status: str = "approved", approval: str = "ap-1", digest: str = AGREED, **attributes
+    ) -> Entry:
         return self.add(
             Kind.APPROVAL_DECISION,
             "approval_decision create_refund",
@@ -150,7 +167,9 @@ class RunBuilder:
             },
         )
 
-    def tool(self, call: str, tool: str = "create_refund", digest: str = AGREED, effect: str = "pay", **attributes) -> Entry:
+    def tool(
+        self, call: str, tool: str = "create_refund", digest: str = AGREED, effect: str = "pay", **attributes
+    ) -> Entry:
         return self.add(
             attributes.pop("kind", Kind.TOOL_RESULT),
             f"execute_tool {tool}",
@@ -168,7 +187,13 @@ class RunBuilder:
         )
 
     def step(self, index: int, kind: str = "act") -> Entry:
-        return self.add(Kind.STEP, f"agent_step {kind}", step=index, runrecord__step__kind=kind, runrecord__step__name="refund")
+        return self.add(
+            Kind.STEP,
+            f"agent_step {kind}",
+            step=index,
+            runrecord__step__kind=kind,
+            runrecord__step__name="refund",
+        )
 
     def view(self, entries: list[Entry] | None = None) -> RunView:
         chosen = self.entries if entries is None else entries

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
-import os
 import stat
 from dataclasses import replace
 
@@ -108,14 +107,14 @@ def test_a_read_only_directory_can_be_read(tmp_path, refund):
     index = directory / ".state" / "index.sqlite"
     index.write_bytes(b"damaged")
     modes = {p: stat.S_IMODE(p.stat().st_mode) for p in [directory, *directory.rglob("*")]}
-    for path in modes:
-        os.chmod(path, modes[path] & ~0o222)
+    for path, mode in modes.items():
+        path.chmod(mode & ~0o222)
     try:
         with Ledger(directory, read_only=True) as reader:
             assert reader.run("run").completeness.verdict is Verdict.COMPLETE
     finally:
         for path, mode in modes.items():
-            os.chmod(path, mode)
+            path.chmod(mode)
 
 
 def test_a_damaged_index_is_made_anew(tmp_path, refund):

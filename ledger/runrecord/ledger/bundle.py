@@ -1,0 +1,185 @@
+# SPDX-FileCopyrightText: The Runrecord authors
+# SPDX-License-Identifier: Apache-2.0
+"""Write the audit bundle of a run: one file that proves, offline, what the ledger holds about it.
+
+::
+
+    statement.dsse.json        DSSE-signed in-toto Statement: subject, contents, SHA-256 of every other file
+    entries/<log>.bin          the leaves, each behind its length (uint16, the framing of C2SP tlog-tiles)
+    entries.jsonl              the same for reading, one per line
+    proofs/<log>/<i>.tlog-proof  one C2SP tlog-proof per entry
+    checkpoints/<log>-<n>.note the checkpoint that all of them lead to
+    policy.txt                 the keys as the producer states them: a suggestion, never trusted
+    README.txt, report.html    for people
+
+The subject is the RFC 6962 root over the leaf hashes of the run, in the order of the log. The same ledger, checkpoint and key give the same bytes.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+from typing import Final
+
+from runrecord.ledger.audit import Severity, audit_run
+from runrecord.ledger.bundle_format import (
+    ENTRIES,
+    PAYLOAD_TYPE,
+    POLICY,
+    PREDICATE_TYPE,
+    README,
+    REPORT,
+    STATEMENT,
+    STATEMENT_TYPE,
+    checkpoint_path,
+    digest,
+    entries_path,
+    log_name,
+    proof_path,
+)
+from runrecord.ledger.checkpoint import Checkpoint
+from runrecord.ledger.container import MAX_MEMBERS, pack
+from runrecord.ledger.dsse import seal
+from runrecord.ledger.errors import LedgerError
+from runrecord.ledger.ledger import Ledger
+from runrecord.ledger.note import NoteSigner
+from runrecord.ledger.report import render_report
+from runrecord.ledger.runs import RunView
+from runrecord.ledger.strict_json import JSON
+from runrecord.ledger.tiles import frame_entry
+from runrecord.ledger.tlog import leaf_hash, root_of_hashes
+from runrecord.ledger.tlog_proof import TlogProof
+from runrecord.ledger.trust import Trust, bundle_signer
+from runrecord.semconv.canonical import canonical_json
+
+_OTHER_FILES: Final = 8
+_README: Final = """\
+Audit bundle of run {run}
+{rule}
+
+What it is
+  {count} records of one run of an AI agent, taken from the append-only log
+  {origin}
+  at size {size}, with a proof for each that the log holds it, signed.
+
+How to check it (no network needed)
+  pip install "runrecord[cli]"
+  runrecord verify THIS-FILE --trust TRUST-FILE
+
+  The trust file holds the public key of the log and that of the bundle. Get it from the operator by another way
+  than this bundle: policy.txt in here is only what whoever made the bundle says.
+
+What is inside
+  report.html           the run for reading; open it in a browser
+  entries.jsonl         the records for reading, one per line
+  entries/, proofs/     the records as the log holds them, and a proof for each (C2SP tlog-proof)
+  checkpoints/          the signed size and root of the log
+  statement.dsse.json   the signed statement, with the SHA-256 of every other file
+
+What it can't show
+  An emitter that never emitted is invisible. Times and contents are claims of the emitters; the proofs show that
+  nobody changed them since. Contents appear as keyed commitments only.
+"""
+
+
+def build_bundle(ledger: Ledger, run: str, *, signer: NoteSigner | None = None) -> bytes:
+    """Return the audit bundle of a run.
+
+    Args:
+        ledger: The ledger; one opened to write publishes a checkpoint first, so that it covers the run.
+        run: The run id, or the start of it.
+        signer: The bundle key; None takes the one of the ledger directory, or makes it there.
+
+    Raises:
+        UnknownRun: None or several runs match.
+        LedgerError: The run is too large for a bundle, or no key can be made.
+    """
+    checkpoint = ledger.publish()
+    view = ledger.run(run)
+    view = RunView(view.run, [record for record in view.records if record.index < checkpoint.size])
+    key = signer or bundle_signer(ledger.path, checkpoint.origin)
+    indices = sorted(record.index for record in view.records)
+    if len(indices) > MAX_MEMBERS - _OTHER_FILES:
+        raise LedgerError(
+            f"run {view.run} has {len(indices)} records, more than a bundle can hold",
+            "keep a copy of the ledger directory as evidence instead",
+        )
+    log = log_name(checkpoint.origin)
+    leaves = [ledger.log.leaf(index) for index in indices]
+    files = {
+        entries_path(log): b"".join(map(frame_entry, leaves)),
+        ENTRIES: b"".join(leaf + b"\n" for leaf in leaves),
+        checkpoint_path(log, checkpoint.size): checkpoint.note,
+    }
+    for index in indices:
+        hashes = tuple(ledger.log.inclusion_proof(index, checkpoint.size))
+        files[proof_path(log, index)] = TlogProof(index, hashes, checkpoint.note).encode()
+    suggested = Trust(ledger.log.verifiers, (key.verifier,)).text()
+    files[POLICY] = (
+        b"# What the producer of this bundle says its keys are. NOT trusted.\n" + suggested.encode()
+    )
+    files[README] = _readme(view, checkpoint, len(indices)).encode()
+    files[REPORT] = render_report(view, audit_run(view), checkpoint).encode()
+    root = root_of_hashes(map(leaf_hash, leaves))
+    statement = _statement(view, checkpoint, indices, root, files)
+    return pack({STATEMENT: seal(PAYLOAD_TYPE, canonical_json(statement), key), **files})
+
+
+def _statement(
+    view: RunView, checkpoint: Checkpoint, indices: list[int], root: bytes, files: dict[str, bytes]
+) -> dict[str, JSON]:
+    state = view.completeness
+    findings = audit_run(view)
+    return {
+        "_type": STATEMENT_TYPE,
+        "subject": [{"name": f"run:{view.run}", "digest": {"sha256": root.hex()}}],
+        "predicateType": PREDICATE_TYPE,
+        "predicate": {
+            "run": view.run,
+            "producer": {"name": "runrecord", "version": _version()},
+            "logs": [
+                {
+                    "origin": checkpoint.origin,
+                    "size": str(checkpoint.size),
+                    "root": checkpoint.root.hex(),
+                    "indices": [str(index) for index in indices],
+                }
+            ],
+            "window": {"start": str(view.start), "end": str(view.end)},
+            "summary": {
+                "agent": view.agent,
+                "outcome": view.outcome,
+                "segments": str(len(view.closes)),
+                "steps": str(len([step for step in view.steps if step.index is not None])),
+                "tool_calls": str(len(view.calls)),
+                "effects": str(
+                    len([call for call in view.calls if call.changes_something and call.took_effect])
+                ),
+                "decisions": str(len(view.decisions)),
+                "approvals": str(len(view.approvals)),
+            },
+            "completeness": {
+                "verdict": state.verdict.value,
+                "reasons": [reason.text for reason in state.reasons],
+                "sources": {source: str(count) for source, count in state.sources.items()},
+            },
+            "findings": {
+                severity.value: str(len([f for f in findings if f.severity is severity]))
+                for severity in Severity
+            },
+            "materials": {name: digest(data) for name, data in files.items()},
+        },
+    }
+
+
+def _readme(view: RunView, checkpoint: Checkpoint, count: int) -> str:
+    title = f"Audit bundle of run {view.run}"
+    return _README.format(
+        run=view.run, rule="=" * len(title), count=count, origin=checkpoint.origin, size=checkpoint.size
+    )
+
+
+def _version() -> str:
+    try:
+        return version("runrecord")
+    except PackageNotFoundError:
+        return "unknown"

@@ -1,0 +1,46 @@
+# SPDX-FileCopyrightText: The Runrecord authors
+# SPDX-License-Identifier: Apache-2.0
+"""What the writer and the verifier of audit bundles agree on: types, and the names of the files."""
+
+from __future__ import annotations
+
+import re
+from hashlib import sha256
+from typing import Final
+
+from runrecord.semconv import SCHEMA_BASE_URL
+
+PAYLOAD_TYPE: Final = "application/vnd.in-toto+json"
+STATEMENT_TYPE: Final = "https://in-toto.io/Statement/v1"
+PREDICATE_TYPE: Final = f"{SCHEMA_BASE_URL}/agent-run-audit/v1"
+STATEMENT: Final = "statement.dsse.json"
+SUFFIX: Final = ".auditbundle.zip"
+ENTRIES: Final = "entries.jsonl"
+README: Final = "README.txt"
+REPORT: Final = "report.html"
+POLICY: Final = "policy.txt"
+
+
+def log_name(origin: str) -> str:
+    """Return the name of a log's files in a bundle: its origin, with a dash for every character that is not portable."""
+    return re.sub(r"[^A-Za-z0-9._-]", "-", origin).lstrip("._-")[:64] or "log"
+
+
+def proof_path(log: str, index: int) -> str:
+    """Return the name of an entry's proof in a bundle."""
+    return f"proofs/{log}/{index}.tlog-proof"
+
+
+def digest(data: bytes) -> str:
+    """Return the digest of a file as a statement writes it."""
+    return f"sha256:{sha256(data).hexdigest()}"
+
+
+def entries_path(log: str) -> str:
+    """Return the name of a log's entries in a bundle."""
+    return f"entries/{log}.bin"
+
+
+def checkpoint_path(log: str, size: int) -> str:
+    """Return the name of a log's checkpoint in a bundle."""
+    return f"checkpoints/{log}-{size}.note"

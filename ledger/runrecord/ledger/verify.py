@@ -1,0 +1,384 @@
+# SPDX-FileCopyrightText: The Runrecord authors
+# SPDX-License-Identifier: Apache-2.0
+"""Verify an audit bundle offline, against keys that the reader already has.
+
+Nothing in the bundle is believed before a pinned key vouches for it: the bundle key for the statement, the statement for the
+other files, the log key for the checkpoint, the checkpoint for every entry. Input is hostile; no input raises.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Final, NoReturn, cast
+
+from runrecord.ledger.audit import Finding, audit_run
+from runrecord.ledger.bundle_format import (
+    ENTRIES,
+    PAYLOAD_TYPE,
+    POLICY,
+    PREDICATE_TYPE,
+    README,
+    REPORT,
+    STATEMENT,
+    STATEMENT_TYPE,
+    checkpoint_path,
+    digest,
+    entries_path,
+    log_name,
+    proof_path,
+)
+from runrecord.ledger.checkpoint import Checkpoint
+from runrecord.ledger.completeness import UNSEEN, Verdict
+from runrecord.ledger.container import unpack
+from runrecord.ledger.dsse import UntrustedKey, unseal
+from runrecord.ledger.entry import Entry, UnknownSchema
+from runrecord.ledger.errors import LedgerError
+from runrecord.ledger.note import Note, NoteVerifier
+from runrecord.ledger.records import Record
+from runrecord.ledger.runs import RunView
+from runrecord.ledger.strict_json import (
+    JSON,
+    StrictJsonError,
+    array,
+    decimal,
+    mapping,
+    read_object,
+    refuse,
+    string,
+    string_map,
+)
+from runrecord.ledger.tlog import leaf_hash, root_of_hashes, verify_inclusion
+from runrecord.ledger.tlog_proof import TlogProof
+from runrecord.ledger.trust import Trust
+from runrecord.semconv.canonical import canonical_json
+
+NO_KEYS: Final = "unverifiable: no pinned keys"
+_HEX_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
+_PLAIN: Final = frozenset({ENTRIES, POLICY, README, REPORT})
+
+
+class Code(IntEnum):
+    """What the verification came to; the exit code of ``runrecord verify``."""
+
+    COMPLETE = 0
+    FAILED = 1
+    INCOMPLETE = 2
+    UNVERIFIABLE = 3
+
+
+@dataclass(frozen=True)
+class Check:
+    """One step of the verification.
+
+    Attributes:
+        name: What was checked.
+        code: COMPLETE if it passed, else what it makes of the whole.
+        text: What was found; where it failed, what and where.
+        next_step: What the reader can do about it, or empty.
+    """
+
+    name: str
+    code: Code
+    text: str
+    next_step: str = ""
+
+
+@dataclass
+class Verification:
+    """The result.
+
+    Attributes:
+        code: The worst of the checks.
+        checks: The steps in order; the first that fails is the last.
+        first_use: The keys came from the bundle itself, so that it proves nothing about who made it.
+        view: The run, once its entries were verified.
+        findings: Invariants that the run broke; they do not change the code.
+        limits: What no bundle can show.
+    """
+
+    code: Code = Code.COMPLETE
+    checks: list[Check] = field(default_factory=list[Check])
+    first_use: bool = False
+    view: RunView | None = None
+    findings: list[Finding] = field(default_factory=list[Finding])
+    limits: tuple[str, ...] = UNSEEN
+
+    def diagnostics(self) -> str:
+        """Return the step that decided, in one sentence."""
+        last = next((check for check in reversed(self.checks) if check.code), self.checks[-1])
+        return f"{last.name}: {last.text}"
+
+
+class _Stop(Exception):  # noqa: N818 - control flow, never seen outside
+    def __init__(self, code: Code, text: str, next_step: str = "") -> None:
+        super().__init__(text)
+        self.code, self.text, self.next_step = code, text, next_step
+
+
+@dataclass
+class _Log:
+    """One log that the statement names."""
+
+    name: str
+    origin: str
+    size: int
+    root: bytes
+    indices: tuple[int, ...]
+    leaves: list[bytes] = field(default_factory=list[bytes])
+
+
+class _Bundle:
+    """The state of one verification; each method is one step and returns what it found."""
+
+    def __init__(self, archive: bytes, trust: Trust, first_use: bool) -> None:
+        self.archive = archive
+        self.trust = trust
+        self.first_use = first_use
+        self.files: dict[str, bytes] = {}
+        self.run = ""
+        self.subject = b""
+        self.materials: dict[str, str] = {}
+        self.logs: list[_Log] = []
+        self.records: list[Record] = []
+        self.claimed = ""
+        self.view: RunView | None = None
+
+    def container(self) -> str:
+        self.files = unpack(self.archive)
+        if STATEMENT not in self.files:
+            _fail(f"the bundle has no {STATEMENT}")
+        return f"{len(self.files)} files, {len(self.archive)} bytes, canonical form"
+
+    def keys(self) -> str:
+        if self.first_use:
+            try:
+                self.trust = self.trust | Trust.parse(self.files.get(POLICY, b"").decode("utf-8"))
+            except UnicodeDecodeError:
+                _fail(f"{POLICY} is not text")
+            if not self.trust:
+                raise _Stop(Code.UNVERIFIABLE, "unverifiable: the bundle suggests no keys either")
+            return "taken from the bundle itself, as you asked: this shows that it is consistent, NOT who made it"
+        if not self.trust:
+            raise _Stop(
+                Code.UNVERIFIABLE,
+                NO_KEYS,
+                "give the operator's keys: --trust FILE, or --log-key and --bundle-key; not those in the bundle",
+            )
+        return f"{len(self.trust.log)} log and {len(self.trust.bundle)} bundle keys are pinned"
+
+    def statement(self) -> str:
+        payload = unseal(self.files[STATEMENT], PAYLOAD_TYPE, self.trust.bundle)
+        try:
+            statement = read_object(payload)
+            if canonical_json(statement) != payload or statement.get("_type") != STATEMENT_TYPE:
+                refuse("it is not a canonical in-toto Statement v1")
+            if statement.get("predicateType") != PREDICATE_TYPE:
+                raise _Stop(
+                    Code.UNVERIFIABLE,
+                    "the statement is of a kind that this version can't read",
+                    "use a newer runrecord",
+                )
+            self._read_statement(statement)
+        except (StrictJsonError, ValueError) as error:
+            reason = str(error) if isinstance(error, StrictJsonError) else "it is not canonical JSON"
+            _fail(f"the statement is signed and not well-formed: {reason}")
+        return f"signed by the bundle key, about run {self.run}"
+
+    def _read_statement(self, statement: dict[str, JSON]) -> None:
+        predicate = mapping(statement, "predicate")
+        self.run = string(predicate, "run")
+        self.materials = string_map(predicate, "materials")
+        self.claimed = string(mapping(predicate, "completeness"), "verdict")
+        match array(statement, "subject"):
+            case [{"name": str(name), "digest": {"sha256": str(value)}}] if (
+                name == f"run:{self.run}" and self.run
+            ):
+                self.subject = _hash(value)
+            case _:
+                refuse("its subject is not the run")
+        for item in array(predicate, "logs"):
+            if not isinstance(item, dict):
+                refuse("logs does not hold objects")
+            log = cast("dict[str, JSON]", item)
+            indices = tuple(decimal(index, "indices") for index in array(log, "indices"))
+            if list(indices) != sorted(set(indices)):
+                refuse("the indices of a log do not ascend")
+            origin = string(log, "origin")
+            size = decimal(log.get("size"), "size")
+            self.logs.append(_Log(log_name(origin), origin, size, _hash(string(log, "root")), indices))
+        if not self.logs or len({log.name for log in self.logs}) != len(self.logs):
+            refuse("it names no log, or one twice")
+
+    def contents(self) -> str:
+        expected = set(_PLAIN)
+        for log in self.logs:
+            expected |= {entries_path(log.name), checkpoint_path(log.name, log.size)}
+            expected |= {proof_path(log.name, index) for index in log.indices}
+        for what, names in (
+            (
+                "file that the statement does not name",
+                self.files.keys() - self.materials.keys() - {STATEMENT},
+            ),
+            ("missing file", self.materials.keys() - self.files.keys()),
+            ("missing file", expected - self.files.keys()),
+            ("file that does not belong in a bundle", self.materials.keys() - expected),
+        ):
+            if names:
+                _fail(f"{len(names)} {what}{'s' if len(names) > 1 else ''}, such as {min(names)}")
+        for name, data in self.files.items():
+            if name != STATEMENT and digest(data) != self.materials[name]:
+                _fail(f"{name} is not the file that was signed: its SHA-256 differs")
+        return f"{len(self.materials)} files have the signed SHA-256; none is missing, none was added"
+
+    def checkpoints(self) -> str:
+        for log in self.logs:
+            note = self.files[checkpoint_path(log.name, log.size)]
+            keys = [key for key in self.trust.log if key.name == log.origin]
+            if not keys or not _claims(note, keys):
+                raise _Stop(
+                    Code.UNVERIFIABLE,
+                    f"the checkpoint of log {log.origin!r} is not signed by a pinned log key",
+                    "get the key of this log from its operator",
+                )
+            checkpoint = Checkpoint.open(note, keys)
+            if (checkpoint.origin, checkpoint.size, checkpoint.root) != (log.origin, log.size, log.root):
+                _fail(f"the checkpoint of log {log.origin!r} is not the one that the statement names")
+        return ", ".join(f"{log.origin} at size {log.size}, signed by its log key" for log in self.logs)
+
+    def inclusion(self) -> str:
+        lines = bytearray()
+        for log in self.logs:
+            note = self.files[checkpoint_path(log.name, log.size)]
+            log.leaves = _unframe(self.files[entries_path(log.name)])
+            if len(log.leaves) != len(log.indices):
+                _fail(
+                    f"log {log.origin!r}: {len(log.leaves)} entries are here, {len(log.indices)} were signed"
+                )
+            for index, leaf in zip(log.indices, log.leaves, strict=True):
+                proof = TlogProof.parse(self.files[proof_path(log.name, index)])
+                if proof.index != index or proof.checkpoint != note or proof.extra is not None:
+                    _fail(f"the proof of entry {index} is for another entry or another checkpoint")
+                try:
+                    verify_inclusion(leaf_hash(leaf), index, log.size, proof.hashes, log.root)
+                except LedgerError as error:
+                    _fail(f"entry {index} is not in the log: {error.message}")
+                lines += leaf + b"\n"
+        if bytes(lines) != self.files[ENTRIES]:
+            _fail(f"{ENTRIES} does not hold the entries that are proven")
+        return f"{sum(len(log.leaves) for log in self.logs)} entries are in the log"
+
+    def subject_root(self) -> str:
+        leaves = [leaf for log in self.logs for leaf in log.leaves]
+        if root_of_hashes(map(leaf_hash, leaves)) != self.subject:
+            _fail("the entries do not give the root that was signed as the run's digest")
+        return f"the entries are exactly those that were signed, root {self.subject.hex()[:16]}..."
+
+    def schema(self) -> str:
+        for log in self.logs:
+            for index, leaf in zip(log.indices, log.leaves, strict=True):
+                try:
+                    entry = Entry.parse(leaf)
+                except UnknownSchema as error:
+                    raise _Stop(
+                        Code.UNVERIFIABLE,
+                        f"entry {index} is proven, and of a schema that this version can't read",
+                        error.next_step or "",
+                    ) from None
+                if entry.run != self.run:
+                    _fail(f"entry {index} belongs to another run")
+                self.records.append(Record(index, entry))
+        return f"{len(self.records)} entries are canonical and of this run"
+
+    def completeness(self) -> str:
+        self.view = RunView(self.run, self.records)
+        state = self.view.completeness
+        text = "; ".join([state.verdict.value, *(reason.text for reason in state.reasons)])
+        if self.claimed != state.verdict.value:
+            text += f" (the producer claimed {self.claimed or 'nothing'})"
+        if not state.complete:
+            raise _Stop(Code.INCOMPLETE, text, _ADVICE[state.verdict])
+        return text
+
+
+_ADVICE: Final = {
+    Verdict.UNCLOSED: "ask the operator for a later bundle, made after the run had ended",
+    Verdict.GAPS: "ask the operator what became of the missing records; the ledger does not hold them",
+    Verdict.CONFLICTS: "read the entries named: a record was sent in two versions, and both are kept",
+}
+
+
+def verify_bundle(archive: bytes, trust: Trust | None = None, *, first_use: bool = False) -> Verification:
+    """Verify a bundle.
+
+    Args:
+        archive: The bytes of the file.
+        trust: The pinned keys; without a log key and a bundle key nothing can be verified.
+        first_use: Take the keys from the bundle too. Shows that it is consistent, not who made it.
+
+    Returns:
+        The verdict and every step; it never raises for what is in the archive.
+    """
+    bundle = _Bundle(archive, trust or Trust(), first_use)
+    result = Verification(first_use=first_use)
+    steps: tuple[tuple[str, Callable[[], str]], ...] = (
+        ("container", bundle.container),
+        ("keys", bundle.keys),
+        ("statement", bundle.statement),
+        ("contents", bundle.contents),
+        ("checkpoint", bundle.checkpoints),
+        ("inclusion", bundle.inclusion),
+        ("run digest", bundle.subject_root),
+        ("schema", bundle.schema),
+        ("completeness", bundle.completeness),
+    )
+    for name, step in steps:
+        try:
+            result.checks.append(Check(name, Code.COMPLETE, step()))
+        except _Stop as stop:
+            result.checks.append(Check(name, stop.code, stop.text, stop.next_step))
+        except UntrustedKey as error:
+            result.checks.append(Check(name, Code.UNVERIFIABLE, error.message, error.next_step or ""))
+        except LedgerError as error:
+            result.checks.append(Check(name, Code.FAILED, error.message, error.next_step or ""))
+        result.code = result.checks[-1].code
+        if result.code:
+            break
+    if bundle.view is not None:
+        result.view = bundle.view
+        result.findings = audit_run(bundle.view)
+    return result
+
+
+def _fail(text: str) -> NoReturn:
+    raise _Stop(
+        Code.FAILED, text, "do not rely on this bundle; ask for it again, and keep this one as evidence"
+    )
+
+
+def _hash(text: str) -> bytes:
+    return (
+        bytes.fromhex(text)
+        if _HEX_DIGEST.fullmatch(text)
+        else refuse("a hash is not 64 lower-case hex digits")
+    )
+
+
+def _claims(note: bytes, keys: list[NoteVerifier]) -> bool:
+    """Return whether a note carries a signature line of one of the keys, right or wrong."""
+    identities = {(key.name, key.key_hash) for key in keys}
+    return any((line.name, line.key_hash) in identities for line in Note.parse(note).signatures)
+
+
+def _unframe(data: bytes) -> list[bytes]:
+    leaves: list[bytes] = []
+    offset = 0
+    while offset < len(data):
+        end = offset + 2 + int.from_bytes(data[offset : offset + 2], "big")
+        if end > len(data) or offset + 2 > len(data):
+            _fail("the entries are cut short")
+        leaves.append(data[offset + 2 : end])
+        offset = end
+    return leaves

@@ -1,0 +1,470 @@
+# SPDX-FileCopyrightText: The Runrecord authors
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import stat
+import zipfile
+from base64 import b64decode, b64encode
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runrecord.ledger.bundle import build_bundle
+from runrecord.ledger.bundle_format import PAYLOAD_TYPE, STATEMENT, digest
+from runrecord.ledger.checkpoint import Checkpoint
+from runrecord.ledger.container import MAX_CONTENT, MalformedBundle, pack, unpack
+from runrecord.ledger.dsse import seal
+from runrecord.ledger.ledger import Ledger
+from runrecord.ledger.note import NoteSigner
+from runrecord.ledger.tiles import frame_entry
+from runrecord.ledger.tlog import leaf_hash, root_of_hashes
+from runrecord.ledger.tlog_proof import TlogProof
+from runrecord.ledger.trust import Trust
+from runrecord.ledger.verify import Code, verify_bundle
+from runrecord.semconv.canonical import canonical_json
+
+
+class Case:
+    """A ledger with two runs, the bundle of the first, and the keys; made once, with fixed keys."""
+
+    def __init__(self, directory, refund):
+        self.log_key = NoteSigner("example.com/test", b"l" * 32)
+        self.bundle_key = NoteSigner("example.com/test/bundle", b"b" * 32)
+        self.trust = Trust((self.log_key.verifier,), (self.bundle_key.verifier,))
+        with Ledger(directory, signer=self.log_key, checkpoint_interval=None) as ledger:
+            ledger.append_entries(refund("run-0002").entries)
+            ledger.append_entries(refund("run-0001").entries)
+            self.archive = build_bundle(ledger, "run-0001", signer=self.bundle_key)
+            self.again = build_bundle(ledger, "run-0001", signer=self.bundle_key)
+            self.other = build_bundle(ledger, "run-0002", signer=self.bundle_key)
+        self.files = unpack(self.archive)
+
+    def statement(self):
+        return json.loads(b64decode(json.loads(self.files[STATEMENT])["payload"]))
+
+    def resealed(self, files, signer=None, change=lambda statement: None):
+        """What an insider with the bundle key, and without the log key, could make."""
+        statement = self.statement()
+        rest = {name: data for name, data in files.items() if name != STATEMENT}
+        statement["predicate"]["materials"] = {name: digest(data) for name, data in rest.items()}
+        change(statement)
+        return pack(
+            {STATEMENT: seal(PAYLOAD_TYPE, canonical_json(statement), signer or self.bundle_key), **rest}
+        )
+
+
+@pytest.fixture(scope="module")
+def case(tmp_path_factory, request):
+    from importlib import util
+
+    spec = util.spec_from_file_location("meaning_builders", request.path.parent / "conftest.py")
+    module = util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return Case(tmp_path_factory.mktemp("ledger"), module.approved_refund)
+
+
+def test_a_bundle_verifies(case):
+    result = verify_bundle(case.archive, case.trust)
+    assert result.code is Code.COMPLETE, result.diagnostics()
+    assert [check.name for check in result.checks] == [
+        "container",
+        "keys",
+        "statement",
+        "contents",
+        "checkpoint",
+        "inclusion",
+        "run digest",
+        "schema",
+        "completeness",
+    ]
+    assert result.view.run == "run-0001"
+    assert result.findings == []
+
+
+def test_the_same_run_gives_the_same_bytes(case):
+    assert case.archive == case.again
+
+
+def test_any_zip_tool_reads_it(case):
+    with zipfile.ZipFile(io.BytesIO(case.archive)) as archive:
+        assert archive.testzip() is None
+        assert {name: archive.read(name) for name in archive.namelist()} == case.files
+        assert {info.date_time for info in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+
+
+def test_the_proofs_are_standard_ones(case):
+    (log,) = case.statement()["predicate"]["logs"]
+    leaves = case.files["entries.jsonl"].splitlines()
+    for index, leaf in zip(log["indices"], leaves, strict=True):
+        proof = TlogProof.parse(case.files[f"proofs/example.com-test/{index}.tlog-proof"])
+        assert proof.verify(leaf_hash(leaf), case.trust.log).size == int(log["size"])
+
+
+def test_without_pinned_keys_nothing_is_verified(case):
+    result = verify_bundle(case.archive)
+    assert result.code is Code.UNVERIFIABLE
+    assert "no pinned keys" in result.diagnostics()
+    assert verify_bundle(case.archive, Trust(case.trust.log, ())).code is Code.UNVERIFIABLE
+
+
+def test_trust_on_first_use_says_what_it_is(case):
+    result = verify_bundle(case.archive, first_use=True)
+    assert result.code is Code.COMPLETE
+    assert result.first_use
+    assert "NOT who made it" in result.checks[1].text
+
+
+def test_a_foreign_bundle_key_is_refused(case):
+    foreign = case.resealed(case.files, NoteSigner("example.com/test/bundle", b"x" * 32))
+    result = verify_bundle(foreign, case.trust)
+    assert result.code is Code.UNVERIFIABLE
+    assert "not a trusted bundle key" in result.diagnostics()
+
+
+def test_a_foreign_key_under_the_name_of_the_trusted_one_is_refused(case):
+    foreign = json.loads(
+        unpack(case.resealed(case.files, NoteSigner("example.com/test/bundle", b"x" * 32)))[STATEMENT]
+    )
+    foreign["signatures"][0]["keyid"] = json.loads(case.files[STATEMENT])["signatures"][0]["keyid"]
+    result = verify_bundle(pack({**case.files, STATEMENT: canonical_json(foreign)}), case.trust)
+    assert result.code is Code.FAILED
+
+
+def test_a_foreign_log_key_is_refused(case):
+    trust = Trust((NoteSigner("example.com/test", b"x" * 32).verifier,), case.trust.bundle)
+    assert verify_bundle(case.archive, trust).code is Code.UNVERIFIABLE
+    other_origin = Trust((NoteSigner("example.com/other", b"x" * 32).verifier,), case.trust.bundle)
+    assert verify_bundle(case.archive, other_origin).code is Code.UNVERIFIABLE
+
+
+@pytest.mark.parametrize(
+    "name", ["entries.jsonl", "README.txt", "report.html", "policy.txt", "entries/example.com-test.bin"]
+)
+def test_a_flipped_byte_is_found_in_any_file(case, name):
+    data = bytearray(case.files[name])
+    data[len(data) // 2] ^= 1
+    result = verify_bundle(pack({**case.files, name: bytes(data)}), case.trust)
+    assert result.code is Code.FAILED
+    assert name in result.diagnostics()
+
+
+def test_a_removed_and_an_extra_file_are_found(case):
+    removed = {n: d for n, d in case.files.items() if not n.endswith("15.tlog-proof")}
+    assert len(removed) == len(case.files) - 1
+    result = verify_bundle(pack(removed), case.trust)
+    assert (result.code, result.checks[-1].name) == (Code.FAILED, "contents")
+    result = verify_bundle(pack({**case.files, "extra.txt": b"x"}), case.trust)
+    assert (result.code, result.checks[-1].name) == (Code.FAILED, "contents")
+    insider = case.resealed({**case.files, "extra.txt": b"x"})
+    assert "does not belong" in verify_bundle(insider, case.trust).diagnostics()
+
+
+def leaves_of(case):
+    return case.files["entries.jsonl"].splitlines()
+
+
+def with_leaves(case, leaves, indices=None):
+    """An insider's bundle over other leaves, with everything resigned that the bundle key can sign."""
+    files = dict(case.files)
+    files["entries.jsonl"] = b"".join(leaf + b"\n" for leaf in leaves)
+    files["entries/example.com-test.bin"] = b"".join(map(frame_entry, leaves))
+    if indices is not None:
+        kept = {f"proofs/example.com-test/{i}.tlog-proof" for i in indices}
+        files = {n: d for n, d in files.items() if not n.startswith("proofs/") or n in kept}
+
+    def change(statement):
+        statement["subject"][0]["digest"]["sha256"] = root_of_hashes(map(leaf_hash, leaves)).hex()
+        if indices is not None:
+            statement["predicate"]["logs"][0]["indices"] = list(indices)
+
+    return case.resealed(files, change=change)
+
+
+def test_a_swapped_approval_is_found_even_if_the_insider_signs_it(case):
+    leaves = leaves_of(case)
+    (place,) = [i for i, leaf in enumerate(leaves) if b'"kind":"approval_decision"' in leaf]
+    forged = leaves[place].replace(b'"u-17"', b'"u-99"')
+    assert forged != leaves[place]
+    result = verify_bundle(with_leaves(case, [*leaves[:place], forged, *leaves[place + 1 :]]), case.trust)
+    assert (result.code, result.checks[-1].name) == (Code.FAILED, "inclusion")
+
+
+def test_entries_in_another_order_are_found(case):
+    leaves = leaves_of(case)
+    result = verify_bundle(with_leaves(case, [leaves[1], leaves[0], *leaves[2:]]), case.trust)
+    assert (result.code, result.checks[-1].name) == (Code.FAILED, "inclusion")
+
+
+def test_an_entry_that_the_insider_left_out_shows_as_a_gap(case):
+    leaves = leaves_of(case)
+    indices = case.statement()["predicate"]["logs"][0]["indices"]
+    (place,) = [
+        i for i, leaf in enumerate(leaves) if b'"kind":"policy_decision"' in leaf and b'"allow"' in leaf
+    ]
+    cut = with_leaves(case, leaves[:place] + leaves[place + 1 :], indices[:place] + indices[place + 1 :])
+    result = verify_bundle(cut, case.trust)
+    assert (result.code, result.checks[-1].name) == (Code.INCOMPLETE, "completeness")
+    assert "GAPS" in result.diagnostics()
+    assert "claimed COMPLETE" in result.diagnostics()
+
+
+def test_a_truncated_run_shows_as_unclosed(case):
+    leaves = leaves_of(case)
+    indices = case.statement()["predicate"]["logs"][0]["indices"]
+    (place,) = [i for i, leaf in enumerate(leaves) if b'"kind":"source_close"' in leaf]
+    result = verify_bundle(with_leaves(case, leaves[: place + 1], indices[: place + 1]), case.trust)
+    assert result.code is Code.INCOMPLETE
+    assert "UNCLOSED" in result.diagnostics()
+
+
+def test_a_truncated_tree_is_found(case):
+    """A checkpoint of a smaller tree, even one that the log key signed, does not hold the later entries."""
+    small = Checkpoint("example.com/test", 4, root_of_hashes(map(leaf_hash, leaves_of(case)[:4]))).sign(
+        [case.log_key]
+    )
+    files = {}
+    for name, data in case.files.items():
+        if name.startswith("checkpoints/"):
+            files["checkpoints/example.com-test-4.note"] = small.note
+        elif name.startswith("proofs/"):
+            files[name] = replace(TlogProof.parse(data), checkpoint=small.note).encode()
+        else:
+            files[name] = data
+
+    def change(statement):
+        statement["predicate"]["logs"][0].update(size="4", root=small.root.hex())
+
+    result = verify_bundle(case.resealed(files, change=change), case.trust)
+    assert (result.code, result.checks[-1].name) == (Code.FAILED, "inclusion")
+
+
+def test_a_checkpoint_that_the_insider_made_is_refused(case):
+    made_up = Checkpoint("example.com/test", 26, b"\0" * 32).sign([case.bundle_key])
+    (name,) = [n for n in case.files if n.startswith("checkpoints/")]
+    result = verify_bundle(case.resealed({**case.files, name: made_up.note}), case.trust)
+    assert (result.code, result.checks[-1].name) == (Code.UNVERIFIABLE, "checkpoint")
+
+
+def test_entries_of_another_run_are_refused(case):
+    other = unpack(case.other)
+
+    def change(statement):
+        statement["subject"][0]["name"] = "run:run-0001"
+        statement["predicate"]["run"] = "run-0001"
+
+    mixed = json.loads(b64decode(json.loads(other[STATEMENT])["payload"]))
+    change(mixed)
+    forged = pack({**other, STATEMENT: seal(PAYLOAD_TYPE, canonical_json(mixed), case.bundle_key)})
+    result = verify_bundle(forged, case.trust)
+    assert (result.code, result.checks[-1].name) == (Code.FAILED, "schema")
+
+
+def test_a_statement_of_a_later_kind_is_unverifiable(case):
+    def change(statement):
+        statement["predicateType"] += "2"
+
+    assert verify_bundle(case.resealed(case.files, change=change), case.trust).code is Code.UNVERIFIABLE
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda s: s.update(subject=[]),
+        lambda s: s.update(subject="x"),
+        lambda s: s["subject"][0].update(name="run:other"),
+        lambda s: s["subject"][0]["digest"].update(sha256="zz"),
+        lambda s: s.update(predicate=[]),
+        lambda s: s["predicate"].update(logs=[]),
+        lambda s: s["predicate"].update(logs=[1]),
+        lambda s: s["predicate"].update(logs=s["predicate"]["logs"] * 2),
+        lambda s: s["predicate"].update(materials={"a": 1}),
+        lambda s: s["predicate"].update(completeness=None),
+        lambda s: s["predicate"]["logs"][0].update(indices=["2", "1"]),
+        lambda s: s["predicate"]["logs"][0].update(indices=[1]),
+        lambda s: s["predicate"]["logs"][0].update(indices={}),
+        lambda s: s["predicate"]["logs"][0].update(size=-1),
+        lambda s: s["predicate"]["logs"][0].update(size="9" * 20),
+        lambda s: s["predicate"]["logs"][0].update(origin="../../etc"),
+        lambda s: s["predicate"]["logs"][0].update(root=""),
+        lambda s: s["predicate"]["logs"][0].update(indices=[]),
+    ],
+)
+def test_a_signed_statement_of_another_form_never_crashes(case, change):
+    assert verify_bundle(case.resealed(case.files, change=change), case.trust).code is Code.FAILED
+
+
+def test_a_bundle_without_the_private_key_file_makes_one(tmp_path, refund):
+    with Ledger(tmp_path, origin="example.com/test") as ledger:
+        ledger.append_entries(refund().entries)
+        archive = build_bundle(ledger, "run")
+    key = tmp_path / ".state" / "bundle.key"
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    trust = Trust.of_ledger(tmp_path)
+    assert Trust.parse(trust.text()).text() == trust.text()
+    assert key.read_text() not in archive.decode("latin-1")
+    assert verify_bundle(archive, trust).code is Code.COMPLETE
+    with Ledger(tmp_path, read_only=True) as ledger:
+        assert build_bundle(ledger, "run") == archive
+
+
+# --- the container -------------------------------------------------------------------------------------------------
+
+
+@given(
+    st.dictionaries(
+        st.from_regex(r"[a-z]{1,6}(/[a-z]{1,6})?", fullmatch=True), st.binary(max_size=300), max_size=6
+    )
+)
+def test_what_is_packed_is_unpacked(files):
+    assert unpack(pack(files)) == files
+    with zipfile.ZipFile(io.BytesIO(pack(files))) as archive:
+        assert {name: archive.read(name) for name in archive.namelist()} == files
+
+
+@given(st.binary(max_size=400))
+def test_no_bytes_crash_the_reader(data):
+    with contextlib.suppress(MalformedBundle):
+        unpack(data)
+
+
+def zipped(files, **options):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, **options) as archive:
+        for name, data in files:
+            archive.writestr(name, data)
+    return buffer.getvalue()
+
+
+def test_an_archive_of_another_tool_is_refused():
+    with pytest.raises(MalformedBundle, match="canonical"):
+        unpack(zipped([("a", b"x")]))
+
+
+@pytest.mark.parametrize("name", ["../a", "/a", "a/../b", "a\\b", "a//b", "C:x", "a\0b", "", ".hidden", "a/"])
+def test_a_name_that_leaves_the_bundle_is_refused(name):
+    packed = pack({"x" * max(len(name), 1): b"data"})
+    with pytest.raises(MalformedBundle):
+        unpack(packed.replace(b"x" * max(len(name), 1), name.encode() or b"\0"))
+
+
+def test_two_files_of_one_name_are_refused():
+    packed = pack({"aa": b"1", "ab": b"2"}).replace(b"ab", b"aa")
+    with pytest.raises(MalformedBundle, match="twice"):
+        unpack(packed)
+    with pytest.raises(MalformedBundle, match="twice"):
+        unpack(pack({"aa": b"1", "ab": b"2"}).replace(b"ab", b"AA"))
+
+
+def test_encrypted_and_linked_files_are_refused():
+    packed = bytearray(pack({"a": b"1"}))
+    packed[6] |= 1
+    with pytest.raises(MalformedBundle, match="encrypted"):
+        unpack(bytes(packed))
+    link = bytearray(pack({"a": b"1"}))
+    central = link.index(b"PK\x01\x02")
+    link[central + 38 : central + 42] = (0o120777 << 16).to_bytes(4, "little")
+    with pytest.raises(MalformedBundle, match="directory"):
+        unpack(bytes(link))
+
+
+def test_a_zip_bomb_is_refused_before_it_unpacks():
+    packed = bytearray(pack({"a": b"\0" * 1_000_000}))
+    packed[22:26] = (MAX_CONTENT + 1).to_bytes(4, "little")
+    with pytest.raises(MalformedBundle, match="limits"):
+        unpack(bytes(packed))
+    packed[22:26] = (1000).to_bytes(4, "little")
+    with pytest.raises(MalformedBundle, match="does not unpack"):
+        unpack(bytes(packed))
+
+
+@pytest.mark.parametrize("where", ["before", "behind", "cut"])
+def test_data_beside_the_files_is_refused(case, where):
+    archive = {"before": b"x" + case.archive, "behind": case.archive + b"x", "cut": case.archive[:-1]}[where]
+    assert verify_bundle(archive, case.trust).code is Code.FAILED
+
+
+# --- every mutation ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory, request):
+    """A bundle of one record, so that every byte of it can be changed in turn."""
+    from importlib import util
+
+    spec = util.spec_from_file_location("meaning_builders", request.path.parent / "conftest.py")
+    module = util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    build = module.RunBuilder()
+    build.begin()
+    build.close()
+    log_key, bundle_key = NoteSigner("l", b"l" * 32), NoteSigner("b", b"b" * 32)
+    with Ledger(tmp_path_factory.mktemp("small"), signer=log_key, checkpoint_interval=None) as ledger:
+        ledger.append_entries(build.entries)
+        archive = build_bundle(ledger, build.run, signer=bundle_key)
+    return archive, Trust((log_key.verifier,), (bundle_key.verifier,))
+
+
+def test_every_changed_byte_is_refused_or_changes_no_content(small):
+    archive, trust = small
+    files = unpack(archive)
+    assert verify_bundle(archive, trust).code is Code.COMPLETE
+    unnoticed = 0
+    for offset in range(len(archive)):
+        for change in (0x01, 0x80, 0xFF):
+            changed = bytearray(archive)
+            changed[offset] ^= change
+            result = verify_bundle(bytes(changed), trust)
+            if result.code is Code.COMPLETE:
+                unnoticed += 1
+                assert unpack(bytes(changed)) == files  # the padding bits of a compressed stream
+            else:
+                assert result.code in (Code.FAILED, Code.UNVERIFIABLE)
+    assert unnoticed < 3 * len(files)
+
+
+@given(data=st.data())
+def test_every_changed_byte_inside_a_file_is_refused(small, data):
+    archive, trust = small
+    files = unpack(archive)
+    name = data.draw(st.sampled_from(sorted(files)))
+    place = data.draw(st.integers(0, len(files[name]) - 1))
+    value = data.draw(st.integers(1, 255))
+    changed = bytearray(files[name])
+    changed[place] ^= value
+    assert verify_bundle(pack({**files, name: bytes(changed)}), trust).code in (
+        Code.FAILED,
+        Code.UNVERIFIABLE,
+    )
+
+
+@given(data=st.data())
+def test_cut_and_spliced_bundles_never_crash(small, data):
+    archive, trust = small
+    start = data.draw(st.integers(0, len(archive)))
+    end = data.draw(st.integers(start, len(archive)))
+    spliced = archive[:start] + data.draw(st.binary(max_size=40)) + archive[end:]
+    if spliced != archive:
+        assert verify_bundle(spliced, trust).code in (Code.FAILED, Code.UNVERIFIABLE)
+
+
+def test_an_envelope_in_another_encoding_is_refused(small):
+    archive, trust = small
+    files = unpack(archive)
+    loose = json.dumps(json.loads(files[STATEMENT]), indent=1).encode()
+    assert verify_bundle(pack({**files, STATEMENT: loose}), trust).code is Code.FAILED
+    envelope = json.loads(files[STATEMENT])
+    for broken in (
+        {},
+        {**envelope, "signatures": []},
+        {**envelope, "signatures": [1]},
+        {**envelope, "payload": "*"},
+    ):
+        assert verify_bundle(pack({**files, STATEMENT: canonical_json(broken)}), trust).code is Code.FAILED
+    payload = canonical_json({**json.loads(b64decode(envelope["payload"])), "more": 1})
+    more = {**envelope, "payload": b64encode(payload).decode()}
+    assert verify_bundle(pack({**files, STATEMENT: canonical_json(more)}), trust).code is Code.FAILED
