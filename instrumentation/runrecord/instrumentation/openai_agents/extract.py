@@ -1,0 +1,331 @@
+# SPDX-FileCopyrightText: The Runrecord authors
+# SPDX-License-Identifier: Apache-2.0
+"""From the SDK's objects to our fields: pure functions that import nothing of the SDK and leave content alone."""
+
+import asyncio
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, TypedDict, cast
+
+from runrecord.instrumentation.recorder import durable_approval_id
+from runrecord.semconv import attributes as a
+
+FRAMEWORK: Final = "openai_agents"
+
+_TRACE_ID: Final = re.compile(r"trace_([0-9a-f]{32})")
+_DENIALS: Final = {
+    "InputGuardrailTripwireTriggered": "input_guardrail",
+    "OutputGuardrailTripwireTriggered": "output_guardrail",
+    "ToolInputGuardrailTripwireTriggered": "tool_input_guardrail",
+    "ToolOutputGuardrailTripwireTriggered": "tool_output_guardrail",
+}
+_VERSIONS: Final = {
+    a.VERSION_PROMPT: "prompt",
+    a.VERSION_TOOL_SCHEMA: "tool_schema",
+    a.VERSION_RETRIEVAL_INDEX: "retrieval_index",
+    a.VERSION_POLICY: "policy",
+    a.VERSION_AGENT: "agent",
+    a.VERSION_CODE: "code",
+}
+
+
+def get(value: object, name: str) -> Any:
+    """Return a member of what may be an object or a mapping (a run configuration is either); None without it."""
+    if isinstance(value, Mapping):
+        return cast("Mapping[str, Any]", value).get(name)
+    return getattr(value, name, None)
+
+
+def text(value: object) -> str | None:
+    """Return ``value`` if it is a text that says something."""
+    return value if isinstance(value, str) and value else None
+
+
+def agent_name(agent: object) -> str:
+    """Return the name of an agent."""
+    return text(get(agent, "name")) or "agent"
+
+
+# ids
+
+
+def otel_trace_id(trace_id: str | None) -> int | None:
+    """Return the OpenTelemetry trace id that an SDK trace id spells: ``trace_`` and 32 hex digits."""
+    found = _TRACE_ID.fullmatch(trace_id or "")
+    return int(found[1], 16) or None if found else None
+
+
+def sdk_trace_id(trace_id: int) -> str:
+    """Return the SDK's spelling of an OpenTelemetry trace id."""
+    return f"trace_{trace_id:032x}"
+
+
+def real_trace_id(trace: object) -> str | None:
+    """Return the id of an SDK trace or trace state; None for a disabled one."""
+    trace_id = text(get(trace, "trace_id"))
+    return None if trace_id == "no-op" else trace_id
+
+
+def state_trace_id(state: object) -> str | None:
+    """Return the id of the trace that a ``RunState`` belongs to; it survives serialisation."""
+    return real_trace_id(get(state, "_trace_state"))
+
+
+def run_id(trace_id: str, ordinal: int = 0) -> str:
+    """Derive the run id from the SDK's trace id; ``ordinal`` counts the runs of a trace that the application opened."""
+    return durable_approval_id("run", FRAMEWORK, trace_id, *([str(ordinal)] if ordinal else []))
+
+
+def conversation_id(state: object, options: Mapping[str, Any]) -> str | None:
+    """Return what groups the runs of a conversation: the group id, else the conversation id, else the session id."""
+    return (
+        text(get(options.get("run_config"), "group_id"))
+        or text(get(get(state, "_trace_state"), "group_id"))
+        or text(options.get("conversation_id"))
+        or text(get(state, "_conversation_id"))
+        or text(get(options.get("session"), "session_id"))
+    )
+
+
+# settings: the SDK's own place for what describes a run is RunConfig.trace_metadata
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a run says of itself, in ``RunConfig.trace_metadata`` under our attribute names."""
+
+    metadata: Mapping[str, str]
+
+    @classmethod
+    def of(cls, run_config: object) -> "Settings":
+        """Read a run configuration."""
+        metadata = get(run_config, "trace_metadata")
+        if not isinstance(metadata, Mapping):
+            return cls({})
+        known = cast("Mapping[object, object]", metadata).items()
+        return cls(
+            {
+                k: v
+                for k, v in known
+                if isinstance(k, str) and isinstance(v, str) and k.startswith("runrecord.")
+            }
+        )
+
+    def __getitem__(self, name: str) -> str | None:
+        """Return one setting."""
+        return self.metadata.get(name)
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """What is in force."""
+        return {part: self.metadata[name] for name, part in _VERSIONS.items() if name in self.metadata}
+
+
+# tools
+
+
+@dataclass(frozen=True)
+class Call:
+    """A tool call that waits for an answer.
+
+    Attributes:
+        call_id: The SDK's durable id, unique in the run and its resumed lineage.
+        tool: Name of the tool.
+        arguments: What the model asked for, as the JSON text that the tool gets.
+    """
+
+    call_id: str
+    tool: str
+    arguments: object
+
+
+def pending_call(item: object) -> Call:
+    """Read a ``ToolApprovalItem``; a hosted MCP call has a request id instead of a call id."""
+    raw = get(item, "raw_item")
+    call_id = text(get(raw, "call_id")) or text(get(raw, "id")) or ""
+    arguments = get(raw, "arguments")
+    if arguments is None:
+        arguments = next(
+            (get(raw, name) for name in ("input", "action", "operation") if get(raw, name)), None
+        )
+    return Call(call_id, text(get(item, "tool_name")) or text(get(raw, "name")) or "tool", arguments)
+
+
+class Hints(TypedDict, total=False):
+    """What a tool declares of its effects, as arguments of ``recorder.tool``."""
+
+    effect: str
+    target: str
+    reversible: bool
+    read_only: bool
+    destructive: bool
+    idempotent: bool
+    open_world: bool
+
+
+_TEXT_HINTS: Final = {a.SIDE_EFFECT_TYPE: "effect", a.SIDE_EFFECT_TARGET: "target"}
+_FLAG_HINTS: Final = {
+    a.SIDE_EFFECT_REVERSIBLE: "reversible",
+    "readOnlyHint": "read_only",
+    "destructiveHint": "destructive",
+    "idempotentHint": "idempotent",
+    "openWorldHint": "open_world",
+    a.TOOL_READ_ONLY: "read_only",
+    a.TOOL_DESTRUCTIVE: "destructive",
+    a.TOOL_IDEMPOTENT: "idempotent",
+    a.TOOL_OPEN_WORLD: "open_world",
+}
+
+
+def tool_hints(tool: object) -> Hints:
+    """Read the ``metadata`` mapping of a tool, or of the function it was made of; the SDK has no place for hints."""
+    hints: dict[str, object] = {}
+    for place in (get(tool, "__wrapped__"), tool):
+        metadata = get(place, "metadata")
+        if not isinstance(metadata, Mapping):
+            continue
+        for name, value in cast("Mapping[str, object]", metadata).items():
+            if name in _TEXT_HINTS and isinstance(value, str):
+                hints[_TEXT_HINTS[name]] = value
+            elif name in _FLAG_HINTS and isinstance(value, bool):
+                hints[_FLAG_HINTS[name]] = value
+    return cast("Hints", hints)
+
+
+# policies
+
+
+@dataclass(frozen=True)
+class Policy:
+    """The policy behind a guardrail or a ``needs_approval`` function."""
+
+    policy_id: str
+    version: str | None = None
+    rule: str | None = None
+
+
+def policy(function: object, name: str) -> Policy:
+    """Read ``policy_id``, ``policy_version`` and ``policy_rule`` of a function; its policy is ``name`` without them."""
+    return Policy(
+        text(get(function, "policy_id")) or name,
+        text(get(function, "policy_version")),
+        text(get(function, "policy_rule")),
+    )
+
+
+def guardrail_policy(guardrail: object) -> Policy:
+    """Return the policy of a guardrail."""
+    function = get(guardrail, "guardrail_function")
+    return policy(function, text(get(guardrail, "name")) or _name(function) or "guardrail")
+
+
+def _name(function: object) -> str | None:
+    name = text(get(function, "__name__"))
+    return None if name == "<lambda>" else name
+
+
+def approval_policy(agent: object, tool_name: str) -> Policy:
+    """Return the policy that asked for a person: the tool's ``needs_approval``."""
+    tools = get(agent, "tools")
+    for tool in cast("list[object]", tools) if isinstance(tools, list) else []:
+        if get(tool, "name") == tool_name:
+            return needs_approval_policy(tool)
+    return Policy("needs_approval")
+
+
+def needs_approval_policy(tool: object) -> Policy:
+    """Return the policy of a tool's ``needs_approval``, a flag or a function."""
+    rule = get(tool, "needs_approval")
+    return policy(rule, _name(rule) or "needs_approval") if callable(rule) else Policy("needs_approval")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a guardrail said: ``outcome`` allow or deny, what follows, and a code."""
+
+    outcome: str
+    action: str
+    reason: str | None = None
+
+
+ALLOWED: Final = Verdict("allow", "none")
+
+
+def verdict(output: object, *, of_result: bool = False) -> Verdict:
+    """Read the output of an agent guardrail (tripwire) or a tool guardrail (behavior).
+
+    Args:
+        output: A ``GuardrailFunctionOutput``, a result that holds one, or a ``ToolGuardrailFunctionOutput``.
+        of_result: Whether a tool's result was judged: rejecting it replaces it, the call has been made.
+    """
+    behavior = get(get(output, "behavior"), "type")
+    if behavior == "reject_content":
+        return Verdict("deny", "modify" if of_result else "block", "reject_content")
+    if behavior == "raise_exception":
+        return Verdict("deny", "terminate", "raise_exception")
+    inner = get(output, "output") or output
+    if get(inner, "tripwire_triggered") is True:
+        return Verdict("deny", "terminate", "tripwire")
+    return ALLOWED
+
+
+# the end of a run
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a run ended; a failure is for the recorder to describe."""
+
+    outcome: str
+    stop_reason: str | None = None
+
+
+def ending(error: BaseException) -> Ending | None:
+    """Return how a run ended that raised ``error``; None for a failure."""
+    names = [kind.__name__ for kind in type(error).__mro__]
+    for name in names:
+        if name in _DENIALS:
+            return Ending("denied", _DENIALS[name])
+    if "MaxTurnsExceeded" in names:
+        return Ending("budget_exceeded", "max_turns")
+    if isinstance(error, (asyncio.CancelledError, KeyboardInterrupt)):
+        return Ending("cancelled")
+    return None
+
+
+def interruptions(state_or_result: object) -> list[object]:
+    """Return the ``ToolApprovalItem`` objects that a run state or a result waits for."""
+    method = get(state_or_result, "get_interruptions")
+    items: object = method() if callable(method) else get(state_or_result, "interruptions")
+    return list(cast("list[object]", items)) if isinstance(items, list) else []
+
+
+def sticky(wrapper: object, call: Call) -> bool:
+    """Say whether an answer holds for later calls of the tool too; read from the SDK's record, which is private."""
+    records = get(wrapper, "_approvals")
+    if not isinstance(records, Mapping):
+        return False
+    for key, record in cast("Mapping[object, object]", records).items():
+        # The key is a name, a name that carries its agent, or a tuple of a kind and names.
+        named = (
+            cast("tuple[object, ...]", key)
+            if isinstance(key, tuple)
+            else (key, getattr(key, "tool_key", None))
+        )
+        if call.tool in named:
+            return get(record, "approved") is True or get(record, "rejected") is True
+    return False
+
+
+def stream_ending(result: object) -> Ending | None:
+    """Return how a stream ended that has no exception: stopped by the user after a turn, or out of turns."""
+    if get(result, "_cancel_mode") in {"after_turn", "immediate"} and get(result, "final_output") is None:
+        return Ending("cancelled")
+    limit, turn = get(result, "max_turns"), get(result, "current_turn")
+    out_of_turns = isinstance(limit, int) and isinstance(turn, int) and turn > limit
+    return (
+        Ending("budget_exceeded", "max_turns")
+        if out_of_turns and not get(result, "_max_turns_handled")
+        else None
+    )

@@ -1,0 +1,19 @@
+# SPDX-FileCopyrightText: The Runrecord authors
+# SPDX-License-Identifier: Apache-2.0
+"""Which releases of the OpenAI Agents SDK this integration supports, and what it captures of them."""
+
+from runrecord.instrumentation.capabilities import Capabilities
+
+INSTRUMENTS = ("openai-agents >= 0.17",)
+
+CAPABILITIES = Capabilities(
+    sdk="OpenAI Agents SDK",
+    versions=INSTRUMENTS[0],
+    run="yes (Runner.run, run_sync, run_streamed; realtime sessions are not runs)",
+    step="yes (turns and handoffs)",
+    tool_call="yes (local tools; enriches opentelemetry-instrumentation-genai-openai-agents; tools that OpenAI hosts are not seen)",
+    policy_decision="yes (input, output and tool guardrails; needs_approval)",
+    approval_request="yes",
+    approval_decision="yes",
+    resume_across_processes="yes (RunState)",
+)

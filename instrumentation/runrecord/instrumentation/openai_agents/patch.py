@@ -1,0 +1,367 @@
+# SPDX-FileCopyrightText: The Runrecord authors
+# SPDX-License-Identifier: Apache-2.0
+"""Where we hook into the SDK; nothing else."""
+
+import weakref
+from collections.abc import Awaitable, Callable, Generator, Mapping
+from contextlib import contextmanager, nullcontext
+from importlib import import_module
+from typing import Any, Final, cast
+
+import wrapt
+from agents import RunState
+from agents.lifecycle import RunHooksBase
+from agents.tracing import add_trace_processor, get_current_trace, get_trace_provider
+from opentelemetry.instrumentation.utils import unwrap
+
+from runrecord.instrumentation._safety import guarded, note_once, swallowed
+from runrecord.instrumentation.openai_agents import approvals, extract
+from runrecord.instrumentation.openai_agents.active import ActiveRun, CallNotes, call_notes, current
+from runrecord.instrumentation.openai_agents.begin import begin
+from runrecord.instrumentation.openai_agents.extract import Ending
+from runrecord.instrumentation.openai_agents.hooks import RecordingHooks
+from runrecord.instrumentation.openai_agents.processor import StepProcessor
+from runrecord.instrumentation.recorder import Decision, Recorder, Tool
+
+_Wrapped = Callable[..., Any]
+_Args = tuple[Any, ...]
+_Kwargs = dict[str, Any]
+
+_TOOL_EXECUTION: Final = "agents.run_internal.tool_execution"
+_processor: StepProcessor | None = None
+
+
+class Patch:
+    """The hooks, and the recorder they feed."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._wrapped: list[tuple[Any, str]] = []
+        self._sees_functions = False
+
+    def apply(self) -> None:
+        """Hook in. A place that this release of the SDK does not have costs some records and is logged once."""
+        wrap = self._wrap
+        wrap("agents.run", "AgentRunner.run", self._run)
+        wrap("agents.run", "AgentRunner.run_streamed", self._run_streamed)
+        wrap("agents.tracing.provider", "DefaultTraceProvider.gen_trace_id", _gen_trace_id)
+        wrap("agents.guardrail", "InputGuardrail.run", _input_guardrail)
+        wrap("agents.guardrail", "OutputGuardrail.run", _output_guardrail)
+        wrap("agents.tool_guardrails", "ToolInputGuardrail.run", _tool_input_guardrail)
+        wrap("agents.tool_guardrails", "ToolOutputGuardrail.run", _tool_output_guardrail)
+        wrap("agents.run_context", "RunContextWrapper.approve_tool", _approve)
+        wrap("agents.run_context", "RunContextWrapper.reject_tool", _reject)
+        wrap("agents.run_state", "RunState.approve", _state_decides)
+        wrap("agents.run_state", "RunState.reject", _state_decides)
+        wrap("agents.tool", "maybe_invoke_function_tool_failure_error_function", _tool_failed)
+        # Newer releases call the one with the underscore.
+        self._sees_functions = any(
+            [
+                wrap(_TOOL_EXECUTION, "_invoke_function_tool_with_metadata", _invoke_tool, optional=True),
+                wrap(_TOOL_EXECUTION, "invoke_function_tool", _invoke_tool, optional=True),
+            ]
+        )
+        if not self._sees_functions:
+            note_once(
+                "openai_agents invoke",
+                "runrecord: this openai-agents invokes tools elsewhere; spans that a tool makes are not below its span",
+            )
+        _register_processor()
+
+    def remove(self) -> None:
+        """Undo :meth:`apply`; the processor stays registered and sees no run."""
+        for owner, name in self._wrapped:
+            unwrap(owner, name)
+        self._wrapped.clear()
+
+    def _wrap(self, module: str, path: str, wrapper: Callable[..., Any], *, optional: bool = False) -> bool:
+        try:
+            owner: Any = import_module(module)
+            *parents, name = path.split(".")
+            for parent in parents:
+                owner = getattr(owner, parent)
+            getattr(owner, name)
+        except (ImportError, AttributeError):
+            if not optional:
+                note_once(
+                    f"openai_agents {path}",
+                    "runrecord: this openai-agents has no %s.%s; less is recorded",
+                    module,
+                    path,
+                )
+            return False
+        wrapt.wrap_function_wrapper(owner, name, wrapper)
+        self._wrapped.append((owner, name))
+        return True
+
+    # runs
+
+    @guarded
+    def _begin(self, args: _Args, kwargs: _Kwargs) -> ActiveRun | None:
+        agent = args[0] if args else kwargs.get("starting_agent")
+        given = args[1] if len(args) > 1 else kwargs.get("input")
+        state = cast("object", given) if isinstance(given, RunState) else None
+        active = begin(
+            self._recorder,
+            agent,
+            state,
+            kwargs,
+            open_trace=get_current_trace(),
+            new_trace_id=get_trace_provider().gen_trace_id,
+        )
+        if state is not None and active.parent is None:
+            approvals.decide_all(active, state)
+        return active
+
+    def _observed(self, active: ActiveRun, kwargs: _Kwargs) -> _Kwargs:
+        hooks = kwargs.get("hooks")
+        if hooks is not None and not isinstance(hooks, RunHooksBase):
+            return kwargs  # the SDK has an error message for this
+        inner: RunHooksBase[Any, Any] | None = hooks
+        return {**kwargs, "hooks": RecordingHooks(active, inner, functions=not self._sees_functions)}
+
+    async def _run(self, wrapped: _Wrapped, _instance: Any, args: _Args, kwargs: _Kwargs) -> Any:
+        active = self._begin(args, kwargs)
+        if active is None:
+            return await wrapped(*args, **kwargs)
+        with _entered(active):
+            try:
+                result = await wrapped(*args, **self._observed(active, kwargs))
+            except BaseException as error:
+                active.fail(error)
+                raise
+            _completed(active, result)
+            return result
+
+    def _run_streamed(self, wrapped: _Wrapped, _instance: Any, args: _Args, kwargs: _Kwargs) -> Any:
+        active = self._begin(args, kwargs)
+        if active is None:
+            return wrapped(*args, **kwargs)
+        # The task that does the work copies the context that it is made in.
+        with _entered(active):
+            try:
+                result = wrapped(*args, **self._observed(active, kwargs))
+            except BaseException as error:
+                active.fail(error)
+                raise
+        _follow(active, result)
+        return result
+
+
+@contextmanager
+def _entered(active: ActiveRun) -> Generator[None, None, None]:
+    with swallowed("entering a run"):
+        active.enter()
+    try:
+        yield
+    finally:
+        with swallowed("leaving a run"):
+            active.leave()
+
+
+@guarded
+def _completed(active: ActiveRun, result: object) -> None:
+    """End a call that returned a result."""
+    waits = extract.interruptions(result)
+    if active.tripped is not None:
+        active.finish(active.tripped)
+    elif waits:
+        if active.parent is None:
+            approvals.request_all(active, waits)
+        active.suspend()
+    else:
+        active.finish(extract.stream_ending(result))
+
+
+@guarded
+def _follow(active: ActiveRun, result: Any) -> None:
+    """End a streamed call when the SDK's own task for it does, however the stream is consumed."""
+    task = getattr(result, "run_loop_task", None)
+    if task is None:
+        active.finish()
+        return
+    weakref.finalize(result, active.finish, Ending("abandoned"))
+
+    def done(ended: Any) -> None:
+        # Not task.exception(), which would silence asyncio's report of an exception that nobody looked at.
+        error = getattr(ended, "_exception", None)
+        if ended.cancelled():
+            active.finish(active.tripped or Ending("cancelled"))
+        elif error is not None:
+            active.fail(error)
+        else:
+            _completed(active, result)
+
+    task.add_done_callback(done)
+
+
+def _gen_trace_id(wrapped: _Wrapped, _instance: Any, args: _Args, kwargs: _Kwargs) -> Any:
+    active = current()
+    return (active.offer_trace_id() if active is not None else None) or wrapped(*args, **kwargs)
+
+
+def _register_processor() -> None:
+    global _processor  # noqa: PLW0603
+    if _processor is None:
+        _processor = StepProcessor()
+        add_trace_processor(_processor)
+
+
+# policies
+
+
+async def _decided(
+    decision: Decision | None, policy: extract.Policy, call: Awaitable[Any], *, of_result: bool = False
+) -> tuple[Any, extract.Verdict]:
+    """Await a guardrail with its decision as the current span, and record what it said."""
+    with decision if decision is not None else nullcontext():
+        result = await call
+        verdict = extract.verdict(result, of_result=of_result)
+        if decision is not None:
+            record = decision.allow if verdict.outcome == "allow" else decision.deny
+            record(rule=policy.rule, action=verdict.action, reason=verdict.reason)
+    return result, verdict
+
+
+@guarded
+def _decision(
+    active: ActiveRun, policy: extract.Policy, subject_type: str, **subject: Any
+) -> Decision | None:
+    return active.decision(policy, engine="guardrail", subject_type=subject_type, **subject)
+
+
+async def _input_guardrail(wrapped: _Wrapped, instance: Any, args: _Args, kwargs: _Kwargs) -> Any:
+    active = current()
+    if active is None:
+        return await wrapped(*args, **kwargs)
+    policy = extract.guardrail_policy(instance)
+    given = args[1] if len(args) > 1 else kwargs.get("input")
+    decision = _decision(active, policy, "model_input", content=given)
+    result, verdict = await _decided(decision, policy, wrapped(*args, **kwargs))
+    if verdict.action == "terminate":
+        active.tripped = Ending("denied", "input_guardrail")
+    return result
+
+
+async def _output_guardrail(wrapped: _Wrapped, instance: Any, args: _Args, kwargs: _Kwargs) -> Any:
+    active = current()
+    if active is None:
+        return await wrapped(*args, **kwargs)
+    policy = extract.guardrail_policy(instance)
+    output = args[2] if len(args) > 2 else kwargs.get("agent_output")  # noqa: PLR2004
+    decision = _decision(active, policy, "model_output", content=output)
+    result, verdict = await _decided(decision, policy, wrapped(*args, **kwargs))
+    if verdict.action == "terminate":
+        active.tripped = Ending("denied", "output_guardrail")
+    return result
+
+
+async def _tool_input_guardrail(wrapped: _Wrapped, instance: Any, args: _Args, kwargs: _Kwargs) -> Any:
+    active = current()
+    if active is None:
+        return await wrapped(*args, **kwargs)
+    policy = extract.guardrail_policy(instance)
+    context = extract.get(args[0] if args else kwargs.get("data"), "context")
+    call_id, arguments = extract.get(context, "tool_call_id"), extract.get(context, "tool_arguments")
+    decision = _decision(active, policy, "tool_call", subject=call_id, arguments=arguments)
+    result, _ = await _decided(decision, policy, wrapped(*args, **kwargs))
+    return result
+
+
+async def _tool_output_guardrail(wrapped: _Wrapped, instance: Any, args: _Args, kwargs: _Kwargs) -> Any:
+    active = current()
+    if active is None:
+        return await wrapped(*args, **kwargs)
+    policy = extract.guardrail_policy(instance)
+    data = args[0] if args else kwargs.get("data")
+    call_id = extract.get(extract.get(data, "context"), "tool_call_id")
+    decision = _decision(active, policy, "tool_call", subject=call_id, content=extract.get(data, "output"))
+    result, _ = await _decided(decision, policy, wrapped(*args, **kwargs), of_result=True)
+    return result
+
+
+# approvals
+
+
+def _state_decides(wrapped: _Wrapped, instance: Any, args: _Args, kwargs: _Kwargs) -> Any:
+    with approvals.deciding(instance):
+        return wrapped(*args, **kwargs)
+
+
+def _approve(wrapped: _Wrapped, instance: Any, args: _Args, kwargs: _Kwargs) -> Any:
+    result = wrapped(*args, **kwargs)
+    _answered(instance, args, kwargs, "always_approve", approved=True)
+    return result
+
+
+def _reject(wrapped: _Wrapped, instance: Any, args: _Args, kwargs: _Kwargs) -> Any:
+    result = wrapped(*args, **kwargs)
+    _answered(instance, args, kwargs, "always_reject", approved=False)
+    return result
+
+
+def _answered(wrapper: object, args: _Args, kwargs: Mapping[str, Any], flag: str, *, approved: bool) -> None:
+    item = args[0] if args else kwargs.get("approval_item")
+    always = args[1] if len(args) > 1 else kwargs.get(flag, False)
+    approvals.answered(wrapper, item, approved=approved, always=always is True)
+
+
+# tool calls
+
+
+@guarded
+def _start_call(active: ActiveRun, tool: Any, context: Any, arguments: object) -> Tool | None:
+    call_id = extract.text(extract.get(context, "tool_call_id"))
+    rule = extract.get(tool, "needs_approval")
+    if callable(rule) and call_id not in active.root.approvals and not _approved(context, tool, call_id):
+        policy = extract.needs_approval_policy(tool)
+        decision = active.decision(
+            policy, engine="sdk", subject_type="tool_call", subject=call_id, arguments=arguments
+        )
+        decision.allow(rule=policy.rule, action="none")
+    return active.tool_call(tool, call_id, arguments, function=True)
+
+
+def _approved(context: Any, tool: Any, call_id: str | None) -> bool:
+    """Say whether an earlier answer holds for this call, so that ``needs_approval`` was not asked."""
+    status = extract.get(context, "is_tool_approved")
+    return call_id is not None and callable(status) and status(tool.name, call_id) is not None
+
+
+async def _invoke_tool(wrapped: _Wrapped, _instance: Any, args: _Args, kwargs: _Kwargs) -> Any:
+    active = current()
+    if active is None:
+        return await wrapped(*args, **kwargs)
+    call = _start_call(active, kwargs.get("function_tool"), kwargs.get("context"), kwargs.get("arguments"))
+    if call is None:
+        return await wrapped(*args, **kwargs)
+    notes = CallNotes()
+    token = call_notes.set(notes)
+    try:
+        with call:
+            result = await wrapped(*args, **kwargs)
+            _end_call(call, notes, result)
+            return result
+    finally:
+        call_notes.reset(token)
+
+
+@guarded
+def _end_call(call: Tool, notes: CallNotes, result: object) -> None:
+    handled = extract.get(result, "is_sdk_generated_error")
+    if notes.waits:
+        call.stop()
+        return
+    call.result(extract.get(result, "output") if isinstance(handled, bool) else result)
+    if notes.error is not None:
+        call.fail(notes.error)
+    elif handled is True:
+        call.fail("timeout")
+
+
+async def _tool_failed(wrapped: _Wrapped, _instance: Any, args: _Args, kwargs: _Kwargs) -> Any:
+    answer = await wrapped(*args, **kwargs)
+    notes = call_notes.get()
+    if notes is not None and answer is not None:
+        notes.error = kwargs.get("error")
+    return answer
