@@ -1,0 +1,23 @@
+# SPDX-FileCopyrightText: The Runrecord authors
+# SPDX-License-Identifier: Apache-2.0
+"""Redaction of serialised OTLP export requests: the same engine in an application and in the gateway."""
+
+from __future__ import annotations
+
+from runrecord.processors.errors import EngineUnavailableError, PolicyError, RedactionError
+from runrecord.processors.redaction.packs import PACKS
+from runrecord.processors.redaction.policy import RedactionPolicy
+from runrecord.processors.redaction.redactor import Redaction, Redactor
+from runrecord.processors.redaction.rule import Rule, load_rules
+
+__all__ = [
+    "PACKS",
+    "EngineUnavailableError",
+    "PolicyError",
+    "Redaction",
+    "RedactionError",
+    "RedactionPolicy",
+    "Redactor",
+    "Rule",
+    "load_rules",
+]

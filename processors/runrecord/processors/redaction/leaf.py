@@ -1,0 +1,278 @@
+# SPDX-FileCopyrightText: The Runrecord authors
+# SPDX-License-Identifier: Apache-2.0
+"""Redact one text field: keys inside it, then patterns, then its size."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+
+from runrecord.processors.redaction.actions import TOKEN, Replacer, already_redacted
+from runrecord.processors.redaction.annotate import Findings
+from runrecord.processors.redaction.confirm import Confirmer, LeafBudgetError, Match, Work
+from runrecord.processors.redaction.jsonkeys import find_values, quote
+from runrecord.processors.redaction.keys import KeyRule, KeyRules
+from runrecord.processors.redaction.rule import Rule
+from runrecord.processors.redaction.truncate import truncated
+
+ANY = -1
+"""In the place of a rule's order: any rule may match here."""
+OVER_BUDGET = "over-budget"
+OVERSIZE = "oversize"
+MASK_ALL = "mask-all"
+# A replacement can complete what was not a match before; a second round sees that.
+_ROUNDS = 4
+_SAFE_KEY = re.compile(rb"[a-z_]{1,40}(?:\.[a-z_]{1,40}){0,8}")
+
+
+class DropAttribute(Exception):  # noqa: N818  control flow, not an error
+    """The attribute around the field is to be removed."""
+
+
+class DropRecord(Exception):  # noqa: N818  control flow, not an error
+    """The span or log record around the field is to be removed."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A policy, ready to be applied.
+
+    Attributes:
+        confirmer: The pattern rules.
+        actions: The action of each rule, in the order of the rules.
+        keys: The rules by key.
+        replacer: Makes the replacements.
+        attribute_bytes: The size a text may have; None for any.
+        drop_oversize: Whether a larger text's attribute is removed instead of cut.
+        annotate: Whether records say what was done.
+        rules_version: The version of the set of rules.
+        narrow: Tells which seeds are in a text, if an engine can tell quickly; None if it cannot.
+    """
+
+    confirmer: Confirmer
+    actions: Sequence[str]
+    keys: KeyRules
+    replacer: Replacer
+    attribute_bytes: int | None
+    drop_oversize: bool
+    annotate: bool
+    rules_version: str
+    narrow: Callable[[bytes], Collection[int] | None] | None = None
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """The pattern rules in order."""
+        return self.confirmer.rules
+
+    def has_key_hit(self, hits: Collection[int]) -> bool:
+        """Whether the seed of a key rule is among the hits."""
+        return bool(self.keys) and (ANY in hits or any(order >= len(self.actions) for order in hits))
+
+    def orders(self, hits: Collection[int], text: bytes) -> Collection[int]:
+        """The pattern rules to run on a text for these hits."""
+        count = len(self.actions)
+        if ANY in hits:
+            narrowed = self.narrow(text) if self.narrow is not None else None
+            if narrowed is None:
+                return range(count)
+            hits = narrowed
+        return [order for order in hits if order < count]
+
+
+class Leaves:
+    """Applies a plan to the text fields of one request, and counts.
+
+    Args:
+        plan: What to do.
+        work: The counter of candidates.
+
+    Attributes:
+        counts: Edits by rule id.
+        findings: What was done in the record at hand; the walker replaces it from record to record.
+    """
+
+    def __init__(self, plan: Plan, work: Work) -> None:
+        self._plan = plan
+        self._work = work
+        self.counts: Counter[str] = Counter()
+        self.findings = Findings()
+
+    def note(self, rule_id: str, kind: str, edits: int = 1) -> None:
+        """Count edits by a rule; none for one that only tags."""
+        self.counts[rule_id] += max(edits, 1)
+        self.findings.count += edits
+        self.findings.kinds.add(kind)
+
+    def note_key(self, rule: KeyRule, edits: int = 1) -> None:
+        """Count an edit by a key rule."""
+        self.note(f"key:{rule.match}", "key", edits)
+
+    def redact(
+        self,
+        text: bytes,
+        hits: Collection[int],
+        path: bytes | None,
+        tool: Callable[[], bytes | None],
+        *,
+        in_record: bool,
+        in_attribute: bool,
+    ) -> bytes:
+        """Redact one text.
+
+        Args:
+            text: The text.
+            hits: Which rules may match: places in the order, or ``ANY``.
+            path: The key of the text, if keys inside it must be looked at.
+            tool: Tells the tool name of the record around it.
+            in_record: Whether there is a record around it that could be removed.
+            in_attribute: Whether there is an attribute around it that could be removed.
+
+        Raises:
+            DropAttribute: A rule removes the attribute.
+            DropRecord: A rule removes the record.
+            RedactionError: The confirm budget of the request is spent.
+        """
+        if path is not None and self._plan.keys.inside_json:
+            text = self._inside_json(text, path, tool, in_record=in_record)
+        orders = self._plan.orders(hits, text)
+        if orders:
+            text = self._patterns(text, orders, in_record=in_record, in_attribute=in_attribute)
+        limit = self._plan.attribute_bytes
+        if limit is not None and len(text) > limit:
+            self.note(OVERSIZE, OVERSIZE)
+            if self._plan.drop_oversize and in_attribute:
+                raise DropAttribute
+            text = truncated(text, limit)
+        return text
+
+    def _patterns(
+        self, text: bytes, orders: Collection[int], *, in_record: bool, in_attribute: bool
+    ) -> bytes:
+        for first in (True, *[False] * (_ROUNDS - 1)):
+            try:
+                matches = self._plan.confirmer.find(text, orders, self._work)
+            except LeafBudgetError:
+                self.note(OVER_BUDGET, OVER_BUDGET.replace("-", "_"))
+                return TOKEN
+            pieces: list[bytes] = []
+            position = 0
+            for match in matches:
+                replacement = self._replacement(
+                    text, match, first=first, in_record=in_record, in_attribute=in_attribute
+                )
+                if replacement is not None:
+                    pieces += (text[position : match.start], replacement)
+                    position = match.end
+            if not pieces:
+                break
+            text = b"".join((*pieces, text[position:]))
+        return text
+
+    def _replacement(
+        self, text: bytes, match: Match, *, first: bool, in_record: bool, in_attribute: bool
+    ) -> bytes | None:
+        rule = self._plan.rules[match.order]
+        action = self._plan.actions[match.order]
+        if action == "tag":
+            if first:
+                self.note(rule.id, rule.kind, edits=0)
+            return None
+        replacement = self._plan.replacer.match(action, rule.kind, text, match.start, match.end)
+        if text[match.start : match.end] == replacement:
+            return None
+        self.note(rule.id, rule.kind)
+        if action == "drop_span" and in_record:
+            raise DropRecord
+        if action == "drop" and in_attribute:
+            raise DropAttribute
+        return replacement
+
+    def _inside_json(
+        self, text: bytes, path: bytes, tool: Callable[[], bytes | None], *, in_record: bool
+    ) -> bytes:
+        keys = self._plan.keys
+        pieces: list[bytes] = []
+        position = 0
+        for value in find_values(text, path, lambda key: keys.find(key, tool, nested=True)):
+            rule = value.found
+            if rule.action == "keep":
+                continue
+            if rule.action == "tag":
+                self.note_key(rule, edits=0)
+                continue
+            if rule.action == "drop_span" and in_record:
+                self.note_key(rule)
+                raise DropRecord
+            if already_redacted(value.value):
+                continue
+            if rule.action in {"drop", "drop_span"}:
+                mark = quote(value.nesting) if value.is_string else b""
+                start, end, content = value.start - len(mark), value.end + len(mark), b"null"
+                if value.is_string and text[value.end : end] != mark:
+                    end = value.end  # cut-off JSON
+            else:
+                content = self._plan.replacer.value(rule.action, "redacted", value.value)
+                if not value.is_string:
+                    content = b"****" if rule.action == "mask" else content
+                    content = quote(value.nesting) + content + quote(value.nesting)
+                start, end = value.start, value.end
+            self.note_key(rule)
+            pieces += (text[position:start], content)
+            position = end
+        return b"".join((*pieces, text[position:])) if pieces else text
+
+    def mask_in_place(self, text: bytes, hits: Collection[int]) -> bytes:
+        """Mask what is found in bytes of unknown structure, whose length must stay.
+
+        Raises:
+            RedactionError: The confirm budget of the request is spent.
+        """
+        orders = [order for order in self._plan.orders(hits, text) if self._plan.actions[order] != "tag"]
+        if not orders:
+            return text
+        try:
+            matches = self._plan.confirmer.find(text, orders, self._work)
+        except LeafBudgetError:
+            self.note(OVER_BUDGET, OVER_BUDGET.replace("-", "_"))
+            return b"*" * len(text)
+        masked = bytearray(text)
+        for match in matches:
+            rule = self._plan.rules[match.order]
+            if masked[match.start : match.end].strip(b"*"):
+                self.note(rule.id, rule.kind)
+                masked[match.start : match.end] = b"*" * (match.end - match.start)
+        return bytes(masked)
+
+    def masked(self, text: bytes) -> bytes:
+        """The marker in place of a text of a request that could not be looked at."""
+        if already_redacted(text):
+            return text
+        self.counts[MASK_ALL] += 1
+        self.findings.count += 1
+        self.findings.kinds.add(MASK_ALL.replace("-", "_"))
+        return TOKEN
+
+    def masked_key(self, key: bytes) -> bytes:
+        """A key of such a request: it stays if it is plainly a name."""
+        return key if _SAFE_KEY.fullmatch(key) else self.masked(key)
+
+
+def keyed_value(replacer: Replacer, rule: KeyRule, text: bytes | None, raw: bytes) -> bytes | None:
+    """The text that a key rule puts in place of an attribute's value.
+
+    Args:
+        replacer: Makes the replacement.
+        rule: The rule.
+        text: The value, if it is text.
+        raw: The serialised AnyValue.
+
+    Returns:
+        The replacement; None if the value is one already.
+    """
+    if text is not None and already_redacted(text):
+        return None
+    if rule.action == "mask" and text is None:
+        return b"****"
+    return replacer.value(rule.action, "redacted", raw if text is None else text)

@@ -1,0 +1,155 @@
+# SPDX-FileCopyrightText: The Runrecord authors
+# SPDX-License-Identifier: Apache-2.0
+"""Keys of cloud and infrastructure providers."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from runrecord.processors.redaction.packs.shapes import ASSIGN, ASSIGN_SEED, END, QUOTE, fake
+from runrecord.processors.redaction.rule import Rule
+
+CLOUD: Final = (
+    Rule(
+        id="aws-access-key",
+        description="Amazon Web Services access key id, long-term or temporary",
+        seed="A(?:KIA|SIA|BIA|CCA)[A-Z0-9]{16}",
+        exact="A(?:KIA|SIA|BIA|CCA)[A-Z0-9]{16}" + END,
+        keywords=("akia", "asia", "abia", "acca"),
+        severity="critical",
+        examples=(fake("AKIA", 16, "Q7X"), fake("ASIA", 16, "Q7X")),
+        counter_examples=(fake("AKIA", 15, "Q7X"), fake("MAKIA", 16, "Q7X"), "AKIA is a prefix"),
+    ),
+    Rule(
+        id="aws-secret-key",
+        description="Amazon Web Services secret access key, by the name that it is assigned to",
+        seed="(?i:secret[_-]?(?:access)?[_-]?key)" + ASSIGN_SEED,
+        exact=rf"(?i:secret[_-]?(?:access)?[_-]?key){ASSIGN}{QUOTE}?(?P<v>(?:[A-Za-z0-9+]|\\{{0,7}}/){{40}})(?![A-Za-z0-9+/=])",
+        left="any",
+        keywords=("secret",),
+        severity="critical",
+        examples=(
+            "aws_secret_access_key = " + fake("", 40, "wJ/rX+7"),
+            '"SecretAccessKey": "' + fake("", 40, "wJ/rX+7") + '"',
+            r"\"SecretAccessKey\":\"" + fake("", 40, "wJrX+7") + r"\"",
+        ),
+        counter_examples=(
+            "aws_secret_access_key = ${AWS_SECRET}",
+            "the secret access key is rotated monthly",
+        ),
+    ),
+    Rule(
+        id="gcp-api-key",
+        description="Google Cloud API key",
+        seed="AIza[A-Za-z0-9_-]{35}",
+        exact="AIza[A-Za-z0-9_-]{35}(?![A-Za-z0-9_-])",
+        keywords=("aiza",),
+        examples=(fake("AIza", 35),),
+        counter_examples=(fake("AIza", 34), fake("xAIza", 35)),
+    ),
+    Rule(
+        id="gcp-service-account",
+        description="Private key id of a Google Cloud service account file",
+        seed="private_key_id" + ASSIGN_SEED,
+        exact=rf"private_key_id{ASSIGN}{QUOTE}(?P<v>[0-9a-f]{{40}})(?![0-9a-f])",
+        keywords=("private_key_id",),
+        examples=(
+            '"private_key_id": "' + fake("", 40, "0a1b") + '"',
+            r"\"private_key_id\":\"" + fake("", 40, "0a1b") + r"\"",
+        ),
+        counter_examples=('"private_key_id": null',),
+    ),
+    Rule(
+        id="google-oauth",
+        description="Google OAuth client secret or access token",
+        seed=r"(?:GOCSPX-|ya29\.)[A-Za-z0-9_-]{20}",
+        exact=r"(?:GOCSPX-|ya29\.)[A-Za-z0-9_-]{20,}",
+        keywords=("gocspx-", "ya29."),
+        examples=(fake("GOCSPX-", 28), fake("ya29.a0", 40)),
+        counter_examples=("GOCSPX-", "ya29.short"),
+    ),
+    Rule(
+        id="azure-storage-key",
+        description="Azure storage account key in a connection string",
+        seed=r"AccountKey=[A-Za-z0-9+/\\]{86}",
+        exact=r"AccountKey=(?P<v>(?:[A-Za-z0-9+]|\\{0,7}/){86}==)",
+        keywords=("accountkey=",),
+        severity="critical",
+        examples=("AccountKey=" + fake("", 86, "aB/3") + "==;EndpointSuffix=core.windows.net",),
+        counter_examples=("AccountKey=<key>;EndpointSuffix=core.windows.net",),
+    ),
+    Rule(
+        id="azure-sas",
+        description="Signature of an Azure shared access signature URL",
+        seed="sig=[A-Za-z0-9%+/]{43}",
+        exact="sig=(?P<v>[A-Za-z0-9%+/]{43,100}(?:%3[dD]|=))",
+        keywords=("sig=",),
+        examples=("?sv=2022-11-02&sr=b&sig=" + fake("", 43, "aB3") + "%3D",),
+        counter_examples=("?sig=short%3D",),
+    ),
+    Rule(
+        id="azure-client-secret",
+        description="Client secret of a Microsoft Entra application",
+        seed=r"[0-9]Q~[A-Za-z0-9_~.-]{31}",
+        exact=r"[A-Za-z0-9_~.-]{3}[0-9]Q~[A-Za-z0-9_~.-]{31,34}(?![A-Za-z0-9_~-])",
+        left="any",
+        keywords=("q~",),
+        examples=(fake("abc8Q~", 34),),
+        counter_examples=(fake("abc8Q~", 30),),
+    ),
+    Rule(
+        id="digitalocean-token",
+        description="DigitalOcean personal, OAuth or refresh token",
+        seed="do[opr]_v1_[a-f0-9]{64}",
+        exact="do[opr]_v1_[a-f0-9]{64}" + END,
+        keywords=("_v1_",),
+        examples=(fake("dop_v1_", 64, "0a1b"),),
+        counter_examples=(fake("dop_v1_", 63, "0a1b"),),
+    ),
+    Rule(
+        id="cloudflare-origin-ca-key",
+        description="Cloudflare origin CA key",
+        seed="v1\\.0-[a-f0-9]{24}-[a-f0-9]{32}",
+        exact="v1\\.0-[a-f0-9]{24}-[a-f0-9]{146}" + END,
+        keywords=("v1.0-",),
+        examples=(fake("v1.0-", 24, "0a1b") + fake("-", 146, "0a1b"),),
+        counter_examples=("v1.0-rc1",),
+    ),
+    Rule(
+        id="vault-token",
+        description="HashiCorp Vault service, batch or recovery token",
+        seed=r"hv[sbr]\.[A-Za-z0-9_-]{24}",
+        exact=r"hv[sbr]\.[A-Za-z0-9_-]{24,}",
+        keywords=("hvs.", "hvb.", "hvr."),
+        severity="critical",
+        examples=(fake("hvs.", 90),),
+        counter_examples=("hvs.example.com",),
+    ),
+    Rule(
+        id="terraform-token",
+        description="HCP Terraform API token",
+        seed=r"\.atlasv1\.[A-Za-z0-9_=-]{60}",
+        exact=r"[A-Za-z0-9]{14}\.atlasv1\.[A-Za-z0-9_=-]{60,}",
+        keywords=(".atlasv1.",),
+        examples=(fake("", 14) + fake(".atlasv1.", 67),),
+        counter_examples=(fake("", 14) + ".atlasv1.short",),
+    ),
+    Rule(
+        id="databricks-token",
+        description="Databricks personal access token",
+        seed="dapi[a-f0-9]{32}",
+        exact="dapi[a-f0-9]{32}(?:-[0-9])?" + END,
+        keywords=("dapi",),
+        examples=(fake("dapi", 32, "0a1b"), fake("dapi", 32, "0a1b") + "-2"),
+        counter_examples=(fake("dapi", 31, "0a1b"),),
+    ),
+    Rule(
+        id="doppler-token",
+        description="Doppler token of any kind",
+        seed=r"dp\.(?:pt|st|ct|sa|scim|audit)\.[A-Za-z0-9._-]{40}",
+        exact=r"dp\.(?:pt|st|ct|sa|scim|audit)\.[A-Za-z0-9._-]{40,}",
+        keywords=("dp.",),
+        examples=(fake("dp.pt.", 43), fake("dp.st.dev.", 43)),
+        counter_examples=("dp.pt.short",),
+    ),
+)

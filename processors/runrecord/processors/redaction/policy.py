@@ -1,0 +1,167 @@
+# SPDX-FileCopyrightText: The Runrecord authors
+# SPDX-License-Identifier: Apache-2.0
+"""What a policy can say: the ``redaction`` section of the configuration."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from runrecord.processors.errors import PolicyError
+from runrecord.processors.redaction.packs import PACKS
+from runrecord.processors.redaction.rule import Action
+
+KeyAction = Literal["token", "pseudonym", "mask", "hash", "drop", "drop_span", "tag", "keep"]
+_KEYED = {"pseudonym", "hash"}
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_the_nearest_key(cls, data: Any) -> Any:
+        keys: list[object] = list(cast("Mapping[object, object]", data)) if isinstance(data, Mapping) else []
+        for key in keys:
+            if key not in cls.model_fields:
+                near = difflib.get_close_matches(str(key), cls.model_fields, n=1)
+                hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(cls.model_fields)}"
+                raise ValueError(f"unknown key {key!r}; {hint}")
+        return cast("object", data)
+
+
+class RuleSetting(_Section):
+    """What the policy changes about one rule.
+
+    Attributes:
+        action: What replaces a match.
+        enabled: Whether the rule is used.
+    """
+
+    action: Action | None = None
+    enabled: bool = True
+
+
+class KeySetting(_Section):
+    """A rule by attribute key.
+
+    Attributes:
+        match: Glob over the key, without regard to case: ``*.password``.
+        action: What happens to the value; ``keep`` exempts it from the later key rules, not from the patterns.
+        tool: Only in records with this ``gen_ai.tool.name``.
+        inside_json: Also over the dotted path of keys in nested maps and in JSON text.
+    """
+
+    match: str = Field(min_length=1)
+    action: KeyAction
+    tool: str | None = None
+    inside_json: bool = False
+
+
+class AllowSetting(_Section):
+    """What is exempt.
+
+    Attributes:
+        values: Texts that stay when a match is exactly that text; the rest of the value is still looked at.
+    """
+
+    values: tuple[str, ...] = ()
+
+
+class LimitSetting(_Section):
+    """Sizes and budgets.
+
+    Attributes:
+        attribute_bytes: The size in bytes that one text may have after redaction; None for any.
+        on_oversize: ``truncate`` keeps the beginning, and keeps JSON valid; ``drop`` removes the attribute.
+        leaf_confirms: Candidates in one text; a text with more is replaced as a whole.
+        request_confirms: Candidates in one request; a request with more is an error (see ``on_error``).
+    """
+
+    attribute_bytes: int | None = Field(default=None, ge=256)
+    on_oversize: Literal["truncate", "drop"] = "truncate"
+    leaf_confirms: int = Field(default=50_000, ge=1)
+    request_confirms: int = Field(default=500_000, ge=1)
+
+    @field_validator("on_oversize", mode="before")
+    @classmethod
+    def _offload_is_not_there_yet(cls, value: object) -> object:
+        if value == "offload":
+            raise ValueError("'offload' is not available in this version; use 'truncate' or 'drop'")
+        return value
+
+
+class RedactionPolicy(_Section):
+    """What is found and what becomes of it.
+
+    Attributes:
+        packs: Curated sets of rules, in this order.
+        rule_files: YAML files with more rules; relative to the working directory.
+        rules: What is different about single rules, by id: an action, or ``{action: ..., enabled: ...}``.
+        keys: Rules by attribute key; the first that matches counts.
+        content: The same for exact keys, in short: ``{gen_ai.input.messages: drop}``.
+        allow: What is exempt.
+        limits: Sizes and budgets.
+        on_error: What becomes of a request that cannot be redacted: the error says ``reject`` or ``quarantine`` and
+            the caller acts on it; ``mask_all`` replaces every text in it.
+        annotate: Whether edited spans and log records get ``runrecord.redaction.*``.
+        engine: The pattern engine; ``auto`` takes the fastest that is there.
+    """
+
+    packs: tuple[str, ...] = ("secrets", "pii")
+    rule_files: tuple[Path, ...] = ()
+    rules: dict[str, RuleSetting] = Field(default_factory=dict[str, RuleSetting])
+    keys: tuple[KeySetting, ...] = ()
+    content: dict[str, KeyAction] = Field(default_factory=dict[str, KeyAction])
+    allow: AllowSetting = AllowSetting()
+    limits: LimitSetting = LimitSetting()
+    on_error: Literal["reject", "quarantine", "mask_all"] = "reject"
+    annotate: bool = True
+    engine: Literal["auto", "hyperscan", "re2", "stdlib"] = "auto"
+
+    @field_validator("packs")
+    @classmethod
+    def _packs_exist(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if name not in PACKS:
+                raise ValueError(f"no pack {name!r}; there are {', '.join(PACKS)}")
+        return tuple(dict.fromkeys(names))
+
+    @field_validator("rules", mode="before")
+    @classmethod
+    def _an_action_alone_is_a_setting(cls, value: object) -> object:
+        if not isinstance(value, Mapping):
+            return value
+        rules = cast("Mapping[object, object]", value)
+        return {name: {"action": rule} if isinstance(rule, str) else rule for name, rule in rules.items()}
+
+    @property
+    def needs_key(self) -> bool:
+        """Whether an action of the policy is keyed."""
+        actions: set[Any] = {setting.action for setting in self.rules.values()} | set(self.content.values())
+        return bool(_KEYED & (actions | {key.action for key in self.keys}))
+
+    @classmethod
+    def parse(cls, data: Mapping[str, Any]) -> RedactionPolicy:
+        """Validate a policy and report the first mistake in one sentence.
+
+        Raises:
+            PolicyError: The policy is wrong; the message names the key and the nearest valid one.
+        """
+        try:
+            return cls.model_validate(data)
+        except ValidationError as error:
+            raise PolicyError(describe(error)) from None
+
+
+def describe(error: ValidationError) -> str:
+    """The mistakes of a policy, each with the path of its key, none with a value."""
+    lines: list[str] = []
+    for problem in error.errors(include_url=False, include_input=False, include_context=False):
+        path = ".".join(["redaction", *map(str, problem["loc"])])
+        lines.append(f"{path}: {problem['msg'].removeprefix('Value error, ')}")
+    return "; ".join(lines)

@@ -1,0 +1,201 @@
+# SPDX-FileCopyrightText: The Runrecord authors
+# SPDX-License-Identifier: Apache-2.0
+"""Redact serialised export requests by a policy; what cannot be looked at is never returned."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from runrecord.processors.errors import PolicyError, RedactionError
+from runrecord.processors.redaction.actions import Replacer
+from runrecord.processors.redaction.confirm import Confirmer, Work
+from runrecord.processors.redaction.engines import Scanner, digest, make_scanner
+from runrecord.processors.redaction.keys import KeyRule, KeyRules
+from runrecord.processors.redaction.leaf import Leaves, Plan
+from runrecord.processors.redaction.packs import PACKS, PACKS_VERSION
+from runrecord.processors.redaction.policy import RedactionPolicy
+from runrecord.processors.redaction.rule import Rule, load_rules
+from runrecord.processors.redaction.schema import REQUESTS, text_tags
+from runrecord.processors.redaction.walker import Hit, Mode, Walk
+from runrecord.processors.redaction.wire import WireError
+from runrecord.processors.signal import Signal
+
+_KEY_BYTES = 16
+_HITS_MINIMUM = 2048
+_BYTES_PER_HIT = 256
+# Where a number may begin, as consumed bytes: behind what is neither digit nor dot, behind a dot that ends no number,
+# behind an escape, or at the beginning of a field, where a tag and a length stand before it.
+_STRICT = (
+    r"(?:[^0-9.]|[^0-9]\.|[{tags}][\x80-\xff]{{0,4}}[\x00-\x7f]\.?|\\u[0-9A-Fa-f]{{4}}|%[0-9A-Fa-f]{{2}})"
+)
+
+
+class Redaction(NamedTuple):
+    """A redacted request.
+
+    Attributes:
+        body: The request; the very same object if nothing was edited.
+        counts: What was done, by rule id.
+    """
+
+    body: bytes
+    counts: Mapping[str, int]
+
+
+class Redactor:
+    """Redacts requests; safe to use from many threads.
+
+    Args:
+        policy: The policy.
+        key: The secret of ``pseudonym`` and ``hash``, 16 bytes or more; one per tenant.
+        engine: ``auto``, ``hyperscan``, ``re2`` or ``stdlib``; the policy's choice unless given.
+
+    Raises:
+        PolicyError: The policy names a rule that is not there, or needs a key that is not given.
+        EngineUnavailableError: The engine is not there, or refuses this many rules.
+    """
+
+    def __init__(self, policy: RedactionPolicy, key: bytes | None = None, engine: str | None = None) -> None:
+        self._policy = policy
+        rules = _rules(policy)
+        actions: list[str] = [
+            (policy.rules[rule.id].action or rule.action) if rule.id in policy.rules else rule.action
+            for rule in rules
+        ]
+        if key is None and (policy.needs_key or {"pseudonym", "hash"} & set(actions)):
+            raise PolicyError("the actions 'pseudonym' and 'hash' need a key: pass key=, or use 'token'")
+        if key is not None and len(key) < _KEY_BYTES:
+            raise PolicyError(f"the key has {len(key)} bytes; give it {_KEY_BYTES} or more")
+        keys = KeyRules(
+            [KeyRule(item.match, item.action, item.tool, item.inside_json) for item in policy.keys]
+            + [KeyRule(_literal(name), action) for name, action in policy.content.items()]
+        )
+        seeds = [rule.seed for rule in rules] + keys.seeds
+        keywords = [rule.keyword_bytes for rule in rules]
+        self._fast: Scanner = make_scanner(
+            policy.engine if engine in {None, "auto"} else str(engine), seeds, keywords
+        )
+        self.rules_version = (
+            f"builtin-{PACKS_VERSION}+sha256:{digest([repr(rule) for rule in rules] + actions)}"
+        )
+        self._plan = Plan(
+            confirmer=Confirmer(rules, policy.allow.values),
+            actions=actions,
+            keys=keys,
+            replacer=Replacer(key),
+            attribute_bytes=policy.limits.attribute_bytes,
+            drop_oversize=policy.limits.on_oversize == "drop",
+            annotate=policy.annotate,
+            rules_version=self.rules_version,
+            narrow=self._fast.narrow,
+        )
+        strict = _STRICT.format(tags="".join(f"\\x{tag:02x}" for tag in text_tags()))
+        strict_seeds = [
+            strict + seed if index < len(rules) and rules[index].left == "number" else seed
+            for index, seed in enumerate(seeds)
+        ]
+        self._strict: Scanner | None = (
+            make_scanner(self._fast.name, strict_seeds, keywords) if strict_seeds != seeds else None
+        )
+
+    def __repr__(self) -> str:
+        """Never show the key or the allowed values."""
+        return f"Redactor(engine={self.engine_name!r}, rules_version={self.rules_version!r})"
+
+    @property
+    def engine_name(self) -> str:
+        """The engine in use."""
+        return self._fast.name
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """The pattern rules in order."""
+        return self._plan.rules
+
+    def redact(self, signal: Signal, body: bytes) -> Redaction:
+        """Redact a serialised Export*ServiceRequest.
+
+        Args:
+            signal: Which request it is.
+            body: The request.
+
+        Raises:
+            RedactionError: The request could not be looked at in full; it must not be forwarded.
+        """
+        try:
+            return self._redact(signal, body)
+        except WireError as error:
+            raise RedactionError(
+                f"malformed {signal.value} request: {error}; the sender must send OTLP protobuf",
+                disposition="quarantine" if self._policy.on_error == "quarantine" else "reject",
+                malformed=True,
+            ) from None
+        except RedactionError as error:
+            if self._policy.on_error == "mask_all":
+                return self._mask_all(signal, body)
+            error.disposition = self._policy.on_error
+            raise
+        except Exception as error:  # noqa: BLE001  whatever it is, the request must not pass
+            if self._policy.on_error == "mask_all":
+                return self._mask_all(signal, body)
+            # The original error may quote the text that it failed on: only its type is told.
+            raise RedactionError(
+                f"redaction failed ({type(error).__name__}); the request was not forwarded",
+                disposition=self._policy.on_error,
+            ) from None
+
+    def _redact(self, signal: Signal, body: bytes) -> Redaction:
+        hits, mode = self._scan(body)
+        if mode is Mode.HITS and not hits and self._plan.attribute_bytes is None:
+            return Redaction(body, {})
+        return self._walk(signal, body, hits, mode)
+
+    def _scan(self, body: bytes) -> tuple[list[Hit], Mode]:
+        if self._plan.keys.needs_walk:
+            return [], Mode.EVERYTHING
+        budget = max(_HITS_MINIMUM, len(body) // _BYTES_PER_HIT)
+        hits = self._fast.scan(body, budget)
+        if hits is not None:
+            return hits, Mode.HITS
+        # Digits all over: look only where a number can begin. A field of unknown number has a tag that the strict
+        # seeds do not know, so all of those are visited.
+        hits = self._strict.scan(body, budget) if self._strict is not None else None
+        return ([], Mode.EVERYTHING) if hits is None else (hits, Mode.STRUCTURE)
+
+    def _walk(self, signal: Signal, body: bytes, hits: list[Hit], mode: Mode) -> Redaction:
+        limits = self._policy.limits
+        leaves = Leaves(self._plan, Work(limits.leaf_confirms, limits.request_confirms))
+        walk = Walk(self._plan, leaves, body, hits, mode)
+        redacted = walk.run(REQUESTS[signal])
+        return Redaction(redacted, dict(leaves.counts))
+
+    def _mask_all(self, signal: Signal, body: bytes) -> Redaction:
+        try:
+            return self._walk(signal, body, [], Mode.MASK)
+        except WireError as error:
+            raise RedactionError(f"malformed {signal.value} request: {error}", malformed=True) from None
+
+
+def _rules(policy: RedactionPolicy) -> list[Rule]:
+    rules = [rule for name in policy.packs for rule in PACKS[name]]
+    for path in policy.rule_files:
+        rules += load_rules(path)
+    known: dict[str, Rule] = {}
+    for rule in rules:
+        if rule.id in known:
+            raise PolicyError(f"two rules have the id {rule.id!r}; rename the one in your rule file")
+        known[rule.id] = rule
+    for name in policy.rules:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else "`docs/redaction.md` lists the rules"
+            raise PolicyError(f"redaction.rules: no rule {name!r}; {hint}")
+    return [rule for rule in rules if rule.id not in policy.rules or policy.rules[rule.id].enabled]
+
+
+def _literal(name: str) -> str:
+    if any(char in name for char in "*?"):
+        raise PolicyError(f"redaction.content: {name!r} must be an exact key; put globs under redaction.keys")
+    return name

@@ -1,0 +1,203 @@
+# SPDX-FileCopyrightText: The Runrecord authors
+# SPDX-License-Identifier: Apache-2.0
+"""What a rule is: data that says how to find one kind of text, how to confirm it, and what to do with it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, TypeGuard, get_args
+
+import yaml
+
+from runrecord.processors.errors import PolicyError
+from runrecord.processors.redaction.boundaries import Left, anchored
+from runrecord.processors.redaction.validators import VALIDATORS
+
+Action = Literal["token", "pseudonym", "mask", "hash", "drop", "drop_span", "tag"]
+Severity = Literal["low", "medium", "high", "critical"]
+Finder = Literal["regex", "pem", "email"]
+
+OWN = "Runrecord, from the vendor's public description of the format"
+_ID = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
+# An assertion would look at the neighbouring bytes, which on the wire are lengths and tags.
+_ATOM = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]", re.DOTALL)
+_ASSERTION = re.compile(r"[\^$]|\((?!\?i?:)|\\[bBAZz]")
+# An open tail makes an automaton report every further byte as another match.
+_OPEN_TAIL = re.compile(r"(?:[*+?]|\{\d*,\d*\})\)*$")
+
+
+def _outline(seed: str) -> str:
+    """The seed with every class and every escaped character replaced by one letter."""
+    return _ATOM.sub(lambda atom: atom.group() if atom.group() in _ZERO_WIDTH else "a", seed)
+
+
+_ZERO_WIDTH = frozenset(f"\\{letter}" for letter in "bBAZz")
+
+
+@dataclass(frozen=True)
+class Rule:
+    r"""One kind of text to find in a request.
+
+    Attributes:
+        id: Lower-case words joined by hyphens; ``aws-access-key`` replaces by ``[AWS_ACCESS_KEY]``.
+        seed: Byte regex for the multi-pattern scan of the serialised request. Every text that ``exact`` matches
+            contains a match of it. No assertions, no open tail, only what RE2, Hyperscan and ``re`` read alike.
+        exact: Byte regex that runs on one text field only. The group ``v`` (or ``w``), if it took part, is what is
+            replaced, otherwise the whole match is. It must not backtrack over unbounded repeats.
+        description: What the text is, for people.
+        left: What may stand before a match. Every kind but ``any`` knows that ``\n``, ``\u00e9`` and ``%3D`` end in
+            letters and are boundaries nevertheless.
+        keywords: Lower-case texts of which every match contains at least one; a cheap test before ``exact``.
+        context: Lower-case words of which one must stand within 80 bytes before the match, if any are given.
+        validator: Name of a function of :mod:`.validators` that a match must also pass.
+        finder: How candidates are found: by ``exact``, or by one of the two extractors that need linear time
+            where a regex would not (PEM blocks, e-mail addresses).
+        action: What replaces a match unless the policy says otherwise.
+        severity: How bad a leak of it is.
+        examples: Texts that must be found (placeholders in the right shape, never real secrets).
+        counter_examples: Texts that must be left alone.
+        source: Where the knowledge of the format comes from.
+        licence: Licence of the rule's data (SPDX).
+    """
+
+    id: str
+    seed: str
+    exact: str
+    description: str = ""
+    left: Left = "word"
+    keywords: tuple[str, ...] = ()
+    context: tuple[str, ...] = ()
+    validator: str | None = None
+    finder: Finder = "regex"
+    action: Action = "token"
+    severity: Severity = "high"
+    examples: tuple[str, ...] = ()
+    counter_examples: tuple[str, ...] = ()
+    source: str = OWN
+    licence: str = "Apache-2.0"
+
+    def __post_init__(self) -> None:
+        """Refuse a rule that the engines could not run soundly.
+
+        Raises:
+            PolicyError: The rule is unusable; the message names the rule and the field.
+        """
+        if not _ID.fullmatch(self.id):
+            raise PolicyError(
+                f"rule id {self.id!r}: use lower-case words joined by hyphens, like 'aws-access-key'"
+            )
+        if self.validator is not None and self.validator not in VALIDATORS:
+            raise PolicyError(
+                f"rule {self.id}: no validator {self.validator!r}; there are {', '.join(VALIDATORS)}"
+            )
+        outline = _outline(self.seed)
+        if _ASSERTION.search(outline):
+            raise PolicyError(
+                f"rule {self.id}: the seed must not hold assertions, anchors or capturing groups; it runs over bytes "
+                "whose neighbours are lengths and tags, so put boundaries into 'exact' or 'left'"
+            )
+        if _OPEN_TAIL.search(outline):
+            raise PolicyError(
+                f"rule {self.id}: the seed must not end in an open repeat; end it where the text is distinctive, "
+                "for instance {20} instead of {20,}"
+            )
+        for name in ("seed", "exact"):
+            try:
+                re.compile(getattr(self, name).encode("latin-1"))
+            except (re.error, UnicodeEncodeError, OverflowError) as error:
+                raise PolicyError(f"rule {self.id}: {name} is no byte regex: {error}") from None
+        if any(word != word.lower() for word in (*self.keywords, *self.context)):
+            raise PolicyError(f"rule {self.id}: keywords and context words are compared in lower case")
+
+    @property
+    def kind(self) -> str:
+        """The kind as it appears in ``runrecord.redaction.kinds``, like ``aws_access_key``."""
+        return self.id.replace("-", "_")
+
+    @cached_property
+    def pattern(self) -> re.Pattern[bytes]:
+        """``exact`` with its left boundary, compiled for byte strings."""
+        return re.compile(anchored(self.exact, self.left).encode("latin-1"))
+
+    @cached_property
+    def keyword_bytes(self) -> tuple[bytes, ...]:
+        """The keywords as bytes."""
+        return tuple(word.encode() for word in self.keywords)
+
+    @cached_property
+    def context_bytes(self) -> tuple[bytes, ...]:
+        """The context words as bytes."""
+        return tuple(word.encode() for word in self.context)
+
+
+_FIELDS = {field.name for field in fields(Rule)}
+_TUPLES = ("keywords", "context", "examples", "counter_examples")
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "action": get_args(Action),
+    "severity": get_args(Severity),
+    "left": get_args(Left),
+    "finder": get_args(Finder),
+}
+
+
+def _is_list(value: object) -> TypeGuard[list[Any]]:
+    return isinstance(value, list)
+
+
+def _is_mapping(value: object) -> TypeGuard[dict[str, Any]]:
+    return isinstance(value, dict)
+
+
+def rule_from_mapping(data: Mapping[str, Any], where: str) -> Rule:
+    """Make a rule from the mapping of a rule file.
+
+    Args:
+        data: The fields of :class:`Rule`; ``id``, ``seed``, ``exact`` and ``examples`` are required.
+        where: What to call the mapping in errors, like ``rules.yaml, rule 3``.
+
+    Raises:
+        PolicyError: A field is unknown, missing or unusable, or an example is not found.
+    """
+    unknown = sorted(set(data) - _FIELDS)
+    if unknown:
+        raise PolicyError(f"{where}: unknown field {unknown[0]!r}; a rule has {', '.join(sorted(_FIELDS))}")
+    missing = [name for name in ("id", "seed", "exact", "examples") if not data.get(name)]
+    if missing:
+        raise PolicyError(f"{where}: {missing[0]!r} is missing")
+    values: dict[str, Any] = dict(data)
+    for name, value in values.items():
+        if name in _TUPLES:
+            values[name] = tuple(str(item) for item in (value if _is_list(value) else [value]))
+        elif value is not None and not isinstance(value, str):
+            raise PolicyError(f"{where}: {name!r} must be text")
+        elif name in _CHOICES and value not in _CHOICES[name]:
+            raise PolicyError(f"{where}: {name!r} must be one of {', '.join(_CHOICES[name])}")
+    return Rule(**values)
+
+
+def load_rules(path: Path) -> tuple[Rule, ...]:
+    """Read a rule file: YAML with a list of rules, or a mapping with the key ``rules``.
+
+    Raises:
+        PolicyError: The file cannot be read, or a rule in it is unusable.
+    """
+    try:
+        data: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise PolicyError(f"rule file {path.name}: cannot be read ({type(error).__name__})") from error
+    items: Any = data.get("rules") if _is_mapping(data) else data
+    if not _is_list(items):
+        raise PolicyError(
+            f"rule file {path.name}: expected a list of rules, or a mapping with the key 'rules'"
+        )
+    rules: list[Rule] = []
+    for index, item in enumerate(items):
+        where = f"rule file {path.name}, rule {index + 1}"
+        if not _is_mapping(item):
+            raise PolicyError(f"{where}: expected a mapping")
+        rules.append(rule_from_mapping(item, where))
+    return tuple(rules)
