@@ -81,12 +81,8 @@ def _make(path: str) -> Protection:
         if not path:
             raise
         raise SettingsError(f"{path}: processors.{error}", next_step=f"runrecord validate {path}") from None
-    compat_section: Any = section.get("compat", {})
-    wanted = (
-        compat_section.get("openinference", True)
-        if isinstance(compat_section, dict)
-        else compat_section is None
-    )
+    compatibility: dict[str, Any] = section.get("compat") or {}
+    wanted = bool(compatibility.get("openinference", True))
     return Protection(redactor, (compat.openinference,) if wanted else (), path or "default")
 
 
@@ -151,4 +147,9 @@ def _substitute(value: object, path: str) -> Any:
         return found if found is not None else default or ""
 
     replaced = _VARIABLE.sub(replace, value)
-    return yaml.safe_load(replaced) if _VARIABLE.fullmatch(value) else replaced
+    if not _VARIABLE.fullmatch(value):
+        return replaced
+    try:
+        return yaml.safe_load(replaced)
+    except yaml.YAMLError:  # whose text quotes the value
+        raise SettingsError(f"{path}: what {value} stands for is not YAML", next_step="Put it in quotes.") from None

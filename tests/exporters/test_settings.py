@@ -1,0 +1,99 @@
+# SPDX-FileCopyrightText: The Runrecord authors
+# SPDX-License-Identifier: Apache-2.0
+"""The policy of an app, read from the gateway's file."""
+
+from __future__ import annotations
+
+import pytest
+
+from runrecord.exporters import SafeSpanExporter, SettingsError, settings
+from runrecord.processors import Signal, compat
+
+MAIL = b"ada.lovelace@example.org"
+
+
+@pytest.fixture
+def configured(monkeypatch, tmp_path):
+    monkeypatch.setenv("RUNRECORD_STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.delenv("RUNRECORD_KEY", raising=False)
+    monkeypatch.setattr(settings, "_loaded", {})
+
+    def write(content: str | None) -> None:
+        path = tmp_path / "runrecord.yaml"
+        if content is not None:
+            path.write_text(content)
+        monkeypatch.setenv(settings.RUNRECORD_CONFIG, str(path))
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "No such file"),
+        ("", "is not a mapping"),
+        ("- a", "is not a mapping"),
+        ("a: [}", "is not YAML: line 1, column 5"),
+        ("processors: [redaction]", "processors is not a mapping"),
+        ("processors: {redaction: hello}", "processors.redaction is not a mapping"),
+        ("processors: {redaction: '${env:WITH_A_COLON}'}", "is not YAML"),
+        ("processors: {compat: [openinference]}", "processors.compat is not a mapping"),
+        ("processors: {redaction: {pack: [pii]}}", "did you mean 'packs'"),
+        ("processors: {redaction: {packs: [piii]}}", "no pack 'piii'"),
+        ("processors: {redaction: {packs: '${env:NOT_SET_ANYWHERE}'}}", "${env:NOT_SET_ANYWHERE} is not set"),
+    ],
+)
+def test_a_file_that_cannot_be_used_says_what_is_wrong(configured, monkeypatch, content, said):
+    monkeypatch.setenv("WITH_A_COLON", "a: hunter2: [")
+    configured(content)
+    with pytest.raises(SettingsError) as caught:
+        settings.load_protection()
+    assert said in str(caught.value)
+    assert "runrecord.yaml" in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+    assert caught.value.next_step
+
+
+def test_without_a_file_the_default_policy_applies(configured, monkeypatch):
+    monkeypatch.delenv(settings.RUNRECORD_CONFIG, raising=False)
+    protection = settings.load_protection()
+    assert protection.source == "default"
+    assert protection.processors == (compat.openinference,)
+    assert settings.load_protection() is protection, "made once"
+
+
+def test_the_gateways_other_sections_do_not_matter(configured):
+    configured("receivers: {otlp: ~}\nservice: {pipelines: {traces: {receivers: [otlp]}}}")
+    assert settings.load_protection().processors == (compat.openinference,)
+
+
+def test_the_processors_of_the_file_apply(configured, monkeypatch):
+    monkeypatch.setenv("PACKS", "[secrets]")
+    configured(
+        "processors: {redaction: {packs: '${env:PACKS}'}, compat: {openinference: '${env:OI:-false}'}}"
+    )
+    protection = settings.load_protection()
+    assert protection.processors == ()
+
+
+def test_pseudonyms_are_keyed_and_stable(configured, tmp_path):
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import ReadableSpan
+    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+    from opentelemetry.trace import SpanContext
+
+    configured("processors: {redaction: {packs: [pii], rules: {email: pseudonym}}}")
+    memory = InMemorySpanExporter()
+    span = ReadableSpan(MAIL.decode(), SpanContext(1, 2, False), resource=Resource({}))
+    SafeSpanExporter(memory).export([span, span])
+    first, second = (exported.name for exported in memory.get_finished_spans())
+    assert first == second
+    assert MAIL.decode() not in first
+    assert (tmp_path / "state" / "tenant.key").exists()
+
+
+def test_protection_does_not_show_its_redactor(configured, monkeypatch):
+    monkeypatch.delenv(settings.RUNRECORD_CONFIG, raising=False)
+    protection = settings.load_protection()
+    assert "redactor" not in repr(protection)
+    assert protection.redactor.redact(Signal.TRACES, b"").body == b""
