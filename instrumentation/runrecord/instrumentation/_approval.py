@@ -58,6 +58,7 @@ def describe(state: RunState) -> StoredContext:
         workflow=state.workflow,
         conversation_id=state.conversation_id,
         next_step=state.next_step,
+        phases=state.phases,
     )
 
 

@@ -11,9 +11,9 @@ from typing import Final
 from opentelemetry.context import Context
 from opentelemetry.trace import Link, NonRecordingSpan, Span, get_current_span, set_span_in_context
 
-from runrecord.instrumentation._approval import Approval, describe, store_put
+from runrecord.instrumentation._approval import Approval, describe, store_get, store_put
 from runrecord.instrumentation._governed import Governed, parent_for
-from runrecord.instrumentation._safety import guarded
+from runrecord.instrumentation._safety import guarded, swallowed
 from runrecord.instrumentation._scope import Scope, existing_span
 from runrecord.instrumentation._state import Attributes, RunState
 from runrecord.instrumentation.context_store import ContextKey, SpanRef, StoredContext
@@ -52,6 +52,7 @@ class Run(Scope):
         self._outcome: str | None = None
         self._stop_reason: str | None = None
         self._suspended = False
+        self._keys: set[ContextKey] = {key} if key is not None and stored is not None else set()
 
     @guarded
     def begin(
@@ -128,10 +129,16 @@ class Run(Scope):
         self._outcome = outcome or self._outcome
         self._stop_reason = stop_reason or self._stop_reason
 
-    def suspend(self, *, stop_reason: str | None = None) -> None:
-        """Say that the run waits: this segment ends, and a later :func:`resume` starts the next."""
+    def suspend(self, *, stop_reason: str | None = None, key: ContextKey | None = None) -> None:
+        """Say that the run waits: this segment ends, and a later ``resume`` starts the next.
+
+        ``key`` is where to store the context beside the keys of the approvals that were requested, for an SDK that
+        waits without asking for an approval.
+        """
         self._suspended = True
         self._stop_reason = stop_reason or self._stop_reason
+        if key is not None:
+            self._keys.add(key)
 
     @guarded
     def escalate(
@@ -174,8 +181,8 @@ class Run(Scope):
             return
         state = self._state
         suspended = self._suspended and error is None
-        if suspended:
-            self._remember()
+        with swallowed("the context of a run"):
+            self._remember(closed=not suspended)
         facts: Attributes = {
             a.RUN_STATE: "suspended" if suspended else "completed",
             a.RUN_OUTCOME: None if suspended else outcome,
@@ -187,12 +194,14 @@ class Run(Scope):
         closed: Attributes = {a.RUN_SEGMENT: state.segment, **facts}
         state.emit(EVENT_SOURCE_CLOSED if suspended else EVENT_RUN_CLOSED, closed, self._context)
 
-    def _remember(self) -> None:
+    def _remember(self, *, closed: bool) -> None:
+        """Bring what is stored for this run up to date, for the process that resumes it."""
         state = self._state
         with state.core.store_lock:
-            for key, known in state.pending.items():
-                entry = replace(describe(state), approvals=known.approvals)
-                store_put(state, key, entry)
+            for key in {*state.pending, *self._keys}:
+                known = store_get(state, key) or state.pending.get(key)
+                approvals = known.approvals if known is not None and known.run_id == state.run_id else ()
+                store_put(state, key, replace(describe(state), approvals=approvals, closed=closed))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None

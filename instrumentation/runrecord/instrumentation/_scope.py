@@ -223,12 +223,24 @@ class Scope(Governed):
 
 
 class Step(Scope):
-    """A step of a run."""
+    """A step of a run.
+
+    Attributes:
+        step_id: The id that the SDK gives it.
+    """
 
     def __init__(self, owner: Governed, context: Context | None, index: int | None) -> None:
         self._where, parent = parent_for(owner, context)
         state = owner.state
         super().__init__(state, parent, state.take_step(index))
+        self.step_id: str | None = None
+
+    @guarded
+    def waits(self) -> None:
+        """Say that this step turned out to wait for a person, a timer or another system."""
+        if not self._ended and self._owned:
+            self._span.update_name("agent_step wait")
+            self._span.set_attribute(a.STEP_KIND, "wait")
 
     @property
     def index(self) -> int:
@@ -246,6 +258,7 @@ class Step(Scope):
         attributes: Attributes,
         span: Span | None,
     ) -> None:
+        self.step_id = step_id
         facts: Attributes = {
             a.STEP_KIND: kind,
             a.STEP_NAME: name,

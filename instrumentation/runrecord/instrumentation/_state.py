@@ -26,6 +26,7 @@ from runrecord.semconv.commitment import RunKey, TenantKey
 Attributes = Mapping[str, AttributeValue | None]
 
 _MAX_RUNS: Final = 10_000
+_MAX_PHASES: Final = 2_000
 
 
 def present(attributes: Attributes) -> dict[str, AttributeValue]:
@@ -127,6 +128,7 @@ class RunState:
         self.root: SpanRef | None = None
         self.current: SpanRef | None = None
         self.pending: dict[ContextKey, StoredContext] = {}
+        self._phases: dict[str, None] = {}
         self._next_step = 0
         self._lock = threading.Lock()
         self._key: RunKey | None = None
@@ -140,6 +142,22 @@ class RunState:
     @next_step.setter
     def next_step(self, value: int) -> None:
         self._next_step = value
+
+    @property
+    def phases(self) -> tuple[str, ...]:
+        """What was recorded and must not be recorded again on a replay; the last 2,000."""
+        return tuple(self._phases)[-_MAX_PHASES:]
+
+    def seen(self, phase: str) -> bool:
+        """Say whether ``phase`` was noted in this run, in any segment."""
+        return phase in self._phases
+
+    def once(self, *phases: str) -> bool:
+        """Note ``phases``; say whether none of them had been noted in this run, in any segment."""
+        with self._lock:
+            new = not any(phase in self._phases for phase in phases)
+            self._phases.update(dict.fromkeys(phases))
+            return new
 
     def take_step(self, index: int | None) -> int:
         """Return the index of a new step: the given one, or the next."""

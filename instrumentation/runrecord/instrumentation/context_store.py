@@ -91,7 +91,11 @@ class StoredApproval:
 
 @dataclass(frozen=True)
 class StoredContext:
-    """What another process needs to continue a suspended run."""
+    """What another process needs to continue a suspended run.
+
+    ``phases`` names what was recorded already and must not be recorded again when an SDK re-executes the same code;
+    ``closed`` says that the run ended.
+    """
 
     run_id: str
     segment: int = 0
@@ -101,6 +105,8 @@ class StoredContext:
     workflow: str | None = None
     conversation_id: str | None = None
     next_step: int = 0
+    closed: bool = False
+    phases: tuple[str, ...] = ()
     approvals: tuple[StoredApproval, ...] = field(default=())
 
     def approval(self, approval_id: str) -> StoredApproval | None:
@@ -137,6 +143,7 @@ class StoredContext:
                 )
                 for item in items
             )
+            data["phases"] = tuple(cast("list[str]", data.get("phases", [])))
             return cls(**data, approvals=approvals)
         except TypeError as error:
             raise ValueError("a stored context lacks a required member") from error

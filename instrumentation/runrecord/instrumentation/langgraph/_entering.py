@@ -1,0 +1,124 @@
+# SPDX-FileCopyrightText: The Runrecord authors
+# SPDX-License-Identifier: Apache-2.0
+"""What is known of a graph invocation when it is entered: who, with what, and whether it continues a run."""
+
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any, Final
+from uuid import UUID
+
+from runrecord.instrumentation._safety import note_once
+from runrecord.instrumentation.context_store import ContextKey, StoredContext
+from runrecord.instrumentation.langgraph import extract
+from runrecord.instrumentation.recorder import Recorder
+
+FRAMEWORK: Final = "langgraph"
+
+ACTOR_REF: Final = ("runrecord.approval.actor.ref", "langgraph_auth_user_id")
+ACTOR_TYPE: Final = "runrecord.approval.actor.type"
+
+
+@dataclass
+class Entering:
+    """A graph invocation whose first callback has not come yet.
+
+    Attributes:
+        run_id: The callback run that claimed this.
+        pending: Interrupts read from the checkpoint, if the run is resumed and no context of it is stored.
+    """
+
+    name: str
+    is_agent: bool
+    config: dict[str, Any]
+    resume: Any = None
+    continues: bool = False
+    stored: StoredContext | None = None
+    pending: list[Any] = field(default_factory=list[Any])
+    run_id: UUID | None = None
+
+    @property
+    def thread(self) -> str | None:
+        """The thread, which is the conversation."""
+        return extract.text_of(self.config, "thread_id")
+
+    @property
+    def key(self) -> ContextKey | None:
+        """Where the context of this thread's run is stored."""
+        return (FRAMEWORK, self.thread) if self.thread is not None else None
+
+    @property
+    def actor(self) -> tuple[str, str | None]:
+        """(type, opaque reference) of whoever resumes: a service, unless the config names somebody."""
+        ref = extract.text_of(self.config, *ACTOR_REF)
+        kind = extract.text_of(self.config, ACTOR_TYPE)
+        return kind or ("human" if ref is not None else "service"), ref
+
+    @property
+    def lacks_context(self) -> bool:
+        """Whether a run is resumed of which nothing is stored here."""
+        return self.resume is not None and self.stored is None and self.thread is not None
+
+
+_entering: ContextVar[Entering | None] = ContextVar("runrecord_langgraph_entering", default=None)
+
+
+def announce(entering: Entering) -> None:
+    """Say that the next chain that starts in this context is that graph."""
+    _entering.set(entering)
+
+
+def claim() -> Entering | None:
+    """Take what was announced in this context."""
+    entering = _entering.get()
+    if entering is not None:
+        _entering.set(None)
+    return entering
+
+
+def withdraw(entering: Entering) -> None:
+    """Forget an announcement that no chain has claimed."""
+    if _entering.get() is entering:
+        _entering.set(None)
+
+
+def entering(recorder: Recorder, graph: Any, given: object, config: object) -> Entering:
+    """Read what a graph is invoked with.
+
+    A run is continued by ``Command(resume=...)``, and by the input None in a thread whose run waits at a breakpoint.
+    """
+    merged = _merged(getattr(graph, "config", None), config)
+    metadata = extract.mapping(merged.get("metadata"))
+    integration = metadata.get("ls_integration")
+    name = metadata.get("lc_agent_name") or getattr(graph, "name", None)
+    found = Entering(
+        extract.bounded(name, "LangGraph"),
+        isinstance(integration, str) and integration not in {"", "langgraph"},
+        merged,
+        resume=getattr(given, "resume", None),
+    )
+    if found.key is not None and (given is None or found.resume is not None):
+        stored = recorder.lookup(found.key)
+        if stored is not None and not stored.closed:
+            found.stored, found.continues = stored, True
+    found.continues = found.continues or found.resume is not None
+    return found
+
+
+def take_pending(found: Entering, state: Any) -> None:
+    """Take the pending interrupts from a state snapshot."""
+    found.pending = [item for task in getattr(state, "tasks", ()) for item in getattr(task, "interrupts", ())]
+    note_once(
+        "langgraph-context",
+        "runrecord has no stored context of the run that is resumed; the approval ids are derived from the checkpoint, "
+        "the decision can't link to its request. Share RUNRECORD_STATE_DIR, or pass a context_store.",
+    )
+
+
+def _merged(*configs: object) -> dict[str, Any]:
+    merged: dict[str, Any] = {}
+    for config in map(extract.mapping, configs):
+        for part in ("configurable", "metadata"):
+            values = extract.mapping(config.get(part))
+            if values:
+                merged[part] = {**merged.get(part, {}), **values}
+    return merged

@@ -1,0 +1,149 @@
+# SPDX-FileCopyrightText: The Runrecord authors
+# SPDX-License-Identifier: Apache-2.0
+"""One outermost graph invocation: the run it is, what is open in it, and the approvals it waits for."""
+
+from collections.abc import Mapping
+from contextvars import Token
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from opentelemetry.context import Context
+
+from runrecord.instrumentation.context_store import ContextKey, StoredApproval
+from runrecord.instrumentation.langgraph import extract
+from runrecord.instrumentation.langgraph._entering import FRAMEWORK, Entering
+from runrecord.instrumentation.recorder import Approval, Governed, Run, Scope, durable_approval_id
+from runrecord.semconv.commitment import LABEL_TOOL_ARGUMENTS
+
+
+@dataclass
+class Entry:
+    """A callback run that is under way: a graph, a node, a tool call, or any chain in between."""
+
+    graph: "Graph"
+    scope: Scope
+    kind: str = "other"
+    record: Governed | None = None
+    token: Token[Context] | None = None
+    tool: str | None = None
+    call_id: str | None = None
+
+
+@dataclass
+class Origin:
+    """Where an interrupt was raised."""
+
+    scope: Scope
+    node: str | None = None
+    tool: str | None = None
+    call_id: str | None = None
+
+
+@dataclass
+class Graph:
+    """An outermost graph invocation.
+
+    Attributes:
+        owner: What its records belong to: its run, or the run of the application around it.
+        run: Its run; None inside a run that the application made.
+        calls: For the interrupt of a batch, the model's tool calls.
+        approved: For a tool call id, the approval because of which it may run.
+    """
+
+    owner: Scope
+    run: Run | None
+    entering: Entering
+    open: dict[UUID, Entry] = field(default_factory=dict[UUID, Entry])
+    origins: dict[str, Origin] = field(default_factory=dict[str, Origin])
+    calls: dict[str, list[Mapping[str, Any]]] = field(default_factory=dict[str, list[Mapping[str, Any]]])
+    attempts: dict[str, int] = field(default_factory=dict[str, int])
+    approved: dict[str, str] = field(default_factory=dict[str, str])
+    waits: str | None = None
+    outcome: tuple[str, str] | None = None
+
+    @property
+    def key(self) -> ContextKey:
+        """Where the approvals of this thread are stored."""
+        return self.entering.key or (FRAMEWORK, "", self.owner.run_id)
+
+    def request(self, interrupt: Any) -> None:
+        """Record that a person was asked, once per interrupt and position."""
+        identity = str(interrupt.id)
+        items = extract.with_call_ids(extract.asked(interrupt.value), self.calls.get(identity, ()))
+        origin = self.origins.get(identity) or Origin(self.owner)
+        for item in items:
+            call_id = item.tool_call_id or (origin.call_id if not item.is_tool_call else None)
+            self.owner.request_approval(
+                call_id,
+                tool=item.name or origin.tool or origin.node,
+                subject_type="tool_call" if item.is_tool_call or call_id else "run",
+                arguments=item.arguments,
+                content=item.content,
+                approval_id=approval_id(self.key, identity, item.position),
+                key=self.key,
+                durable_id=identity,
+                context=origin.scope.context,
+            )
+
+    def decide(self) -> None:
+        """Record what ``Command(resume=...)`` answers to the requests of the earlier segments."""
+        if self.entering.resume is None:
+            return
+        waiting: dict[str, list[Approval]] = {}
+        for approval in self._handles():
+            if not approval.decided:
+                waiting.setdefault(approval.stored.durable_id or "", []).append(approval)
+        kind, ref = self.entering.actor
+        for identity, value in extract.resume_values(self.entering.resume, list(waiting)).items():
+            approvals = waiting.get(identity, [])
+            tool_calls = bool(approvals) and approvals[0].stored.subject_type == "tool_call"
+            said = extract.answers(value, len(approvals), tool_calls=tool_calls)
+            for approval, answer in zip(approvals, said, strict=False):
+                self._decide(approval, answer, kind, ref)
+
+    def _decide(self, approval: Approval, answer: extract.Answer, kind: str, ref: str | None) -> None:
+        context = self.owner.context
+        if answer.status == "approved":
+            approval.approved(actor=kind, actor_ref=ref, reason=answer.reason, context=context)
+        elif answer.status == "modified":
+            approval.modified(
+                arguments=answer.arguments, actor=kind, actor_ref=ref, reason=answer.reason, context=context
+            )
+        elif answer.status == "denied":
+            approval.denied(actor=kind, actor_ref=ref, reason=answer.reason, context=context)
+        else:
+            approval.cancelled(reason=answer.reason, context=context)
+        if answer.status in {"approved", "modified"} and approval.stored.subject_id:
+            self.approved[approval.stored.subject_id] = approval.approval_id
+
+    def _handles(self) -> list[Approval]:
+        if self.run is not None and self.run.approvals:
+            return self.run.approvals
+        if self.entering.stored is not None:
+            return [
+                Approval(self.owner, self.key, item, replayed=True) for item in self.entering.stored.approvals
+            ]
+        return [
+            Approval(self.owner, self.key, self._known(str(interrupt.id), item), replayed=True)
+            for interrupt in self.entering.pending
+            for item in extract.asked(interrupt.value)
+        ]
+
+    def _known(self, identity: str, item: extract.Asked) -> StoredApproval:
+        """Describe a request that another machine recorded, from the checkpoint alone."""
+        return StoredApproval(
+            approval_id(self.key, identity, item.position),
+            subject_type="tool_call" if item.is_tool_call else "run",
+            subject_id=item.tool_call_id,
+            name=item.name,
+            digest=self.owner.state.commit(LABEL_TOOL_ARGUMENTS, item.arguments)
+            if item.is_tool_call
+            else None,
+            durable_id=identity,
+        )
+
+
+def approval_id(key: ContextKey, interrupt_id: str, position: int) -> str:
+    """Derive the id of an approval: the same in every process that sees the thread and the interrupt."""
+    return durable_approval_id(*key, interrupt_id, str(position))

@@ -1,0 +1,21 @@
+# SPDX-FileCopyrightText: The Runrecord authors
+# SPDX-License-Identifier: Apache-2.0
+"""What this integration supports, and what it captures."""
+
+from typing import Final
+
+from runrecord.instrumentation.capabilities import Capabilities
+
+INSTRUMENTS: Final = ("langgraph >= 1.1, < 2", "langchain-core >= 1.0, < 2")
+
+CAPABILITIES: Final = Capabilities(
+    sdk="LangGraph and LangChain agents",
+    versions="langgraph 1.1 and later, langchain 1.2 and later",
+    run="yes (native where the official LangChain instrumentation is active)",
+    step="yes",
+    tool_call="yes (native where the official LangChain instrumentation is active)",
+    policy_decision="yes (middleware)",
+    approval_request="yes",
+    approval_decision="yes",
+    resume_across_processes="yes",
+)
