@@ -1,0 +1,130 @@
+# SPDX-FileCopyrightText: The Runrecord authors
+# SPDX-License-Identifier: Apache-2.0
+"""`runrecord audit`: did the runs keep to the rules?"""
+
+from __future__ import annotations
+
+import re
+import time
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from runrecord.cli.console import console, fail
+from runrecord.cli.show import LedgerOption, open_ledger, run_of
+
+if TYPE_CHECKING:
+    from runrecord.ledger import Finding, RunView
+
+_AGO: Final = re.compile(r"(\d{1,6})([smhd])")
+_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def audit(
+    run: Annotated[
+        str | None, typer.Argument(help="A run id or the start of one.", show_default=False)
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            "--since",
+            metavar="WHEN",
+            help="All runs that ended since: 24h, 7d, or 2026-11-21T08:00Z.",
+            show_default=False,
+        ),
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="All runs in the ledger.")] = False,
+    ledger: LedgerOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Check runs against the invariants: decisions precede effects, what ran is what was approved, and more.
+
+    Exit code 0 if nothing was violated, 1 if something was. Notices alone do not count.
+
+    [dim]$ runrecord audit 7f3a
+    $ runrecord audit --since 24h --json[/]
+    """
+    from runrecord.ledger import audit_run
+
+    if (run is not None) + (since is not None) + every != 1:
+        fail("name one of: a run, --since WHEN, or --all.", "runrecord audit --all", code=4)
+    start = _moment(since) if since else 0
+    with open_ledger(ledger) as opened:
+        names = [run] if run is not None else [summary.run for summary in opened.runs(since=start)]
+        views = [run_of(opened, name) for name in names]
+    results = [(view, audit_run(view)) for view in views]
+    if as_json:
+        _print_json(results)
+    else:
+        _print_table(results)
+    if any(finding.severity.value == "violation" for _, findings in results for finding in findings):
+        raise typer.Exit(1)
+
+
+def _print_json(results: list[tuple[RunView, list[Finding]]]) -> None:
+    data = [
+        {
+            "run": view.run,
+            "verdict": view.completeness.verdict.value,
+            "findings": [
+                {"rule": f.rule, "severity": f.severity.value, "text": f.text, "entries": list(f.indices)}
+                for f in findings
+            ],
+        }
+        for view, findings in results
+    ]
+    console.print_json(data=data)
+
+
+def _print_table(results: list[tuple[RunView, list[Finding]]]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from runrecord.ledger import UNSEEN, Severity
+    from runrecord.ledger.narrate import printable
+
+    table = Table("run", "severity", "what", "rule", "entries", box=None, pad_edge=False)
+    count = violations = 0
+    for view, findings in results:
+        for finding in findings:
+            count += 1
+            violations += finding.severity is Severity.VIOLATION
+            style = "bold red" if finding.severity is Severity.VIOLATION else "yellow"
+            table.add_row(
+                Text(printable(view.run)),
+                Text(finding.severity.value, style=style),
+                Text(printable(finding.text)),
+                Text(finding.rule, style="dim"),
+                Text(" ".join(f"#{index}" for index in finding.indices), style="dim"),
+            )
+    if count:
+        console.print(table)
+    incomplete = [view for view, _ in results if not view.completeness.complete]
+    for view in incomplete:
+        verdict = view.completeness.verdict.value
+        console.print(
+            f"{printable(view.run)}: the record is {verdict}; see 'runrecord show'",
+            markup=False,
+            soft_wrap=True,
+        )
+    runs = f"{len(results)} run{'' if len(results) == 1 else 's'}"
+    notices = count - violations
+    console.print(f"{runs} audited: {violations} violations, {notices} notices", markup=False)
+    console.print(f"Not visible here: {UNSEEN[0]}", style="dim", markup=False, soft_wrap=True)
+
+
+def _moment(text: str) -> int:
+    """Return a time in nanoseconds since the Unix epoch, from a duration back from now or an ISO 8601 time (UTC unless it says otherwise)."""
+    if match := _AGO.fullmatch(text):
+        return time.time_ns() - int(match[1]) * _SECONDS[match[2]] * 1_000_000_000
+    try:
+        moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError:
+        fail(
+            f"--since {text!r} is neither a duration nor a time.",
+            "write 24h, 7d, or 2026-11-21T08:00Z",
+            code=4,
+        )
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+    return max(int(moment.timestamp() * 1_000_000_000), 0)

@@ -1,0 +1,103 @@
+# SPDX-FileCopyrightText: The Runrecord authors
+# SPDX-License-Identifier: Apache-2.0
+"""`runrecord bundle`: the evidence about a run in one file that an outsider can check."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from runrecord.cli.console import console, fail
+from runrecord.cli.show import LedgerOption, open_ledger
+
+
+def bundle(
+    run: Annotated[str, typer.Argument(help="A run id or the start of one.", show_default=False)],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="RUN.auditbundle.zip unless you say otherwise.",
+            show_default=False,
+        ),
+    ] = None,
+    key: Annotated[
+        Path | None,
+        typer.Option(
+            "--key",
+            metavar="FILE",
+            help="The private bundle key; the ledger's own unless you say otherwise.",
+            show_default=False,
+        ),
+    ] = None,
+    trust_out: Annotated[
+        Path | None,
+        typer.Option(
+            "--trust-out",
+            metavar="FILE",
+            help="Also write the public keys, for the verifier.",
+            show_default=False,
+        ),
+    ] = None,
+    ledger: LedgerOption = None,
+) -> None:
+    """Write the audit bundle of a run: its records, a proof for each, a report, all signed.
+
+    Hand the two public keys over by another way than the bundle; whoever verifies pins them.
+
+    [dim]$ runrecord bundle 7f3a -o refund.auditbundle.zip --trust-out trust.txt
+    $ runrecord verify refund.auditbundle.zip --trust trust.txt[/]
+    """
+    from runrecord.ledger import LedgerError, Trust, build_bundle, bundle_signer
+    from runrecord.ledger.bundle_format import SUFFIX, log_name
+
+    with open_ledger(ledger) as opened:
+        try:
+            name = opened.resolve(run)
+            signer = bundle_signer(opened.path, opened.log.origin, key)
+            archive = build_bundle(opened, name, signer=signer)
+        except LedgerError as error:
+            fail(f"{error.message}.", error.next_step)
+        trust = Trust(opened.log.verifiers, (signer.verifier,)).text()
+    path = output or Path(f"{log_name(name)}{SUFFIX}")
+    _write(path, archive)
+    console.print(f"Wrote {path} ({len(archive):,} bytes).", markup=False, soft_wrap=True)
+    if trust_out:
+        _write(trust_out, trust.encode())
+        console.print(
+            f"Wrote {trust_out}: the public keys; hand it over by another way than the bundle.",
+            markup=False,
+            soft_wrap=True,
+        )
+        console.print(f"\n  $ runrecord verify {path} --trust {trust_out}", markup=False, soft_wrap=True)
+        return
+    console.print(
+        "\nWhoever verifies it pins these two keys. Hand them over by another way than the bundle:",
+        markup=False,
+    )
+    for line in trust.splitlines():
+        console.print(f"  {line}", markup=False, soft_wrap=True)
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all."""
+    scratch = ""
+    try:
+        descriptor, scratch = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+        Path(scratch).chmod(0o644)
+        Path(scratch).replace(path)
+    except OSError as error:
+        if scratch:
+            Path(scratch).unlink(missing_ok=True)
+        fail(
+            f"{path} can't be written: {error.strerror or 'an I/O error'}.",
+            "name another file with --output FILE",
+        )

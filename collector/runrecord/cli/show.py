@@ -1,0 +1,156 @@
+# SPDX-FileCopyrightText: The Runrecord authors
+# SPDX-License-Identifier: Apache-2.0
+"""`runrecord show`: what happened in a run, what it wrote, and who allowed it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from runrecord.cli.console import console, fail
+
+if TYPE_CHECKING:
+    from runrecord.ledger import Ledger, RunView
+
+
+LedgerOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--ledger",
+        metavar="DIR",
+        envvar="RUNRECORD_LEDGER",
+        help="The ledger directory; ./ledger unless you say otherwise.",
+        show_default=False,
+    ),
+]
+"""The option that every command has which reads a ledger."""
+
+
+def show(
+    run: Annotated[
+        str | None,
+        typer.Argument(
+            help="A run id or the start of one; without it, the runs are listed.", show_default=False
+        ),
+    ] = None,
+    step: Annotated[
+        int | None, typer.Option("--step", "-s", min=0, help="Only this step.", show_default=False)
+    ] = None,
+    ledger: LedgerOption = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many runs to list.")] = 50,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show what happened, what was written and who allowed it.
+
+    [dim]$ runrecord show                        list the runs
+    $ runrecord show 7f3a                   the run whose id starts with 7f3a
+    $ runrecord show 7f3a --step 6          what did step 6 write, who allowed it, can it be undone[/]
+    """
+    if run is None and step is not None:
+        fail("--step needs a run.", "runrecord show RUN --step N; 'runrecord show' lists the runs", code=4)
+    with open_ledger(ledger) as opened:
+        if run is None:
+            _list(opened, limit, as_json=as_json)
+            return
+        view = run_of(opened, run)
+    if step is None:
+        _run(view, as_json=as_json)
+    else:
+        _step(view, step, as_json=as_json)
+
+
+def open_ledger(directory: Path | None) -> Ledger:
+    """Open a ledger to read, or fail with what is wrong and the next step."""
+    from runrecord.ledger import Ledger, LedgerError, default_directory
+
+    try:
+        return Ledger(directory or default_directory(), read_only=True)
+    except LedgerError as error:
+        fail(f"{error.message}.", error.next_step or "give the directory with --ledger DIR")
+
+
+def run_of(ledger: Ledger, run: str) -> RunView:
+    """Return a run, or fail with the nearest run ids."""
+    from runrecord.ledger import LedgerError
+
+    try:
+        return ledger.run(run)
+    except LedgerError as error:
+        fail(
+            f"{error.message}.",
+            f"{error.next_step}; 'runrecord show' lists all runs" if error.next_step else None,
+        )
+
+
+def _list(ledger: Ledger, limit: int, *, as_json: bool) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from runrecord.ledger.narrate import lasting, printable, when
+
+    runs = ledger.runs(limit=limit)
+    if as_json:
+        console.print_json(data=[vars(summary) for summary in runs])
+        return
+    if not runs:
+        console.print(f"The ledger in {ledger.path} holds no run yet.", markup=False, soft_wrap=True)
+        return
+    table = Table("run", "agent", "outcome", "started", "lasted", "entries", box=None, pad_edge=False)
+    for summary in runs:
+        took = lasting(max(summary.end - summary.start, 0) / 1e9)
+        cells = (summary.run, summary.agent, summary.outcome, when(summary.start), took, str(summary.entries))
+        table.add_row(*(Text(printable(cell)) for cell in cells))
+    console.print(table)
+
+
+def _run(view: RunView, *, as_json: bool) -> None:
+    from runrecord.cli.tree import render_run
+
+    if as_json:
+        console.print_json(data=run_json(view))
+    else:
+        console.print(render_run(view))
+
+
+def _step(view: RunView, index: int, *, as_json: bool) -> None:
+    from runrecord.cli.tree import render_step
+
+    step = view.step(index)
+    if step is None:
+        known = [str(s.index) for s in view.steps if s.index is not None]
+        hint = f"its steps are {', '.join(known)}" if known else "no step of it is recorded"
+        fail(f"run {view.run} has no step {index}.", hint)
+    if as_json:
+        console.print_json(
+            data={"run": view.run, "step": index, "records": _records((*step.spans, *step.records))}
+        )
+    else:
+        console.print(render_step(view, step))
+
+
+def run_json(view: RunView) -> dict[str, Any]:
+    """Return a run for programs: the verdict, and every entry with its index, in run order."""
+    state = view.completeness
+    return {
+        "run": view.run,
+        "agent": view.agent,
+        "outcome": view.outcome,
+        "start": view.start,
+        "end": view.end,
+        "completeness": {
+            "verdict": state.verdict.value,
+            "reasons": [
+                {"verdict": r.verdict.value, "text": r.text, "entries": list(r.indices)}
+                for r in state.reasons
+            ],
+            "notes": list(state.notes),
+            "sources": state.sources,
+        },
+        "records": _records(view.records),
+    }
+
+
+def _records(records: Any) -> list[dict[str, Any]]:
+    return [{"index": record.index, **record.entry.to_json()} for record in records]
