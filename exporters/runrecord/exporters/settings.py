@@ -152,4 +152,6 @@ def _substitute(value: object, path: str) -> Any:
     try:
         return yaml.safe_load(replaced)
     except yaml.YAMLError:  # whose text quotes the value
-        raise SettingsError(f"{path}: what {value} stands for is not YAML", next_step="Put it in quotes.") from None
+        raise SettingsError(
+            f"{path}: what {value} stands for is not YAML", next_step="Put it in quotes."
+        ) from None
