@@ -272,7 +272,14 @@ def test_a_processor_that_raises_is_treated_like_the_redactor(memory, slow_redac
 
 def test_ids_of_a_callers_own_shape_do_not_survive_a_failure(memory, raising_redactor):
     safe = SafeSpanExporter(memory, raising_redactor(), processors=())
-    for run_id in ("alice@example.com", "ghp_0123456789abcdefghijABCDEFGHIJ012345", "AKIAIOSFODNN7EXAMPLE"):
+    for run_id in (
+        "alice@example.com",
+        "ghp_0123456789abcdefghijABCDEFGHIJ012345",
+        "AKIAIOSFODNN7EXAMPLE",
+        "4111111111111111",
+        "078-05-1120",
+        "key-0123456789abcdef0123456789abcdef",
+    ):
         safe.export([ReadableSpan("s", context(1), attributes={attr.RUN_ID: run_id}, resource=Resource({}))])
     assert all(dict(span.attributes) == {attr.REDACTION_FAILED: True} for span in memory.get_finished_spans())
 

@@ -24,8 +24,10 @@ from runrecord.semconv import attributes as attr
 MARKED_NAME: Final = "redaction_failed"
 """The name of a span whose own name could not be checked."""
 
-_IDENTIFIER: Final = re.compile(r"(?:[a-z]{1,12}[-_])?[0-9a-fA-F]{8,64}(?:-[0-9a-fA-F]{4,12}){0,4}")
-"""Hexadecimal ids and UUIDs, with or without a short prefix. A caller's own free-form id may be anything: it goes."""
+_IDENTIFIER: Final = re.compile(r"(?=[0-9-]*[a-f])[0-9a-f]{8,64}(?:-[0-9a-f]{4,12}){0,4}")
+"""Hexadecimal ids and UUIDs, as the recorder makes them. Digits alone may be a card, and a prefix makes a key (`sk-`,
+`key-`); a caller's own free-form id may be anything: they go.
+"""
 
 _EVENT_NAME: Final = re.compile(r"runrecord\.[a-z_.]{1,40}")
 
