@@ -12,7 +12,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -166,8 +166,14 @@ class Gateway:
         self._started = True
         watch = asyncio.create_task(self._watch(intake))
         stack.callback(watch.cancel)
+        started: list[Callable[[], Awaitable[None]]] = []
+
+        async def stop_servers() -> None:
+            await asyncio.gather(*(stop() for stop in started))
+
+        stack.push_async_callback(stop_servers)
         for start, stop in servers:
-            stack.push_async_callback(stop)
+            started.append(stop)
             await start()
         stack.push_async_callback(acceptor.drain)
 
@@ -248,7 +254,7 @@ class Gateway:
 
     def _bind(
         self, acceptor: Acceptor, intake: IntakeLog
-    ) -> list[tuple[Callable[[], Any], Callable[[], Any]]]:
+    ) -> list[tuple[Callable[[], Awaitable[None]], Callable[[], Awaitable[None]]]]:
         """Bind every port before anything is answered, so that a taken one leaves nothing half-started."""
         protocols, telemetry = self.config.receivers.otlp.protocols, self.config.service.telemetry
         servers: list[HttpServer] = []
@@ -283,7 +289,7 @@ class Gateway:
                 server.abandon()
             raise
         self.bound = Bound(**bound)
-        pairs: list[tuple[Callable[[], Any], Callable[[], Any]]] = [
+        pairs: list[tuple[Callable[[], Awaitable[None]], Callable[[], Awaitable[None]]]] = [
             (server.start, server.stop) for server in servers
         ]
         if grpc is not None:
