@@ -120,16 +120,25 @@ def assess(records: Sequence[Record]) -> Completeness:
     return Completeness(verdict, tuple(reasons), tuple(notes), dict(sorted(sizes.items())))
 
 
-def listed(numbers: Iterable[int]) -> str:
-    """Return numbers as text, runs of them folded, at most eight items: ``3, 5-9, ...``."""
-    spans: list[tuple[int, int]] = []
-    for number in sorted(numbers):
-        if spans and number == spans[-1][1] + 1:
-            spans[-1] = (spans[-1][0], number)
-        else:
-            spans.append((number, number))
-    shown = [str(a) if a == b else f"{a}-{b}" for a, b in spans[:_MAX_LISTED]]
-    return ", ".join(shown) + (", ..." if len(spans) > _MAX_LISTED else "")
+def holes(present: Iterable[int], end: int) -> list[range]:
+    """Return the numbers from 0 below ``end`` that are not present, as ranges; no work is done per missing number."""
+    found: list[range] = []
+    expected = 0
+    for number in sorted({*present, end}):
+        if number > end:
+            break
+        if number > expected:
+            found.append(range(expected, number))
+        expected = number + 1
+    return found
+
+
+def listed(missing: Sequence[range]) -> str:
+    """Return ranges as text, at most eight of them: ``3, 5-9, ...``."""
+    shown = [
+        str(r.start) if r.stop == r.start + 1 else f"{r.start}-{r.stop - 1}" for r in missing[:_MAX_LISTED]
+    ]
+    return ", ".join(shown) + (", ..." if len(missing) > _MAX_LISTED else "")
 
 
 def _sources(records: Sequence[Record]) -> list[_Source]:
@@ -187,22 +196,16 @@ def _holes(source: _Source) -> Iterator[Reason]:
             yield Reason(Verdict.GAPS, text, (close.index,))
         else:
             expected = max(expected, close.entry.seq + count)
-    missing = set(range(expected)) - source.by_seq.keys() if expected <= _LIMIT else set[int]()
-    if expected > _LIMIT:
-        yield Reason(
-            Verdict.GAPS, f"source {source.name} claims {expected} records, more than can be checked"
-        )
-    if not source.closes and 0 in missing:
-        missing.discard(0)
+    missing = holes(source.by_seq, expected)
+    if not source.closes and missing and missing[0].start == 0:
+        missing = [r for r in (range(1, missing[0].stop), *missing[1:]) if r]
         first = source.by_seq[min(source.by_seq)][0]
         text = f"source {source.name} never closed its segment: the process ended early, or its run span got lost"
         yield Reason(Verdict.UNCLOSED, text, (first.index,))
     if missing:
-        text = f"source {source.name}: {len(missing)} of {expected} records are missing: {listed(missing)}"
+        count = sum(r.stop - r.start for r in missing)
+        text = f"source {source.name}: {count} of {expected} records are missing: {listed(missing)}"
         yield Reason(Verdict.GAPS, text)
-
-
-_LIMIT: Final = 10_000_000
 
 
 def _late(source: _Source) -> Iterator[Reason]:
@@ -236,7 +239,7 @@ def _segments(records: Sequence[Record]) -> Iterator[Reason]:
         if len(own) > 1:
             indices = tuple(r.index for r in own)
             yield Reason(Verdict.CONFLICTS, f"segment {number} was closed {len(own)} times", indices)
-    missing = set(range(min(max(numbers, default=-1), _LIMIT))) - numbers.keys()
+    missing = holes(numbers, max(numbers, default=0))
     if missing:
         yield Reason(Verdict.GAPS, f"no close of segment {listed(missing)}, though a later one is here")
 

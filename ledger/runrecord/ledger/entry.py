@@ -272,7 +272,7 @@ class Entry:
         try:
             if len(leaf) > MAX_LEAF:
                 refuse("it is longer than 65,535 bytes")
-            members = read_object(leaf)
+            members = read_object(leaf, parse_int=float)  # the only numbers are doubles
             schema = members.get("schema")
             if isinstance(schema, str) and schema != SCHEMA:
                 raise UnknownSchema(

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any, Final, NoReturn, TypeGuard, cast
 
 JSON = Any
@@ -23,10 +24,17 @@ def refuse(reason: str) -> NoReturn:
     raise StrictJsonError(reason)
 
 
-def read_object(data: bytes) -> dict[str, JSON]:
-    """Return the object in UTF-8 JSON: no duplicate member, no NaN, no infinity."""
+def read_object(data: bytes, *, parse_int: Callable[[str], JSON] = int) -> dict[str, JSON]:
+    """Return the object in UTF-8 JSON: no duplicate member, no NaN, no infinity.
+
+    Args:
+        data: The JSON.
+        parse_int: What makes a number of digits alone; ``float`` where every number is a double.
+    """
     try:
-        value = json.loads(data.decode("utf-8"), object_pairs_hook=_no_duplicates, parse_constant=refuse)
+        value = json.loads(
+            data.decode("utf-8"), object_pairs_hook=_no_duplicates, parse_constant=refuse, parse_int=parse_int
+        )
     except StrictJsonError:
         raise
     except (ValueError, RecursionError):
