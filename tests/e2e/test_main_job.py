@@ -17,7 +17,8 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from runrecord.demo import shop
 from runrecord.demo.job import STORIES, Job
 from runrecord.demo.processes import script
-from runrecord.ledger import Ledger
+from runrecord.ledger import Ledger, RunView
+from runrecord.semconv import attributes as names
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
@@ -65,34 +66,47 @@ def attributes(span: Span) -> dict[str, str | int | bool | float]:
     }
 
 
+def views_of(job: Job) -> list[RunView]:
+    """The runs in the order of the stories."""
+    with Ledger(job.ledger_directory, read_only=True) as ledger:
+        return [ledger.run(run.run) for run in sorted(ledger.runs(), key=lambda run: run.first_index)]
+
+
 def test_the_ledger_tells_the_three_stories(played: Job) -> None:
-    with Ledger.open(played.ledger_directory, read_only=True) as ledger:
-        views = [ledger.run(run.run_id) for run in sorted(ledger.runs(), key=lambda run: run.first_index)]
+    views = views_of(played)
     assert len(views) == len(STORIES)
     approved, denied_by_policy, denied_by_person = views
 
-    assert [call.name for call in approved.tool_calls] == [
-        "lookup_customer",
-        "list_invoices",
-        "create_refund",
-    ]
+    assert [call.tool for call in approved.calls] == ["lookup_customer", "list_invoices", "create_refund"]
     (approval,) = approved.approvals
-    assert (approval.status, approval.actor_type, approval.actor_ref) == ("approved", "human", "u-17")
-    refund = approved.tool_calls[-1]
-    assert (refund.side_effect_type, refund.reversible) == ("pay", False)
-    assert approval.subject_digest == refund.arguments_digest
+    answer = approval.answers[-1].entry
+    assert approval.status == "approved"
+    assert (answer.text(names.APPROVAL_ACTOR_TYPE), answer.text(names.APPROVAL_ACTOR_REF)) == (
+        "human",
+        "u-17",
+    )
+    refund = approved.calls[-1]
+    assert refund.effect == "pay"
+    assert refund.took_effect
+    assert refund.entry.flag(names.SIDE_EFFECT_REVERSIBLE) is False
+    assert refund.approvals == (approval,)
+    assert approval.digests == {refund.digest}
     assert len(approved.segments) == 2
     assert approved.outcome == "success"
 
-    assert [call.name for call in denied_by_policy.tool_calls] == ["lookup_customer", "list_invoices"]
-    assert [(d.policy_id, d.outcome) for d in denied_by_policy.decisions if d.outcome == "deny"] == [
-        ("refunds", "deny")
+    assert [call.tool for call in denied_by_policy.calls] == ["lookup_customer", "list_invoices"]
+    outcomes = [
+        (d.entry.text(names.POLICY_ID), d.entry.text(names.DECISION_OUTCOME))
+        for d in denied_by_policy.decisions
     ]
+    assert ("refunds", "deny") in outcomes
     assert not denied_by_policy.approvals
 
-    assert [call.name for call in denied_by_person.tool_calls] == ["lookup_customer", "list_invoices"]
+    assert [call.tool for call in denied_by_person.calls] == ["lookup_customer", "list_invoices"]
     assert [approval.status for approval in denied_by_person.approvals] == ["denied"]
-    assert all(view.completeness.verdict == "COMPLETE" for view in views)
+    assert all(view.completeness.verdict == "COMPLETE" for view in views), [
+        view.completeness for view in views
+    ]
 
 
 def test_the_only_payment_is_the_approved_one(played: Job) -> None:
@@ -119,8 +133,7 @@ def test_everything_governed_that_was_forwarded_is_in_the_ledger(played: Job) ->
     governed = {
         span.span_id.hex() for span in forwarded_spans(played) if "runrecord.run.id" in attributes(span)
     }
-    with Ledger.open(played.ledger_directory, read_only=True) as ledger:
-        sealed = {entry.span_id for run in ledger.runs() for entry in ledger.run(run.run_id).entries}
+    sealed = {record.entry.span_id for view in views_of(played) for record in view.records}
     assert governed
     assert governed <= sealed
 
@@ -154,10 +167,9 @@ def test_no_planted_secret_is_in_any_byte_that_was_forwarded_stored_or_logged(pl
 
 
 def test_show_answers_what_happened_at_the_step_and_what_it_wrote(played: Job) -> None:
-    with Ledger.open(played.ledger_directory, read_only=True) as ledger:
-        run = min(ledger.runs(), key=lambda run: run.first_index)
-        refund = ledger.run(run.run_id).tool_calls[-1]
-    done = runrecord(played, "show", run.run_id, "--step", str(refund.step_index))
+    view = views_of(played)[0]
+    step = view.calls[-1].entry.integer(names.STEP_INDEX)
+    done = runrecord(played, "show", view.run, "--step", str(step))
     assert done.returncode == 0, done.stderr
     for words in ("create_refund", "pay", "payments", "u-17", "approved"):
         assert words in done.stdout
@@ -165,10 +177,9 @@ def test_show_answers_what_happened_at_the_step_and_what_it_wrote(played: Job) -
 
 @pytest.fixture
 def bundle(played: Job, tmp_path: Path) -> tuple[Path, Path]:
-    with Ledger.open(played.ledger_directory, read_only=True) as ledger:
-        run = min(ledger.runs(), key=lambda run: run.first_index)
+    view = views_of(played)[0]
     path, trust = tmp_path / "run.auditbundle.zip", tmp_path / "trust.txt"
-    done = runrecord(played, "bundle", run.run_id, "--output", str(path), "--trust-out", str(trust))
+    done = runrecord(played, "bundle", view.run, "--output", str(path), "--trust-out", str(trust))
     assert done.returncode == 0, done.stderr
     return path, trust
 

@@ -102,12 +102,11 @@ def _report(job: Job) -> None:
     """Print the trees, the redactions, the checkpoint, step N, the verified bundle and where to look next."""
     from runrecord.cli.tree import render_run
     from runrecord.ledger import Ledger
+    from runrecord.semconv import attributes as names
 
-    with Ledger.open(job.ledger_directory, read_only=True) as ledger:
-        views = [
-            ledger.run(summary.run_id) for summary in sorted(ledger.runs(), key=lambda run: run.first_index)
-        ]
-        checkpoint = ledger.log.checkpoint_text
+    with Ledger(job.ledger_directory, read_only=True) as ledger:
+        views = [ledger.run(summary.run) for summary in sorted(ledger.runs(), key=lambda run: run.first_index)]
+    checkpoint = (job.ledger_directory / "checkpoint").read_text()
     for view in views:
         console.print()
         console.print(render_run(view))
@@ -124,17 +123,17 @@ def _report(job: Job) -> None:
     console.print(checkpoint, markup=False, soft_wrap=True)
 
     first = views[0]
-    effect = next(call for call in first.tool_calls if call.side_effect_type == "pay")
+    step = next(call.entry.integer(names.STEP_INDEX) for call in first.calls if call.changes_something)
     bundle = job.directory / "refund-a.auditbundle.zip"
     trust = job.directory / "trust.txt"
     commands = (
         (
             "What happened at this step, and what did it write?",
-            ["show", first.run_id, "--step", str(effect.step_index)],
+            ["show", first.run, "--step", str(step)],
         ),
         (
             "Evidence for an outsider",
-            ["bundle", first.run_id, "--output", str(bundle), "--trust-out", str(trust)],
+            ["bundle", first.run, "--output", str(bundle), "--trust-out", str(trust)],
         ),
         ("Checked offline, with pinned keys", ["verify", str(bundle), "--trust", str(trust)]),
     )
@@ -147,7 +146,7 @@ def _report(job: Job) -> None:
     console.rule("[bold]Where to look next", align="left")
     for line in (
         f"runrecord show --ledger {job.ledger_directory}",
-        f"runrecord audit {first.run_id} --ledger {job.ledger_directory}",
+        f"runrecord audit {first.run} --ledger {job.ledger_directory}",
         f"unzip -p {bundle} report.html > report.html",
         "runrecord demo --ui phoenix --keep",
     ):

@@ -113,7 +113,7 @@ class Job:
             self.say(f"{story.thread}: another process carried the answer, {story.decision}")
 
     def wait_until_sealed(self, runs: int) -> None:
-        """Wait until the ledger's signed checkpoint covers ``runs`` closed runs.
+        """Wait until the ledger's signed checkpoint covers ``runs`` complete runs.
 
         Raises:
             DemoError: It took too long.
@@ -121,14 +121,12 @@ class Job:
         deadline = time.monotonic() + _SETTLE_SECONDS
         while time.monotonic() < deadline:
             if (self.ledger_directory / "checkpoint").exists():
-                with Ledger.open(self.ledger_directory, read_only=True) as ledger:
-                    closed = [view for view in ledger.runs() if view.closed]
-                if len(closed) >= runs:
+                with Ledger(self.ledger_directory, read_only=True) as ledger:
+                    complete = [run for run in ledger.runs() if ledger.run(run.run).completeness.complete]
+                if len(complete) >= runs:
                     return
             time.sleep(0.2)
-        message = (
-            f"the ledger did not close {runs} runs within {_SETTLE_SECONDS:.0f} s; see {self.gateway.log}"
-        )
+        message = f"the ledger did not hold {runs} complete runs within {_SETTLE_SECONDS:.0f} s; see {self.gateway.log}"
         raise DemoError(message)
 
     def redaction_counts(self) -> dict[str, int]:
