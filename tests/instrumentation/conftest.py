@@ -75,14 +75,14 @@ class Telemetry:
         return found[0]
 
     def tree(self) -> list[str]:
-        """Names in order of their record numbers, indented by depth, with the outcome beside them."""
+        """Names in the order in which the spans were started, indented by depth."""
         by_id = {span.context.span_id: span for span in self.spans}
 
         def depth(span: ReadableSpan) -> int:
             parent = by_id.get(span.parent.span_id) if span.parent else None
             return 0 if parent is None else 1 + depth(parent)
 
-        return ["  " * depth(span) + span.name for span in sorted(self.spans, key=lambda s: s.start_time)]
+        return ["  " * depth(span) + span.name for span in sorted(self.spans, key=lambda s: s.context.span_id)]
 
     def dump(self, span: ReadableSpan) -> dict[str, Any]:
         """A whole span without its times."""

@@ -199,15 +199,15 @@ def scope_of(context: Context | None = None) -> Governed | None:
 def parent_for(owner: Governed, context: Context | None) -> tuple[Context, Governed]:
     """Return where a child that ``owner`` is asked to make belongs.
 
-    An explicit ``context`` wins. Else it is the current context, if ``owner`` is on the way up from there (the
-    application's own spans in between are kept); else the owner's own context.
+    An explicit ``context`` wins. Else it is the current context, if ``owner`` is on the way up from there and nothing
+    on that way has ended (the application's own spans in between are kept); else the owner's own context.
     """
     if context is None:
         context = otel_context.get_current()
         scope: Governed | None = scope_of(context)
         found = scope
         while found is not None and found is not owner:
-            found = found.parent
+            found = None if found.ended else found.parent
         if found is None or scope is None:
             return owner.context, owner
         return context, scope

@@ -42,8 +42,12 @@ class Tracker:
     # starts
 
     @guarded
-    def chain_started(self, run_manager: Any, name: str | None) -> None:
-        """A chain started: a graph, if one was announced, a node of a graph, or something in between."""
+    def chain_started(self, run_manager: Any, *, inline: bool) -> None:
+        """A chain started: a graph, if one was announced, a node of a graph, or something in between.
+
+        ``inline`` says that its end will be reported in the same thread and context; async managers report ends from a
+        task of their own.
+        """
         entering = claim()
         parent = self._entries.get(run_manager.parent_run_id)
         if entering is not None:
@@ -53,7 +57,7 @@ class Tracker:
             metadata = extract.mapping(run_manager.metadata)
             node = metadata.get("langgraph_node")
             if parent.kind == "graph" and isinstance(node, str):
-                self._step_started(run_manager.run_id, parent, node, metadata, name)
+                self._step_started(run_manager.run_id, parent, node, metadata, inline=inline)
             else:
                 self._add(run_manager.run_id, Entry(parent.graph, parent.scope))
 
@@ -98,9 +102,8 @@ class Tracker:
         return Graph(run, run, entering)
 
     def _step_started(
-        self, run_id: UUID, parent: Entry, node: str, metadata: Mapping[str, Any], name: str | None
+        self, run_id: UUID, parent: Entry, node: str, metadata: Mapping[str, Any], *, inline: bool
     ) -> None:
-        del name
         graph = parent.graph
         task = str(metadata.get("langgraph_checkpoint_ns") or "").rpartition("|")[2] or None
         attempt = graph.attempts.get(task, 0) if task else 0
@@ -109,17 +112,18 @@ class Tracker:
         step = parent.scope.step(
             extract.step_kind(node), name=extract.bounded(node), step_id=task, attempt=attempt or None
         )
-        self._add(run_id, Entry(graph, step, "step", step, otel_context.attach(step.context), tool=node))
+        token = otel_context.attach(step.context)
+        self._add(run_id, Entry(graph, step, "step", step, token if inline else None, tool=node))
 
     @guarded
-    def tool_started(self, run_manager: Any, serialized: object, given: Mapping[str, Any]) -> None:
+    def tool_started(self, run_manager: Any, given: Mapping[str, Any], *, inline: bool) -> None:
         """A tool call started."""
         parent = self._entries.get(run_manager.parent_run_id)
         scope = parent.scope if parent is not None else current()
         graph = parent.graph if parent is not None else self.graph_of(scope) if scope is not None else None
         if scope is None or graph is None:
             return
-        name = extract.bounded(extract.mapping(serialized).get("name"))
+        name = extract.bounded(extract.mapping(given.get("serialized")).get("name"))
         call_id = given.get("tool_call_id")
         arguments = given.get("inputs")
         tool = scope.tool(
@@ -132,7 +136,8 @@ class Tracker:
             span=native_span(run_manager),
         )
         token = otel_context.attach(tool.context)
-        self._add(run_manager.run_id, Entry(graph, tool, "tool", tool, token, tool=name, call_id=call_id))
+        entry = Entry(graph, tool, "tool", tool, token if inline else None, tool=name, call_id=call_id)
+        self._add(run_manager.run_id, entry)
 
     def _add(self, run_id: UUID, entry: Entry) -> None:
         self._entries[run_id] = entry

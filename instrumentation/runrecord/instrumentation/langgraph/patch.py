@@ -7,6 +7,7 @@ Only class attributes are replaced, so it does not matter who imported what befo
 ==========================================================  =====================================================
 ``BaseCallbackManager.__init__``                            adds our handler (ends, errors, interrupts)
 ``(Async)CallbackManager.on_chain_start, on_tool_start``    starts, after every other handler
+``BaseTool.arun``                                           leaves the context as it was
 ``Pregel.stream, astream``                                  which chain is a graph; also ``invoke`` and ``ainvoke``
 ``AgentMiddleware`` subclasses' ``(a)wrap_tool_call``       policy decisions
 ``HumanInTheLoopMiddleware.after_model`` and some siblings  policy decisions of the SDK's own middleware
@@ -18,6 +19,8 @@ from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import suppress
 from functools import partial, wraps
 from typing import Any
+
+from opentelemetry import context as otel_context
 
 from runrecord.instrumentation._safety import note_once, swallowed
 from runrecord.instrumentation.langgraph import _middleware as middleware
@@ -76,9 +79,14 @@ def apply(tracker: Tracker, handler: Any) -> Patches:
     patches.replace(
         "langchain_core.callbacks.base", "BaseCallbackManager", "__init__", _adding(patches, handler)
     )
-    for kind, wrap in (("CallbackManager", _starting), ("AsyncCallbackManager", _astarting)):
-        patches.replace(managers, kind, "on_chain_start", wrap(patches, partial(_chain, tracker), handler))
-        patches.replace(managers, kind, "on_tool_start", wrap(patches, partial(_tool, tracker), handler))
+    for kind, wrap, inline in (
+        ("CallbackManager", _starting, True),
+        ("AsyncCallbackManager", _astarting, False),
+    ):
+        chain, tool = partial(_chain, tracker, inline), partial(_tool, tracker, inline)
+        patches.replace(managers, kind, "on_chain_start", wrap(patches, chain, handler))
+        patches.replace(managers, kind, "on_tool_start", wrap(patches, tool, handler))
+    patches.replace("langchain_core.tools.base", "BaseTool", "arun", _restoring)
     patches.replace("langgraph.pregel", "Pregel", "stream", _streaming(patches, tracker))
     patches.replace("langgraph.pregel", "Pregel", "astream", _astreaming(patches, tracker))
     _patch_middleware(patches, tracker)
@@ -104,14 +112,32 @@ def _adding(patches: Patches, handler: Any) -> Wrapper:
     return wrapper
 
 
-def _chain(tracker: Tracker, run_manager: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    del args
-    tracker.chain_started(run_manager, kwargs.get("name"))
+def _chain(
+    tracker: Tracker, inline: bool, run_manager: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> None:
+    del args, kwargs
+    tracker.chain_started(run_manager, inline=inline)
 
 
-def _tool(tracker: Tracker, run_manager: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+def _tool(
+    tracker: Tracker, inline: bool, run_manager: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> None:
     given = dict(zip(("serialized", "input_str"), args, strict=False)) | kwargs
-    tracker.tool_started(run_manager, given.get("serialized"), given)
+    tracker.tool_started(run_manager, given, inline=inline)
+
+
+def _restoring(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Leave the context as it was: the end of an async call is reported from another task, which can't detach."""
+
+    @wraps(original)
+    async def arun(self: Any, *args: Any, **kwargs: Any) -> Any:
+        token = otel_context.attach(otel_context.get_current())
+        try:
+            return await original(self, *args, **kwargs)
+        finally:
+            otel_context.detach(token)
+
+    return arun
 
 
 Started = Callable[[Any, tuple[Any, ...], dict[str, Any]], None]
@@ -221,7 +247,15 @@ async def _astreamed(
         announce(found)
     error: BaseException | None = None
     try:
-        async for item in items:
+        while True:
+            # A node may run in the consumer's task; what it made current ends with the item, not at the next one.
+            token = otel_context.attach(otel_context.get_current())
+            try:
+                item = await anext(items)
+            except StopAsyncIteration:
+                break
+            finally:
+                otel_context.detach(token)
             yield item
     except BaseException as raised:
         error = raised

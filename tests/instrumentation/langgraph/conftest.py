@@ -1,0 +1,81 @@
+# SPDX-FileCopyrightText: The Runrecord authors
+# SPDX-License-Identifier: Apache-2.0
+"""The real SDK, a model that follows a script, and the instrumentor switched on for one test."""
+
+from collections.abc import Callable, Generator
+from typing import Any
+
+import pytest
+
+pytest.importorskip("langgraph")
+pytest.importorskip("langchain")
+
+from langchain.agents import create_agent
+from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
+from langchain_core.messages import AIMessage
+from langgraph.checkpoint.memory import InMemorySaver
+
+from runrecord.instrumentation.langgraph import LangGraphInstrumentor
+
+pytestmark = pytest.mark.sdk
+
+
+class Scripted(GenericFakeChatModel):
+    """Says what the script says; takes tools and ignores them."""
+
+    def bind_tools(self, tools: Any, **kwargs: Any) -> "Scripted":
+        return self
+
+
+def call(name: str, call_id: str = "call_1", **args: Any) -> dict[str, Any]:
+    return {"name": name, "args": args, "id": call_id, "type": "tool_call"}
+
+
+class Agents:
+    """Makes agents whose model says a script: each turn a list of tool calls, or a text."""
+
+    call = staticmethod(call)
+
+    def model(self, *turns: Any) -> Scripted:
+        messages = [
+            AIMessage(turn) if isinstance(turn, str) else AIMessage("", tool_calls=list(turn))
+            for turn in turns
+        ]
+        return Scripted(messages=iter(messages))
+
+    def make(self, *turns: Any, **kwargs: Any) -> Any:
+        kwargs.setdefault("name", "helper")
+        return create_agent(self.model(*turns), **kwargs)
+
+    def saver(self) -> InMemorySaver:
+        return InMemorySaver()
+
+    def config(self, thread: str = "thread-1", **configurable: Any) -> dict[str, Any]:
+        return {"configurable": {"thread_id": thread, **configurable}}
+
+    @property
+    def ask(self) -> dict[str, Any]:
+        return {"messages": [("user", "please")]}
+
+
+@pytest.fixture
+def agents() -> Agents:
+    return Agents()
+
+
+@pytest.fixture
+def instrument(telemetry: Any) -> Generator[Callable[..., LangGraphInstrumentor], None, None]:
+    instrumentor = LangGraphInstrumentor()
+
+    def switch_on(**kwargs: Any) -> LangGraphInstrumentor:
+        instrumentor.instrument(**{"recorder": telemetry.recorder(), **kwargs})
+        return instrumentor
+
+    yield switch_on
+    if instrumentor.is_instrumented_by_opentelemetry:
+        instrumentor.uninstrument()
+
+
+@pytest.fixture
+def on(instrument: Any) -> Any:
+    return instrument()
