@@ -115,10 +115,9 @@ class Patch:
 
     def _observed(self, active: ActiveRun, kwargs: _Kwargs) -> _Kwargs:
         hooks = kwargs.get("hooks")
-        if hooks is not None and not isinstance(hooks, RunHooksBase):
+        if not _acceptable(hooks):
             return kwargs  # the SDK has an error message for this
-        inner: RunHooksBase[Any, Any] | None = hooks
-        return {**kwargs, "hooks": RecordingHooks(active, inner, functions=not self._sees_functions)}
+        return {**kwargs, "hooks": RecordingHooks(active, hooks, functions=not self._sees_functions)}
 
     async def _run(self, wrapped: _Wrapped, _instance: Any, args: _Args, kwargs: _Kwargs) -> Any:
         active = self._begin(args, kwargs)
@@ -193,6 +192,10 @@ def _follow(active: ActiveRun, result: Any) -> None:
             _completed(active, result)
 
     task.add_done_callback(done)
+
+
+def _acceptable(hooks: object) -> bool:
+    return hooks is None or isinstance(hooks, RunHooksBase)
 
 
 def _gen_trace_id(wrapped: _Wrapped, _instance: Any, args: _Args, kwargs: _Kwargs) -> Any:
