@@ -66,6 +66,11 @@ def attributes(span: Span) -> dict[str, str | int | bool | float]:
     }
 
 
+def redacted_kinds(span: Span) -> list[str]:
+    found = [pair.value.array_value for pair in span.attributes if pair.key == names.REDACTION_KINDS]
+    return [value.string_value for array in found for value in array.values]
+
+
 def views_of(job: Job) -> list[RunView]:
     """The runs in the order of the stories."""
     with Ledger(job.ledger_directory, read_only=True) as ledger:
@@ -160,10 +165,8 @@ def test_no_planted_secret_is_in_any_byte_that_was_forwarded_stored_or_logged(pl
     assert not found
     # The agent's own store shows that the secrets were really there to find.
     assert any(needle in (played.directory / "checkpoints.sqlite").read_bytes() for needle in needles)
-    counts = played.redaction_counts()
-    assert counts
-    text = b"".join(path.read_bytes() for path in files if path.parent.name == "forwarded")
-    assert b"[EMAIL]" in text
+    kinds = {kind for span in forwarded_spans(played) for kind in redacted_kinds(span)}
+    assert {"email", "card", "stripe-key"} <= kinds
 
 
 def test_show_answers_what_happened_at_the_step_and_what_it_wrote(played: Job) -> None:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import tempfile
@@ -60,6 +61,9 @@ def demo(
     if place.exists() and any(place.iterdir()):
         fail(f"{place} is not empty.", "name a new directory with --directory, or none at all", code=4)
     started = time.monotonic()
+    signal.signal(
+        signal.SIGTERM, lambda _signal, _frame: sys.exit(143)
+    )  # so that the services are stopped too
     with ExitStack() as services:
         try:
             (place / "logs").mkdir(parents=True, exist_ok=True)
@@ -105,7 +109,9 @@ def _report(job: Job) -> None:
     from runrecord.semconv import attributes as names
 
     with Ledger(job.ledger_directory, read_only=True) as ledger:
-        views = [ledger.run(summary.run) for summary in sorted(ledger.runs(), key=lambda run: run.first_index)]
+        views = [
+            ledger.run(summary.run) for summary in sorted(ledger.runs(), key=lambda run: run.first_index)
+        ]
     checkpoint = (job.ledger_directory / "checkpoint").read_text()
     for view in views:
         console.print()
