@@ -166,7 +166,7 @@ def test_no_planted_secret_is_in_any_byte_that_was_forwarded_stored_or_logged(pl
     # The agent's own store shows that the secrets were really there to find.
     assert any(needle in (played.directory / "checkpoints.sqlite").read_bytes() for needle in needles)
     kinds = {kind for span in forwarded_spans(played) for kind in redacted_kinds(span)}
-    assert {"email", "card", "stripe-key"} <= kinds
+    assert {"email", "card", "stripe_key"} <= kinds
 
 
 def test_show_answers_what_happened_at_the_step_and_what_it_wrote(played: Job) -> None:
