@@ -110,7 +110,9 @@ def test_a_run_that_waits_and_goes_on(telemetry: Any, approve: bool, streamed: b
     ]
     request, decision = telemetry.one("request_approval"), telemetry.one("approval_decision")
     assert decision.links[0].context.span_id == request.context.span_id
-    assert facts(decision, "approval.status", "approval.actor.type", "approval.actor.ref", "approval.scope") == [
+    assert facts(
+        decision, "approval.status", "approval.actor.type", "approval.actor.ref", "approval.scope"
+    ) == [
         "approved" if approve else "denied",
         "human",
         "u-17",
@@ -136,7 +138,10 @@ def test_a_run_that_waits_and_goes_on(telemetry: Any, approve: bool, streamed: b
 @pytest.mark.usefixtures("instrumented")
 def test_below_the_limit_the_policy_allows_and_nobody_is_asked(telemetry: Any) -> None:
     Runner.run_sync(agent([call(20)], DONE), "hi")
-    assert facts(telemetry.one("policy_decision refunds"), "decision.outcome", "subject.id") == ["allow", "call_1"]
+    assert facts(telemetry.one("policy_decision refunds"), "decision.outcome", "subject.id") == [
+        "allow",
+        "call_1",
+    ]
     assert not telemetry.named("request_approval")
     telemetry.check_counters()
 
@@ -167,7 +172,9 @@ def test_two_requests_answered_one_after_the_other(telemetry: Any) -> None:
     state.reject(second.interruptions[0])
     assert Runner.run_sync(program, state).final_output == "Done."
     assert len(telemetry.named("request_approval")) == len(telemetry.named("approval_decision")) == 2
-    assert [facts(span, "run.segment", "run.state") for span in by_start(telemetry.named("invoke_agent"))] == [
+    assert [
+        facts(span, "run.segment", "run.state") for span in by_start(telemetry.named("invoke_agent"))
+    ] == [
         [0, "suspended"],
         [1, "suspended"],
         [2, "completed"],
@@ -184,7 +191,8 @@ def test_a_state_that_is_run_again_without_an_answer_asks_once(telemetry: Any) -
     state = second.to_state()
     state.approve(second.interruptions[0])
     Runner.run_sync(program, state)
-    assert telemetry.one("request_approval") and telemetry.one("approval_decision")
+    assert telemetry.one("request_approval")
+    assert telemetry.one("approval_decision")
     assert sorted(facts(span, "run.segment")[0] for span in telemetry.named("invoke_agent")) == [0, 1, 2]
     telemetry.check_counters()
 

@@ -66,10 +66,11 @@ def official(telemetry: Any) -> Generator[None, None, None]:
     try:
         from opentelemetry.instrumentation.genai.openai_agents import OpenAIAgentsInstrumentor
     except ImportError:
-        processors = get_trace_provider()._multi_processor._processors  # type: ignore[attr-defined]
-        add_trace_processor(Official(telemetry.tracer_provider.get_tracer("official")))
+        processor = Official(telemetry.tracer_provider.get_tracer("official"))
+        add_trace_processor(processor)
         yield
-        set_trace_processors(list(processors))
+        now = get_trace_provider()._multi_processor._processors  # type: ignore[attr-defined]
+        set_trace_processors([other for other in now if other is not processor])
     else:
         instrumentor = OpenAIAgentsInstrumentor()
         instrumentor.instrument(tracer_provider=telemetry.tracer_provider)

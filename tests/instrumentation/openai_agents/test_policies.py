@@ -35,7 +35,14 @@ def refund(amount: float) -> str:
 
 
 def outcome(span: Any) -> list[Any]:
-    names = ("policy.id", "policy.engine", "subject.type", "decision.outcome", "decision.action", "decision.reason_code")
+    names = (
+        "policy.id",
+        "policy.engine",
+        "subject.type",
+        "decision.outcome",
+        "decision.action",
+        "decision.reason_code",
+    )
     return [span.attributes.get(f"runrecord.{name}") for name in names]
 
 
@@ -44,6 +51,14 @@ def ended(telemetry: Any) -> list[Any]:
     assert span.status.status_code is otel.StatusCode.UNSET
     telemetry.check_counters()
     return [span.attributes.get(f"runrecord.run.{name}") for name in ("outcome", "stop_reason")]
+
+
+async def run(agent: Any, streamed: bool) -> None:
+    if not streamed:
+        await Runner.run(agent, "hi")
+        return
+    async for _ in Runner.run_streamed(agent, "hi").stream_events():
+        pass
 
 
 def trips(trip: bool, *, asynchronous: bool = False) -> Any:
@@ -64,11 +79,7 @@ def test_an_input_guardrail_that_trips(telemetry: Any, parallel: bool, streamed:
 
     async def main() -> None:
         with pytest.raises(InputGuardrailTripwireTriggered):
-            if streamed:
-                async for _ in Runner.run_streamed(agent, "hi").stream_events():
-                    pass
-            else:
-                await Runner.run(agent, "hi")
+            await run(agent, streamed)
 
     asyncio.run(main())
     assert outcome(telemetry.one("policy_decision")) == [
@@ -89,11 +100,7 @@ def test_an_output_guardrail_that_trips(telemetry: Any, streamed: bool) -> None:
 
     async def main() -> None:
         with pytest.raises(OutputGuardrailTripwireTriggered):
-            if streamed:
-                async for _ in Runner.run_streamed(agent, "hi").stream_events():
-                    pass
-            else:
-                await Runner.run(agent, "hi")
+            await run(agent, streamed)
 
     asyncio.run(main())
     assert outcome(telemetry.one("policy_decision"))[2:5] == ["model_output", "deny", "terminate"]
@@ -184,7 +191,9 @@ def test_an_agent_that_a_guardrail_asks_is_below_the_decision(telemetry: Any) ->
         return GuardrailFunctionOutput(output_info=None, tripwire_triggered=False)
 
     agent = Agent(
-        name="a", model=ScriptedModel([DONE]), input_guardrails=[InputGuardrail(ask, name="judged", run_in_parallel=False)]
+        name="a",
+        model=ScriptedModel([DONE]),
+        input_guardrails=[InputGuardrail(ask, name="judged", run_in_parallel=False)],
     )
     Runner.run_sync(agent, "hi")
     assert telemetry.tree() == [

@@ -7,7 +7,16 @@ import json
 from typing import Any
 
 import pytest
-from agents import Agent, MaxTurnsExceeded, RunConfig, RunHooks, Runner, function_tool, set_tracing_disabled, trace
+from agents import (
+    Agent,
+    MaxTurnsExceeded,
+    RunConfig,
+    RunHooks,
+    Runner,
+    function_tool,
+    set_tracing_disabled,
+    trace,
+)
 from agents.run import AgentRunner
 from agents.testing import ScriptedModel, assistant_message, function_call
 from inline_snapshot import snapshot
@@ -17,7 +26,11 @@ from runrecord.instrumentation.openai_agents import extract
 
 pytestmark = [pytest.mark.sdk, pytest.mark.usefixtures("instrumented")]
 
-PAID = {"readOnlyHint": False, "runrecord.side_effect.type": "pay", "runrecord.side_effect.target": "payments"}
+PAID = {
+    "readOnlyHint": False,
+    "runrecord.side_effect.type": "pay",
+    "runrecord.side_effect.target": "payments",
+}
 
 
 def refund(amount: float) -> str:
@@ -51,7 +64,88 @@ def test_a_run_with_one_tool_call(telemetry: Any) -> None:
     )
     assert result.final_output == "Done."
     run_id = extract.run_id("trace_00000000000000000000000000000001")
-    assert [telemetry.dump(span) for span in telemetry.spans] == snapshot([{'name': 'execute_tool refund', 'kind': 'INTERNAL', 'status': 'UNSET', 'trace': 1, 'span': 3, 'parent': 2, 'attributes': {'gen_ai.agent.name': 'refund-agent', 'gen_ai.conversation.id': 'thread-7', 'gen_ai.operation.name': 'execute_tool', 'gen_ai.tool.call.id': 'call_1', 'gen_ai.tool.name': 'refund', 'gen_ai.tool.type': 'function', 'runrecord.arguments.digest': 'hmac-sha256:32423379ecf0dff865e13d287da2e22e45d03cc3b64d1b9745d564ee9c844ca8', 'runrecord.record.seq': 2, 'runrecord.result.digest': 'hmac-sha256:7f7d32179a3b209abf069367fcd1c9ed2d51a050a1779960a4b91ebd8909538e', 'runrecord.run.id': 'ad7bf57b00d6e1009a36ad8533702d50', 'runrecord.side_effect.target': 'payments', 'runrecord.side_effect.type': 'pay', 'runrecord.source.id': '0000000000000001', 'runrecord.step.index': 0, 'runrecord.tool.read_only': False}}, {'name': 'agent_step act', 'kind': 'INTERNAL', 'status': 'UNSET', 'trace': 1, 'span': 2, 'parent': 1, 'attributes': {'runrecord.record.seq': 1, 'runrecord.run.id': 'ad7bf57b00d6e1009a36ad8533702d50', 'runrecord.source.id': '0000000000000001', 'runrecord.step.index': 0, 'runrecord.step.kind': 'act', 'runrecord.step.name': 'refund-agent'}}, {'name': 'agent_step act', 'kind': 'INTERNAL', 'status': 'UNSET', 'trace': 1, 'span': 4, 'parent': 1, 'attributes': {'runrecord.record.seq': 3, 'runrecord.run.id': 'ad7bf57b00d6e1009a36ad8533702d50', 'runrecord.source.id': '0000000000000001', 'runrecord.step.index': 1, 'runrecord.step.kind': 'act', 'runrecord.step.name': 'refund-agent'}}, {'name': 'invoke_agent refund-agent', 'kind': 'INTERNAL', 'status': 'UNSET', 'trace': 1, 'span': 1, 'parent': None, 'attributes': {'gen_ai.agent.name': 'refund-agent', 'gen_ai.conversation.id': 'thread-7', 'gen_ai.operation.name': 'invoke_agent', 'runrecord.record.seq': 0, 'runrecord.run.autonomy': 'autonomous', 'runrecord.run.id': 'ad7bf57b00d6e1009a36ad8533702d50', 'runrecord.run.outcome': 'success', 'runrecord.run.records': 4, 'runrecord.run.segment': 0, 'runrecord.run.state': 'completed', 'runrecord.source.id': '0000000000000001'}}])
+    assert [telemetry.dump(span) for span in telemetry.spans] == snapshot(
+        [
+            {
+                "name": "execute_tool refund",
+                "kind": "INTERNAL",
+                "status": "UNSET",
+                "trace": 1,
+                "span": 3,
+                "parent": 2,
+                "attributes": {
+                    "gen_ai.agent.name": "refund-agent",
+                    "gen_ai.conversation.id": "thread-7",
+                    "gen_ai.operation.name": "execute_tool",
+                    "gen_ai.tool.call.id": "call_1",
+                    "gen_ai.tool.name": "refund",
+                    "gen_ai.tool.type": "function",
+                    "runrecord.arguments.digest": "hmac-sha256:32423379ecf0dff865e13d287da2e22e45d03cc3b64d1b9745d564ee9c844ca8",
+                    "runrecord.record.seq": 2,
+                    "runrecord.result.digest": "hmac-sha256:7f7d32179a3b209abf069367fcd1c9ed2d51a050a1779960a4b91ebd8909538e",
+                    "runrecord.run.id": "ad7bf57b00d6e1009a36ad8533702d50",
+                    "runrecord.side_effect.target": "payments",
+                    "runrecord.side_effect.type": "pay",
+                    "runrecord.source.id": "0000000000000001",
+                    "runrecord.step.index": 0,
+                    "runrecord.tool.read_only": False,
+                },
+            },
+            {
+                "name": "agent_step act",
+                "kind": "INTERNAL",
+                "status": "UNSET",
+                "trace": 1,
+                "span": 2,
+                "parent": 1,
+                "attributes": {
+                    "runrecord.record.seq": 1,
+                    "runrecord.run.id": "ad7bf57b00d6e1009a36ad8533702d50",
+                    "runrecord.source.id": "0000000000000001",
+                    "runrecord.step.index": 0,
+                    "runrecord.step.kind": "act",
+                    "runrecord.step.name": "refund-agent",
+                },
+            },
+            {
+                "name": "agent_step act",
+                "kind": "INTERNAL",
+                "status": "UNSET",
+                "trace": 1,
+                "span": 4,
+                "parent": 1,
+                "attributes": {
+                    "runrecord.record.seq": 3,
+                    "runrecord.run.id": "ad7bf57b00d6e1009a36ad8533702d50",
+                    "runrecord.source.id": "0000000000000001",
+                    "runrecord.step.index": 1,
+                    "runrecord.step.kind": "act",
+                    "runrecord.step.name": "refund-agent",
+                },
+            },
+            {
+                "name": "invoke_agent refund-agent",
+                "kind": "INTERNAL",
+                "status": "UNSET",
+                "trace": 1,
+                "span": 1,
+                "parent": None,
+                "attributes": {
+                    "gen_ai.agent.name": "refund-agent",
+                    "gen_ai.conversation.id": "thread-7",
+                    "gen_ai.operation.name": "invoke_agent",
+                    "runrecord.record.seq": 0,
+                    "runrecord.run.autonomy": "autonomous",
+                    "runrecord.run.id": "ad7bf57b00d6e1009a36ad8533702d50",
+                    "runrecord.run.outcome": "success",
+                    "runrecord.run.records": 4,
+                    "runrecord.run.segment": 0,
+                    "runrecord.run.state": "completed",
+                    "runrecord.source.id": "0000000000000001",
+                },
+            },
+        ]
+    )
     assert {span.attributes["runrecord.run.id"] for span in telemetry.spans} == {run_id}
     assert [name for name, _ in telemetry.events] == ["runrecord.run.closed"]
     telemetry.check_counters()
@@ -95,7 +189,9 @@ def test_runs_in_one_trace_of_the_application_are_runs_of_their_own(telemetry: A
 def test_a_given_trace_id_is_kept(telemetry: Any, config: Any, sdk_traces: list[str]) -> None:
     Runner.run_sync(refund_agent(DONE), "hi", run_config=config)
     assert sdk_traces == ["trace_" + "ab" * 16]
-    assert telemetry.one("invoke_agent").attributes["runrecord.run.id"] == extract.run_id("trace_" + "ab" * 16)
+    assert telemetry.one("invoke_agent").attributes["runrecord.run.id"] == extract.run_id(
+        "trace_" + "ab" * 16
+    )
 
 
 def test_a_tool_that_fails_is_an_error_also_where_the_model_gets_an_answer(telemetry: Any) -> None:
@@ -127,7 +223,7 @@ def test_a_tool_that_fails_the_run(telemetry: Any) -> None:
 
 def test_a_model_that_fails_inside_of_an_except_block_of_the_application(telemetry: Any) -> None:
     try:
-        raise KeyError("earlier")
+        {}["earlier"]
     except KeyError:
         Runner.run_sync(refund_agent(DONE), "hi")
         with pytest.raises(ZeroDivisionError):
@@ -185,9 +281,11 @@ def test_a_handoff_is_a_step(telemetry: Any) -> None:
         "  agent_step act",
     ]
     steps = sorted(telemetry.named("agent_step"), key=lambda span: span.start_time)
-    assert [
-        (s.attributes["runrecord.step.index"], s.attributes["runrecord.step.name"]) for s in steps
-    ] == [(0, "refund-agent"), (1, "biller"), (2, "biller")]
+    assert [(s.attributes["runrecord.step.index"], s.attributes["runrecord.step.name"]) for s in steps] == [
+        (0, "refund-agent"),
+        (1, "biller"),
+        (2, "biller"),
+    ]
     telemetry.check_counters()
 
 

@@ -4,6 +4,10 @@
 
 import asyncio
 import gc
+import json
+import os
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -91,7 +95,9 @@ def test_a_stream_that_is_cancelled(telemetry: Any, mode: Any) -> None:
 def test_a_stream_that_fails(telemetry: Any) -> None:
     async def main() -> None:
         with pytest.raises(ZeroDivisionError):
-            async for _ in Runner.run_streamed(agent(CALL, ZeroDivisionError("secret-1")), "hi").stream_events():
+            async for _ in Runner.run_streamed(
+                agent(CALL, ZeroDivisionError("secret-1")), "hi"
+            ).stream_events():
                 pass
 
     asyncio.run(main())
@@ -118,20 +124,34 @@ def test_a_stream_that_could_not_start(telemetry: Any) -> None:
     assert ended(telemetry) == ["failure", "ERROR"]
 
 
-def test_a_stream_whose_loop_is_gone(telemetry: Any) -> None:
-    loop = asyncio.new_event_loop()
+ABANDONING = """
+import asyncio, os
+from agents import Agent, Runner
+from agents.testing import ScriptedModel, assistant_message
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SimpleSpanProcessor
+from runrecord.instrumentation.openai_agents import OpenAIAgentsInstrumentor
 
-    async def start() -> Any:
-        return Runner.run_streamed(agent(DONE), "hi")
+provider = TracerProvider()
+provider.add_span_processor(SimpleSpanProcessor(ConsoleSpanExporter(formatter=lambda s: s.to_json(indent=None) + "\\n")))
+trace.set_tracer_provider(provider)
+OpenAIAgentsInstrumentor().instrument()
 
-    result = loop.run_until_complete(start())
-    task = result.run_loop_task
-    loop.close()
-    task._log_destroy_pending = False  # what asyncio would say at the end of a program
-    task.get_coro().close()
-    del result, task
-    gc.collect()
-    assert ended(telemetry)[0] == "abandoned"
+async def start():
+    return Runner.run_streamed(Agent(name="a", model=ScriptedModel([[assistant_message("x")]])), "hi")
+
+result = asyncio.new_event_loop().run_until_complete(start())
+"""
+
+
+def test_a_stream_whose_loop_never_ran_on_is_abandoned_when_the_program_ends() -> None:
+    environment = {key: value for key, value in os.environ.items() if key != "PYTEST_CURRENT_TEST"}
+    command = [sys.executable, "-c", ABANDONING]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=60)
+    spans = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    (run,) = [span for span in spans if span["name"] == "invoke_agent a"]
+    assert run["attributes"]["runrecord.run.outcome"] == "abandoned"
 
 
 def test_asyncio_still_reports_an_exception_that_nobody_looked_at(telemetry: Any) -> None:
@@ -162,6 +182,8 @@ def test_ten_streams_at_once(telemetry: Any) -> None:
     by_id = {span.context.span_id: span for span in telemetry.spans}
     for call in telemetry.named("execute_tool"):
         step = by_id[call.parent.span_id]
-        assert by_id[step.parent.span_id].attributes["runrecord.run.id"] == call.attributes["runrecord.run.id"]
+        assert (
+            by_id[step.parent.span_id].attributes["runrecord.run.id"] == call.attributes["runrecord.run.id"]
+        )
     assert len(telemetry.named("execute_tool")) == len(telemetry.named("invoke_agent")) == 10
     telemetry.check_counters()

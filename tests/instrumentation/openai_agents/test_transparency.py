@@ -88,8 +88,7 @@ async def story(streamed: bool) -> list[Any]:
         if not streamed:
             return await Runner.run(agent, given, **kwargs)
         result = Runner.run_streamed(agent, given, **kwargs)
-        async for event in result.stream_events():
-            seen.append((event.type, getattr(event, "name", None)))
+        seen.extend([(event.type, getattr(event, "name", None)) async for event in result.stream_events()])
         return result
 
     def look(result: Any) -> None:
@@ -125,7 +124,9 @@ def test_same_program_with_and_without_and_no_content_leaves(
         with_us = asyncio.run(story(streamed))
     finally:
         instrumentor.uninstrument()
-    assert json.dumps(with_us, default=str, sort_keys=True) == json.dumps(without, default=str, sort_keys=True)
+    assert json.dumps(with_us, default=str, sort_keys=True) == json.dumps(
+        without, default=str, sort_keys=True
+    )
     assert len(telemetry.spans) > 15
     assert PLANTED not in telemetry.exported_text()
     assert PLANTED not in "".join(entry.to_json() for entry in telemetry.store._entries.values())

@@ -323,9 +323,8 @@ def stream_ending(result: object) -> Ending | None:
     if get(result, "_cancel_mode") in {"after_turn", "immediate"} and get(result, "final_output") is None:
         return Ending("cancelled")
     limit, turn = get(result, "max_turns"), get(result, "current_turn")
+    # Where a handler of the application dealt with it, the SDK sets the turn back to the limit.
     out_of_turns = isinstance(limit, int) and isinstance(turn, int) and turn > limit
-    return (
-        Ending("budget_exceeded", "max_turns")
-        if out_of_turns and not get(result, "_max_turns_handled")
+    return Ending("budget_exceeded", "max_turns") if out_of_turns else None
         else None
     )

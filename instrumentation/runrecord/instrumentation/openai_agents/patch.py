@@ -183,7 +183,7 @@ def _follow(active: ActiveRun, result: Any) -> None:
 
     def done(ended: Any) -> None:
         # Not task.exception(), which would silence asyncio's report of an exception that nobody looked at.
-        error = getattr(ended, "_exception", None)
+        error = getattr(ended, "_exception", None) or getattr(result, "_stored_exception", None)
         if ended.cancelled():
             active.finish(active.tripped or Ending("cancelled"))
         elif error is not None:
