@@ -326,5 +326,3 @@ def stream_ending(result: object) -> Ending | None:
     # Where a handler of the application dealt with it, the SDK sets the turn back to the limit.
     out_of_turns = isinstance(limit, int) and isinstance(turn, int) and turn > limit
     return Ending("budget_exceeded", "max_turns") if out_of_turns else None
-        else None
-    )
