@@ -203,7 +203,7 @@ def asks(name: str, value: Any) -> Any:
         ({"secret-reason": 1}, "cancelled", "free_form_answer"),
     ],
 )
-def test_a_bare_interrupt(
+def test_a_bare_interrupt(  # noqa: PLR0917
     telemetry: Any, agents: Any, on: Any, answer: Any, status: str, reason: Any
 ) -> None:
     graph = asks("approval", "secret-question").compile(checkpointer=agents.saver(), name="w")

@@ -2,10 +2,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is known of a graph invocation when it is entered: who, with what, and whether it continues a run."""
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import UUID
+
+from opentelemetry import context as otel_context
+from opentelemetry.trace import NonRecordingSpan, set_span_in_context
 
 from runrecord.instrumentation._safety import note_once
 from runrecord.instrumentation.context_store import ContextKey, StoredContext
@@ -73,6 +78,21 @@ def claim() -> Entering | None:
     if entering is not None:
         _entering.set(None)
     return entering
+
+
+@contextmanager
+def continued(enabled: bool) -> Generator[None, None, None]:
+    """Make the root of the resumed run current while other handlers start their spans, so that they are in its trace."""
+    found = _entering.get() if enabled else None
+    root = found.stored.root if found is not None and found.stored is not None else None
+    if root is None:
+        yield
+        return
+    token = otel_context.attach(set_span_in_context(NonRecordingSpan(root.span_context())))
+    try:
+        yield
+    finally:
+        otel_context.detach(token)
 
 
 def withdraw(entering: Entering) -> None:

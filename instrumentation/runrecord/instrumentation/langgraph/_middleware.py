@@ -15,7 +15,7 @@ from typing import Any, Final
 from runrecord.instrumentation._safety import guarded
 from runrecord.instrumentation.langgraph import extract
 from runrecord.instrumentation.langgraph._tracker import Tracker, interrupts_of, is_control_flow
-from runrecord.instrumentation.recorder import UNSET, Decision, Scope, Step, current
+from runrecord.instrumentation.recorder import UNSET, Decision, Scope, Step
 
 # Middleware of the SDK that answers a call without being a policy.
 NO_POLICY: Final = frozenset({"LLMToolEmulator"})
@@ -117,7 +117,7 @@ def decide(
     unless: str | None = None,
 ) -> None:
     """Record a decision about a tool call, once per task, middleware, call and outcome: replays repeat the code."""
-    scope = current()
+    scope = tracker.here()
     if scope is None or tracker.graph_of(scope) is None:
         return
     policy = _policy_id(middleware)
@@ -180,7 +180,7 @@ def human_review(
         return
     if error is not None and not interrupts_of(error):
         return
-    scope = current()
+    scope = tracker.here()
     graph = tracker.graph_of(scope) if scope is not None else None
     gated = getattr(middleware, "interrupt_on", {})
     needed: set[int] = set()
@@ -205,7 +205,7 @@ def personal_data(
     tracker: Tracker, middleware: Any, where: str, result: object, error: BaseException | None
 ) -> None:
     """Record that ``PIIMiddleware`` changed or stopped what goes to or comes from the model."""
-    scope = current()
+    scope = tracker.here()
     if scope is None or tracker.graph_of(scope) is None:
         return
     subject = "model_input" if where == "before_model" else "model_output"
@@ -225,7 +225,7 @@ def call_limit(
     tracker: Tracker, middleware: Any, what: str, result: object, error: BaseException | None
 ) -> None:
     """Record that a limit of model or tool calls was reached."""
-    scope = current()
+    scope = tracker.here()
     graph = tracker.graph_of(scope) if scope is not None else None
     if scope is None or graph is None:
         return

@@ -3,8 +3,9 @@
 """Follows the callbacks of LangChain and makes the records: runs, steps, tool calls, and where they end."""
 
 import asyncio
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from typing import Any
 from uuid import UUID
 
@@ -15,7 +16,7 @@ from runrecord.instrumentation._safety import guarded
 from runrecord.instrumentation.langgraph import extract
 from runrecord.instrumentation.langgraph._entering import Entering, claim
 from runrecord.instrumentation.langgraph._graph import Entry, Graph, Origin
-from runrecord.instrumentation.recorder import UNSET, Recorder, Scope, Step, Tool, current
+from runrecord.instrumentation.recorder import UNSET, Governed, Recorder, Scope, Step, Tool, current
 from runrecord.semconv import attributes as a
 
 # Errors by which the SDK or a limit ends a run as intended: outcome and stop reason.
@@ -25,6 +26,20 @@ _ENDINGS = {
     "ModelCallLimitExceededError": ("budget_exceeded", "model_call_limit"),
     "PIIDetectionError": ("denied", "pii_detected"),
 }
+
+
+_here: ContextVar[Governed | None] = ContextVar("runrecord_langgraph_here", default=None)
+
+
+@contextmanager
+def restored() -> Generator[None, None, None]:
+    """Leave what is current as it was: ends of async work are reported from another task, which can't detach."""
+    token, here = otel_context.attach(otel_context.get_current()), _here.set(_here.get())
+    try:
+        yield
+    finally:
+        otel_context.detach(token)
+        _here.reset(here)
 
 
 class Tracker:
@@ -38,6 +53,17 @@ class Tracker:
     def graph_of(self, scope: Scope) -> Graph | None:
         """Return the graph invocation that ``scope`` is in."""
         return self._graphs.get(scope.run_id)
+
+    def here(self) -> Scope | None:
+        """Return the innermost step or tool call that this code runs in.
+
+        Beside the OpenTelemetry context, which other instrumentations replace with their own, LangGraph's copies of the
+        context carry a variable of ours.
+        """
+        scope = _here.get()
+        while scope is not None and scope.ended:
+            scope = scope.parent
+        return scope if isinstance(scope, Scope) else current()
 
     # starts
 
@@ -66,7 +92,7 @@ class Tracker:
         if parent is not None:
             self._add(run_id, Entry(parent.graph, parent.scope, "graph"))
             return
-        around = current()
+        around = self.here()
         graph = self.graph_of(around) if around is not None else None
         if (
             around is not None
@@ -113,13 +139,14 @@ class Tracker:
             extract.step_kind(node), name=extract.bounded(node), step_id=task, attempt=attempt or None
         )
         token = otel_context.attach(step.context)
+        _here.set(step)
         self._add(run_id, Entry(graph, step, "step", step, token if inline else None, tool=node))
 
     @guarded
     def tool_started(self, run_manager: Any, given: Mapping[str, Any], *, inline: bool) -> None:
         """A tool call started."""
         parent = self._entries.get(run_manager.parent_run_id)
-        scope = parent.scope if parent is not None else current()
+        scope = parent.scope if parent is not None else self.here()
         graph = parent.graph if parent is not None else self.graph_of(scope) if scope is not None else None
         if scope is None or graph is None:
             return
@@ -136,6 +163,7 @@ class Tracker:
             span=native_span(run_manager),
         )
         token = otel_context.attach(tool.context)
+        _here.set(tool)
         entry = Entry(graph, tool, "tool", tool, token if inline else None, tool=name, call_id=call_id)
         self._add(run_manager.run_id, entry)
 
@@ -201,6 +229,7 @@ class Tracker:
             entry.graph.open.pop(run_id, None)
             if entry.token is not None and _is_current(entry):
                 otel_context.detach(entry.token)
+                _here.set(entry.record.parent if entry.record is not None else None)
         return entry
 
     def _forget_guest(self, entry: Entry) -> None:

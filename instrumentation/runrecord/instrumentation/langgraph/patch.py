@@ -18,14 +18,19 @@ import importlib
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import suppress
 from functools import partial, wraps
-from typing import Any
-
-from opentelemetry import context as otel_context
+from typing import Any, cast
 
 from runrecord.instrumentation._safety import note_once, swallowed
 from runrecord.instrumentation.langgraph import _middleware as middleware
-from runrecord.instrumentation.langgraph._entering import Entering, announce, entering, take_pending, withdraw
-from runrecord.instrumentation.langgraph._tracker import Tracker
+from runrecord.instrumentation.langgraph._entering import (
+    Entering,
+    announce,
+    continued,
+    entering,
+    take_pending,
+    withdraw,
+)
+from runrecord.instrumentation.langgraph._tracker import Tracker, restored
 
 Wrapper = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -72,6 +77,11 @@ class Patches:
         self._undo.clear()
 
 
+def bound(original: Any, instance: Any) -> Callable[..., Any]:
+    """Bind what was replaced, which may be another instrumentation's descriptor rather than a function."""
+    return cast("Callable[..., Any]", original.__get__(instance, type(instance)))
+
+
 def apply(tracker: Tracker, handler: Any) -> Patches:
     """Hook into the SDK."""
     patches = Patches()
@@ -100,7 +110,7 @@ def _adding(patches: Patches, handler: Any) -> Wrapper:
     def wrapper(original: Callable[..., None]) -> Callable[..., None]:
         @wraps(original)
         def init(self: Any, *args: Any, **kwargs: Any) -> None:
-            original(self, *args, **kwargs)
+            bound(original, self)(*args, **kwargs)
             if patches.enabled and handler not in self.inheritable_handlers:
                 # First, so that at the end of a span that somebody else made we come before them; new lists, since the
                 # ones at hand may be the caller's own.
@@ -127,15 +137,10 @@ def _tool(
 
 
 def _restoring(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Leave the context as it was: the end of an async call is reported from another task, which can't detach."""
-
     @wraps(original)
     async def arun(self: Any, *args: Any, **kwargs: Any) -> Any:
-        token = otel_context.attach(otel_context.get_current())
-        try:
-            return await original(self, *args, **kwargs)
-        finally:
-            otel_context.detach(token)
+        with restored():
+            return await bound(original, self)(*args, **kwargs)
 
     return arun
 
@@ -147,7 +152,8 @@ def _starting(patches: Patches, started: Started, handler: Any) -> Wrapper:
     def wrapper(original: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(original)
         def start(self: Any, *args: Any, **kwargs: Any) -> Any:
-            run_manager = original(self, *args, **kwargs)
+            with continued(patches.enabled):
+                run_manager = bound(original, self)(*args, **kwargs)
             if patches.enabled and handler in self.handlers:
                 with swallowed("the start of a chain"):
                     started(run_manager, args, kwargs)
@@ -162,7 +168,8 @@ def _astarting(patches: Patches, started: Started, handler: Any) -> Wrapper:
     def wrapper(original: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(original)
         async def start(self: Any, *args: Any, **kwargs: Any) -> Any:
-            run_manager = await original(self, *args, **kwargs)
+            with continued(patches.enabled):
+                run_manager = await bound(original, self)(*args, **kwargs)
             if patches.enabled and handler in self.handlers:
                 with swallowed("the start of a chain"):
                     started(run_manager, args, kwargs)
@@ -191,7 +198,7 @@ def _streaming(patches: Patches, tracker: Tracker) -> Wrapper:
     def wrapper(original: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(original)
         def stream(self: Any, *args: Any, **kwargs: Any) -> Any:
-            items = original(self, *args, **kwargs)
+            items = bound(original, self)(*args, **kwargs)
             if not patches.enabled:
                 return items
             return _streamed(tracker, items, self, args, kwargs)
@@ -226,7 +233,7 @@ def _astreaming(patches: Patches, tracker: Tracker) -> Wrapper:
     def wrapper(original: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(original)
         def astream(self: Any, *args: Any, **kwargs: Any) -> Any:
-            items = original(self, *args, **kwargs)
+            items = bound(original, self)(*args, **kwargs)
             if not patches.enabled:
                 return items
             return _astreamed(tracker, items, self, args, kwargs)
@@ -249,13 +256,11 @@ async def _astreamed(
     try:
         while True:
             # A node may run in the consumer's task; what it made current ends with the item, not at the next one.
-            token = otel_context.attach(otel_context.get_current())
             try:
-                item = await anext(items)
+                with restored():
+                    item = await anext(items)
             except StopAsyncIteration:
                 break
-            finally:
-                otel_context.detach(token)
             yield item
     except BaseException as raised:
         error = raised
@@ -335,7 +340,7 @@ def _observing(patches: Patches, tracker: Tracker, original: Callable[..., Any])
     @wraps(original)
     def wrap_tool_call(self: Any, request: Any, handler: Callable[[Any], Any]) -> Any:
         if not patches.enabled or middleware.nested(self, "wrap_tool_call"):
-            return original(self, request, handler)
+            return bound(original, self)(request, handler)
         try:
             seen = middleware.ToolCallObservation(tracker, self, request)
 
@@ -344,7 +349,7 @@ def _observing(patches: Patches, tracker: Tracker, original: Callable[..., Any])
                 return handler(call)
 
             try:
-                result = original(self, request, proceed)
+                result = bound(original, self)(request, proceed)
             except BaseException as error:
                 seen.raised(error)
                 raise
@@ -361,7 +366,7 @@ def _aobserving(patches: Patches, tracker: Tracker, original: Callable[..., Any]
     @wraps(original)
     async def awrap_tool_call(self: Any, request: Any, handler: Callable[[Any], Any]) -> Any:
         if not patches.enabled or middleware.nested(self, "awrap_tool_call"):
-            return await original(self, request, handler)
+            return await bound(original, self)(request, handler)
         try:
             seen = middleware.ToolCallObservation(tracker, self, request)
 
@@ -370,7 +375,7 @@ def _aobserving(patches: Patches, tracker: Tracker, original: Callable[..., Any]
                 return await handler(call)
 
             try:
-                result = await original(self, request, proceed)
+                result = await bound(original, self)(request, proceed)
             except BaseException as error:
                 seen.raised(error)
                 raise
@@ -387,10 +392,10 @@ def _reviewing(patches: Patches, tracker: Tracker, original: Callable[..., Any])
     @wraps(original)
     def after_model(self: Any, state: Any, runtime: Any) -> Any:
         if not patches.enabled:
-            return original(self, state, runtime)
+            return bound(original, self)(state, runtime)
         calls = middleware.calls_in(state)
         try:
-            result = original(self, state, runtime)
+            result = bound(original, self)(state, runtime)
         except BaseException as error:
             middleware.human_review(tracker, self, calls, error)
             raise
@@ -417,10 +422,10 @@ def _noting(
     @wraps(original)
     def observed(self: Any, *args: Any, **kwargs: Any) -> Any:
         if not patches.enabled or middleware.nested(self, hook):
-            return original(self, *args, **kwargs)
+            return bound(original, self)(*args, **kwargs)
         try:
             try:
-                result = original(self, *args, **kwargs)
+                result = bound(original, self)(*args, **kwargs)
             except Exception as error:
                 note(tracker, self, None, error)
                 raise
