@@ -268,3 +268,14 @@ def test_no_home_directory(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_labels_are_the_agreed_ones() -> None:
     assert LABEL_TOOL_ARGUMENTS == "tool.arguments"
+
+
+def test_the_pseudonym_key_is_its_own_and_the_same_in_every_process() -> None:
+    key = TenantKey(bytes(range(32)))
+    assert key.pseudonym_key() == TenantKey(bytes(range(32))).pseudonym_key()
+    assert len(key.pseudonym_key()) == 32
+    assert key.pseudonym_key() not in {key.run_key("").salt(""), bytes(range(32))}
+    assert (
+        key.pseudonym_key().hex()
+        == hmac.digest(bytes(range(32)), b"runrecord/pseudonym-key/v1", "sha256").hex()
+    )

@@ -181,7 +181,7 @@ class Gateway:
 
     def _make_redactor(self, key: TenantKey) -> Redactor:
         try:
-            redactor = Redactor(self.config.processors.redaction, key=_pseudonym_key(key))
+            redactor = Redactor(self.config.processors.redaction, key=key.pseudonym_key())
         except ProcessorError as error:
             raise StartError(f"redaction: {error}") from error
         self.metrics.redaction_rules.labels(redactor.engine_name, redactor.rules_version).set(1)
@@ -350,8 +350,3 @@ def _load_key() -> TenantKey:
         return load_tenant_key()
     except TenantKeyError as error:
         raise StartError(f"the tenant key can't be loaded: {error}") from error
-
-
-def _pseudonym_key(key: TenantKey) -> bytes:
-    """Derive the key of pseudonyms, so that the tenant key itself is used for nothing else."""
-    return key.run_key("runrecord/redaction").salt("pseudonym")

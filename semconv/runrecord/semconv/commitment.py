@@ -130,6 +130,10 @@ class TenantKey(_Secret):
         """Derive the key of a run."""
         return RunKey(hmac.digest(self._key, b"runrecord/run-key/v1" + _prefixed(run_id), "sha256"))
 
+    def pseudonym_key(self) -> bytes:
+        """Derive the 32 bytes that redaction makes pseudonyms with: the same in the app and in the gateway."""
+        return hmac.digest(self._key, b"runrecord/pseudonym-key/v1", "sha256")
+
 
 def commit_with_salt(salt: bytes, value: Any) -> str:
     """Commit to ``value`` with a disclosed salt; equal to what :meth:`RunKey.commit` gave for the same value."""
