@@ -20,7 +20,7 @@ from runrecord.ledger.entry import Entry, Kind, conflict_leaf
 from runrecord.ledger.errors import LedgerError, MalformedError
 from runrecord.ledger.note import NoteSigner
 from runrecord.ledger.records import Record
-from runrecord.ledger.run_index import Row, RunIndex, RunSummary, row_of
+from runrecord.ledger.run_index import Row, RunIndex, RunSummary, row_of, row_of_entry
 from runrecord.ledger.runs import RunView
 from runrecord.ledger.sequencer import Appended
 
@@ -127,12 +127,13 @@ class Ledger:
         Raises:
             LedgerError: Nothing of the call was kept, see ``DirectoryLog.append``.
         """
-        leaves = [entry.leaf() for entry in entries]
-        items = [(entry.key(), leaf) for entry, leaf in zip(entries, leaves, strict=True)]
+        items = [(entry.key(), entry.leaf()) for entry in entries]
         results = self._log.append(items, on_conflict=conflict_leaf)
         rows = {
-            result.index: row_of(result.index, leaf) if result.status == "new" else self._row(result.index)
-            for result, leaf in zip(results, leaves, strict=True)
+            result.index: row_of_entry(result.index, entry)
+            if result.status == "new"
+            else self._row(result.index)
+            for result, entry in zip(results, entries, strict=True)
             if result.status != "duplicate"
         }
         with self._lock:

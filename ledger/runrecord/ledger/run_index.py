@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, cast
 
 from runrecord.ledger.completeness import CLOSES
-from runrecord.ledger.entry import SCHEMA, Kind
+from runrecord.ledger.entry import SCHEMA, Entry, Kind
 from runrecord.ledger.errors import LedgerError
 from runrecord.ledger.values import unwrap
 from runrecord.semconv import attributes as names
@@ -198,6 +198,17 @@ class RunIndex:
 
     def _set(self, **values: str) -> None:
         self._connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", values.items())
+
+
+def row_of_entry(index: int, entry: Entry) -> Row:
+    """Return the row of an entry that was just appended."""
+    segment = outcome = agent = None
+    if entry.kind in CLOSES:
+        segment = entry.integer(names.RUN_SEGMENT) or 0
+        outcome = entry.text(names.RUN_OUTCOME)
+        agent = entry.text(names.GEN_AI_AGENT_NAME) or entry.text(names.GEN_AI_WORKFLOW_NAME)
+    times = (min(entry.start, _MAX_INTEGER), min(entry.end, _MAX_INTEGER))
+    return Row(index, entry.run, entry.tenant, entry.kind, segment, outcome, agent, *times)
 
 
 def row_of(index: int, leaf: bytes) -> Row | None:

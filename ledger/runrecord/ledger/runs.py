@@ -8,15 +8,17 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 from runrecord.ledger.completeness import CLOSES, Completeness, assess
 from runrecord.ledger.entry import Entry, Kind
 from runrecord.ledger.records import Record, in_run_order
 from runrecord.semconv import attributes as names
 
-EFFECTS: Final = frozenset({"create", "update", "delete", "send", "execute", "pay"})
-"""Side-effect types that change something outside the agent."""
+T = TypeVar("T")
+
+T = TypeVar("T")
+
 _NO_EFFECTS: Final = frozenset({"", "none", "read"})
 
 
@@ -290,21 +292,47 @@ class RunView:
 
     def _call(self, result: Record | None, intent: Record | None) -> ToolCall:
         call = ToolCall(result, intent)
-        decisions = tuple(
-            r
-            for r in self.decisions
-            if r.entry.text(names.SUBJECT_TYPE) in ("", "tool_call")
-            and _concerns(call, r.entry.text(names.SUBJECT_ID), {r.entry.text(names.SUBJECT_DIGEST)})
-        )
-        approvals = tuple(a for a in self.approvals if _concerns(call, a.subject, a.digests))
-        return ToolCall(result, intent, decisions, approvals)
+        decisions, approvals = self._about
+        return ToolCall(result, intent, decisions.matching(call), approvals.matching(call))
+
+    @cached_property
+    def _about(self) -> tuple[_Matcher[Record], _Matcher[Approval]]:
+        decisions: _Matcher[Record] = _Matcher()
+        for record in self.decisions:
+            if record.entry.text(names.SUBJECT_TYPE) in ("", "tool_call"):
+                decisions.add(
+                    record, record.entry.text(names.SUBJECT_ID), {record.entry.text(names.SUBJECT_DIGEST)}
+                )
+        approvals: _Matcher[Approval] = _Matcher()
+        for approval in self.approvals:
+            approvals.add(approval, approval.subject, approval.digests)
+        return decisions, approvals
 
 
-def _concerns(call: ToolCall, subject: str, digests: Iterable[str]) -> bool:
-    """Match by call id where both sides have one, else by the commitment to the arguments."""
-    if subject and call.call_id:
-        return subject == call.call_id
-    return bool(call.digest) and call.digest in digests
+class _Matcher(Generic[T]):
+    """Finds what is about a tool call: by call id where both sides have one, else by the commitment to the arguments."""
+
+    def __init__(self) -> None:
+        self._items: list[tuple[str, T]] = []
+        self._by_subject: defaultdict[str, list[int]] = defaultdict(list)
+        self._by_digest: defaultdict[str, list[int]] = defaultdict(list)
+
+    def add(self, item: T, subject: str, digests: Iterable[str]) -> None:
+        """Add something about a subject; the order of adding is kept."""
+        if subject:
+            self._by_subject[subject].append(len(self._items))
+        for digest in digests:
+            if digest:
+                self._by_digest[digest].append(len(self._items))
+        self._items.append((subject, item))
+
+    def matching(self, call: ToolCall) -> tuple[T, ...]:
+        """Return what is about a call, in the order of adding."""
+        found = set(self._by_subject.get(call.call_id, ())) if call.call_id else set[int]()
+        for place in self._by_digest.get(call.digest, ()):
+            if not call.call_id or not self._items[place][0]:
+                found.add(place)
+        return tuple(self._items[place][1] for place in sorted(found))
 
 
 def _first(entries: Iterable[Entry], name: str) -> str:

@@ -24,7 +24,7 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from runrecord.ledger.allowlist import CLEAR, CLEAR_VALUE_BYTES, EXCLUDED_PREFIXES
-from runrecord.ledger.entry import Entry, Kind, Link, Origin
+from runrecord.ledger.entry import MAX_LEAF, Entry, Kind, Link, Origin
 from runrecord.processors.errors import ProjectionError
 from runrecord.processors.signal import Signal
 from runrecord.semconv import attributes as names
@@ -45,6 +45,7 @@ _STATUS: Final = {0: "unset", 1: "ok", 2: "error"}
 _RUN_STATES: Final = {"completed": Kind.RUN_CLOSE, "suspended": Kind.SOURCE_CLOSE}
 _TRACE_ID_BYTES: Final = 16
 _SPAN_ID_BYTES: Final = 8
+_MOST_OF_THE_REST: Final = 20_000  # bytes: a dozen texts of NAME_LENGTH characters, escaped
 _SHORT: Final = (
     CLEAR_VALUE_BYTES // 6 - 2
 )  # no string of so many characters exceeds the limit, whatever its escapes
@@ -132,7 +133,7 @@ class _Projector:
 
     def _add(self, entry: Entry | None) -> None:
         if entry is not None:
-            self._result.entries.append(entry.fitted())
+            self._result.entries.append(entry if _surely_fits(entry) else entry.fitted())
 
     def _span(
         self,
@@ -322,8 +323,18 @@ def _non_finite(number: float) -> str:
     return "NaN" if math.isnan(number) else "Infinity" if number > 0 else "-Infinity"
 
 
+def _surely_fits(entry: Entry) -> bool:
+    """Return whether an entry is far from the longest leaf, without encoding it; six bytes is the longest escape."""
+    commitments = sum(map(len, entry.commitments)) * 6 + len(entry.commitments) * 90
+    attributes = len(entry.attributes) * (CLEAR_VALUE_BYTES + 50)
+    return _MOST_OF_THE_REST + attributes + commitments + len(entry.links) * 100 < MAX_LEAF
+
+
 def _is_short(value: JSON) -> bool:
-    if isinstance(value, str) and len(value) <= _SHORT:
+    if isinstance(value, str):
+        if len(value) <= _SHORT:
+            return True
+    elif "intValue" in value or "boolValue" in value:
         return True
     return len(canonical_json(value)) <= CLEAR_VALUE_BYTES
 
