@@ -8,7 +8,8 @@ from runrecord.processors.errors import EngineUnavailableError, PolicyError, Red
 from runrecord.processors.redaction.packs import PACKS
 from runrecord.processors.redaction.policy import RedactionPolicy
 from runrecord.processors.redaction.redactor import Redaction, Redactor
-from runrecord.processors.redaction.rule import Rule, load_rules
+from runrecord.processors.redaction.rule import Rule
+from runrecord.processors.redaction.rule_files import load_rules
 
 __all__ = [
     "PACKS",

@@ -28,10 +28,8 @@ _HEX_BYTES = frozenset(b"0123456789abcdefABCDEF")
 _UNICODE_ESCAPE = 6  # the length of \uXXXX
 
 _SPACE = rb"(?:[ \t\r\n]|\\{1,15}[nrt])"
-_BARE_BEFORE = re.compile(
-    rb"(?:[\[,]|[\"'][ \t\r\n]*:|[\"']" + _SPACE + rb"{1,4}:)" + _SPACE + rb"{0,16}-?\Z"
-)
-_BARE_AFTER = re.compile(_SPACE + rb"{0,16}(?:[,\]}]|\Z)")
+_BARE_AFTER = re.compile(_SPACE + rb"{0,4096}(?:[,\]}]|\Z)")
+_ESCAPED_SPACE = re.compile(rb"\\{1,15}[nrt]\Z")
 _NUMBER = re.compile(rb"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 
 
@@ -141,4 +139,18 @@ def is_bare_number(text: bytes, start: int, end: int) -> bool:
     """
     if start == 0 or not _NUMBER.fullmatch(text, start, end):
         return False
-    return bool(_BARE_BEFORE.search(text[max(0, start - 80) : start]) and _BARE_AFTER.match(text, end))
+    before = _without_space(text[max(0, start - 4096) : start].removesuffix(b"-"))
+    if before.endswith(b":"):
+        before = _without_space(before[:-1])
+        return before.endswith((b'"', b"'")) and _BARE_AFTER.match(text, end) is not None
+    return before.endswith((b"[", b",")) and _BARE_AFTER.match(text, end) is not None
+
+
+def _without_space(text: bytes) -> bytes:
+    """The text without the JSON white space at its end, escaped or not."""
+    while True:
+        text = text.rstrip(b" \t\r\n")
+        escape = _ESCAPED_SPACE.search(text, max(0, len(text) - 16))
+        if escape is None:
+            return text
+        text = text[: escape.start()]

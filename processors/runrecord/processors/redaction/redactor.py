@@ -16,7 +16,8 @@ from runrecord.processors.redaction.keys import KeyRule, KeyRules
 from runrecord.processors.redaction.leaf import Leaves, Plan
 from runrecord.processors.redaction.packs import PACKS, PACKS_VERSION
 from runrecord.processors.redaction.policy import RedactionPolicy
-from runrecord.processors.redaction.rule import Rule, load_rules
+from runrecord.processors.redaction.rule import Rule
+from runrecord.processors.redaction.rule_files import load_rules
 from runrecord.processors.redaction.schema import REQUESTS, text_tags
 from runrecord.processors.redaction.walker import Hit, Mode, Walk
 from runrecord.processors.redaction.wire import WireError

@@ -14,10 +14,15 @@ _NAMES: Final = (
     r"|private[_-]?key|access[_-]?key|credentials?)"
 )
 _NAME_TAIL: Final = "[A-Za-z0-9_-]{0,12}"
-# A quoted value ends at its own quote: plain quotes may hold escapes, escaped quotes end at the next quote of any depth.
+# What follows the quote at the end of a JSON string: then the quote opens no value.
+_NO_VALUE: Final = r"(?!(?:[ \t\r\n]|\\{1,15}[nrt])*[,}\]:])"
+_ESCAPE: Final = r"""\\{1,15}(?!["'`\\]|u002[27])[ -~]"""
+# A quoted value ends at its own quote, and never reaches beyond the end of a JSON string around it: a plain double
+# quote may hold escapes, an escaped one may hold quotes with more backslashes than its own.
 _VALUE: Final = (
-    r"""(?:"(?P<v>(?:[^"\\\r\n]|\\.){4,})"|'(?P<w>(?:[^'\\\r\n]|\\.){4,})'"""
-    r"""|(?:\\{1,7}(?:["'`]|u002[27]))(?P<x>(?:[^"'`\\\r\n]|\\{1,15}(?!["'`\\]|u002[27])[ -~]){4,})"""
+    rf"""(?:"{_NO_VALUE}(?P<v>(?:[^"\\\r\n]|\\.){{4,}})"|'{_NO_VALUE}(?P<w>(?:[^"'\\\r\n]|{_ESCAPE}){{4,}})'"""
+    rf"""|(?P<o>\\{{1,7}})(?:"|u0022){_NO_VALUE}(?P<x>(?:[^"\\\r\n]|\\{{1,15}}(?!["\\]|u0022)[ -~]|(?P=o)\\{{1,8}}(?:"|u0022)){{4,}})"""
+    rf"""|\\{{1,7}}(?:['`]|u0027){_NO_VALUE}(?P<z>(?:[^"'`\\\r\n]|{_ESCAPE}){{4,}})"""
     r"""|(?P<y>[^\s"'`\\,;&<>(){}\[\]|]{8,}))"""
 )
 _PEM: Final = "-----BEGIN " + "PRIVATE KEY-----"
@@ -79,7 +84,7 @@ CREDENTIALS: Final = (
         seed=r"""/[^\s:/@"'\\<>]*:[^\s/@"'\\<>]+@""",
         exact=rf""":{SLASH}{SLASH}[^\s:/@"'\\<>]{{0,128}}:(?P<v>[^\s/@"'\\<>]{{1,256}})@""",
         left="any",
-        keywords=("://", ":\\"),
+        keywords=(":/", ":\\"),
         validator="assigned_text",
         severity="critical",
         examples=("postgres://app:" + "pass1word" + "@db.example.com:5432/orders", r"https:\/\/u:" + "pass1word" + r"@example.com\/"),
@@ -112,6 +117,8 @@ CREDENTIALS: Final = (
             "secret: [REDACTED]",
             '"max_tokens": 4096000000',
             '{"password": ""}',
+            '{"text": "password: ",      "other": "hello"}',
+            r'{\"text\": \"password: \",      \"other\": \"hello\"}',
         ),
     ),
 )  # fmt: skip

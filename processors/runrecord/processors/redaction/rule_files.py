@@ -1,0 +1,109 @@
+# SPDX-FileCopyrightText: The Runrecord authors
+# SPDX-License-Identifier: Apache-2.0
+"""Read rules from YAML files, and hold each to its own examples."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, TypeGuard, get_args
+
+import yaml
+
+from runrecord.processors.errors import PolicyError
+from runrecord.processors.redaction.boundaries import Left
+from runrecord.processors.redaction.confirm import Confirmer, Work
+from runrecord.processors.redaction.rule import Action, Finder, Rule, Severity
+
+_FIELDS = {field.name for field in fields(Rule)}
+_TUPLES = ("keywords", "context", "examples", "counter_examples")
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "action": get_args(Action),
+    "severity": get_args(Severity),
+    "left": get_args(Left),
+    "finder": get_args(Finder),
+}
+
+
+def _is_list(value: object) -> TypeGuard[list[Any]]:
+    return isinstance(value, list)
+
+
+def _is_mapping(value: object) -> TypeGuard[dict[str, Any]]:
+    return isinstance(value, dict)
+
+
+def rule_from_mapping(data: Mapping[str, Any], where: str) -> Rule:
+    """Make a rule from the mapping of a rule file.
+
+    Args:
+        data: The fields of :class:`Rule`; ``id``, ``seed``, ``exact`` and ``examples`` are required.
+        where: What to call the mapping in errors, like ``rules.yaml, rule 3``.
+
+    Raises:
+        PolicyError: A field is unknown, missing or unusable, or an example is not found.
+    """
+    unknown = sorted(set(data) - _FIELDS)
+    if unknown:
+        raise PolicyError(f"{where}: unknown field {unknown[0]!r}; a rule has {', '.join(sorted(_FIELDS))}")
+    missing = [name for name in ("id", "seed", "exact", "examples") if not data.get(name)]
+    if missing:
+        raise PolicyError(f"{where}: {missing[0]!r} is missing")
+    values: dict[str, Any] = dict(data)
+    for name, value in values.items():
+        if name in _TUPLES:
+            values[name] = tuple(str(item) for item in (value if _is_list(value) else [value]))
+        elif value is not None and not isinstance(value, str):
+            raise PolicyError(f"{where}: {name!r} must be text")
+        elif name in _CHOICES and value not in _CHOICES[name]:
+            raise PolicyError(f"{where}: {name!r} must be one of {', '.join(_CHOICES[name])}")
+    return Rule(**values)
+
+
+def check_examples(rule: Rule, where: str) -> None:
+    """Hold a rule to its examples and counter-examples.
+
+    Raises:
+        PolicyError: An example is not found, or a counter-example is; the message says which, by its number.
+    """
+    confirmer = Confirmer([rule])
+    seed = re.compile(rule.seed.encode("latin-1"), re.DOTALL)
+    work = Work(leaf_limit=10_000, request_limit=100_000)
+    for number, example in enumerate(rule.examples, start=1):
+        if not confirmer.find(example.encode(), [0], work):
+            raise PolicyError(
+                f"{where}: example {number} is not found; mend 'exact', 'keywords' or the example"
+            )
+        if not seed.search(example.encode()):
+            raise PolicyError(f"{where}: example {number} has no match of the seed, so a scan would miss it")
+    for number, example in enumerate(rule.counter_examples, start=1):
+        if confirmer.find(example.encode(), [0], work):
+            raise PolicyError(f"{where}: counter-example {number} is found; narrow 'exact'")
+
+
+def load_rules(path: Path) -> tuple[Rule, ...]:
+    """Read a rule file: YAML with a list of rules, or a mapping with the key ``rules``.
+
+    Raises:
+        PolicyError: The file cannot be read, or a rule in it is unusable.
+    """
+    try:
+        data: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise PolicyError(f"rule file {path.name}: cannot be read ({type(error).__name__})") from error
+    items: Any = data.get("rules") if _is_mapping(data) else data
+    if not _is_list(items):
+        raise PolicyError(
+            f"rule file {path.name}: expected a list of rules, or a mapping with the key 'rules'"
+        )
+    rules: list[Rule] = []
+    for index, item in enumerate(items):
+        where = f"rule file {path.name}, rule {index + 1}"
+        if not _is_mapping(item):
+            raise PolicyError(f"{where}: expected a mapping")
+        rule = rule_from_mapping(item, where)
+        check_examples(rule, where)
+        rules.append(rule)
+    return tuple(rules)
