@@ -1,0 +1,6 @@
+// The independent check of the ledger's format; see main.go.
+module runrecord.invalid/tlogcheck
+
+go 1.26.0
+
+require golang.org/x/mod v0.42.0

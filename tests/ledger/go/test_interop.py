@@ -1,0 +1,195 @@
+# SPDX-FileCopyrightText: The Runrecord authors
+# SPDX-License-Identifier: Apache-2.0
+"""Implementations that share no code with ours read our logs: the Go team's sumdb packages, and Tessera's fsck.
+
+They come through the ordinary Go module proxy. Without Go, or without a network for the first download, the tests are skipped;
+where the environment variable CI is set, they fail instead.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from runrecord.ledger import DirectoryLog, NoteSigner, TlogProof
+from runrecord.ledger.tiles import tiles_of
+
+pytestmark = [pytest.mark.go, pytest.mark.timeout(600)]
+
+SOURCE = Path(__file__).parent
+TESSERA = "github.com/transparency-dev/tessera/cmd/fsck@v1.0.4"
+SIGNER = NoteSigner("example.com/agents", bytes(range(32)))
+RAGGED = [1, 2, 3, 255, 256, 257, 511, 513, 65_537]
+
+
+def missing(reason):
+    """Skip on a user's machine, fail where the check is the point of the run."""
+    (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
+
+
+def go(*arguments, **environment):
+    """Run the Go tool in the verifier's module."""
+    tool = shutil.which("go")
+    if not tool:
+        missing("the Go toolchain is not installed (https://go.dev/dl)")
+    done = subprocess.run(
+        [tool, *arguments],
+        cwd=SOURCE,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        if any(
+            each in done.stderr for each in ("dial tcp", "no such host", "connection refused", "Forbidden")
+        ):
+            missing(f"Go could not download what the verifier needs: {done.stderr[-300:]}")
+        pytest.fail(done.stderr)
+
+
+@pytest.fixture(scope="session")
+def tlogcheck(tmp_path_factory):
+    program = tmp_path_factory.mktemp("tlogcheck") / "tlogcheck"
+    go("vet", ".")
+    go("build", "-o", str(program), ".")
+
+    def run(directory, *arguments):
+        return subprocess.run(
+            [program, "-dir", directory, "-vkey", SIGNER.vkey, *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def tessera(tmp_path_factory):
+    place = tmp_path_factory.mktemp("tessera")
+    key = place / "log.vkey"
+    key.write_text(SIGNER.vkey)
+    go("install", TESSERA, GOBIN=str(place), GOFLAGS="-mod=mod")
+
+    def accepts(directory):
+        # 16 workers: each mismatch ends one, and without any left this fsck waits for ever. Its exit status is 0 either way.
+        done = subprocess.run(
+            [
+                place / "fsck",
+                f"--storage_url=file://{directory}/",
+                f"--public_key={key}",
+                "--ui=false",
+                "-N=16",
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        return "Successfully fsck'd log" in done.stderr
+
+    return accepts
+
+
+def leaf(index):
+    return b"leaf %d " % index + b"x" * (index % 37)
+
+
+def make(directory, size, *, step=None):
+    """Make a log of this size, with a checkpoint after each step."""
+    with DirectoryLog.open(directory, signer=SIGNER, checkpoint_interval=None) as log:
+        for start in range(0, size, step or size):
+            log.append([(b"%d" % i, leaf(i)) for i in range(start, min(size, start + (step or size)))])
+            log.publish()
+
+
+def write_proofs(directory, place, indexes, old=None):
+    """Write .tlog-proof files, and the consistency proof from an older checkpoint."""
+    place.mkdir()
+    with DirectoryLog.open(directory, read_only=True) as log:
+        for index in indexes:
+            proof = TlogProof(index, tuple(log.inclusion_proof(index)), log.checkpoint.note)
+            (place / f"{index}.tlog-proof").write_bytes(proof.encode())
+        if old:
+            (place / "old").write_bytes(old.note)
+            lines = (base64.b64encode(each).decode() + "\n" for each in log.consistency_proof(old.size))
+            (place / "consistency").write_text("".join(lines))
+
+
+@pytest.mark.parametrize("size", RAGGED)
+def test_go_accepts_logs_of_every_shape(tlogcheck, tmp_path, size):
+    log = tmp_path / "log"
+    make(log, max(1, size // 2))
+    with DirectoryLog.open(log, read_only=True) as half:
+        old = half.checkpoint
+    make(log, size)
+    indexes = sorted({0, size - 1, size // 2, *range(0, size, max(1, size // 25))})
+    write_proofs(log, tmp_path / "proofs", indexes, old)
+    place = tmp_path / "proofs"
+    done = tlogcheck(log, "-proofs", place, "-old", place / "old", "-consistency", place / "consistency")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"size={size} " in done.stdout
+    assert done.stdout.endswith(f"proofs={len(indexes)}\n")
+
+
+@pytest.fixture
+def recovered(tmp_path):
+    """A log that was killed with entries in its write-ahead log only, and opened again."""
+    log = tmp_path / "killed"
+    child = os.fork()
+    if child == 0:
+        handle = DirectoryLog.open(log, signer=SIGNER, checkpoint_interval=None)
+        handle.append([(b"%d" % i, leaf(i)) for i in range(300)])
+        handle.publish()
+        handle.append([(b"%d" % i, leaf(i)) for i in range(300, 700)])
+        os.kill(os.getpid(), signal.SIGKILL)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    make(log, 800, step=200)
+    return log
+
+
+def test_go_accepts_a_log_that_was_killed_and_recovered(tlogcheck, recovered):
+    done = tlogcheck(recovered)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "size=800 " in done.stdout
+
+
+def test_go_refuses_any_file_of_which_a_byte_was_flipped(tlogcheck, recovered):
+    for name in ("checkpoint", *map(str, tiles_of(800))):
+        path = recovered / name
+        data = path.read_bytes()
+        path.write_bytes(data[:-3] + bytes([data[-3] ^ 1]) + data[-2:])
+        assert tlogcheck(recovered).returncode == 1, name
+        path.write_bytes(data)
+    assert tlogcheck(recovered).returncode == 0
+
+
+def test_go_refuses_the_proof_of_another_entry(tlogcheck, tmp_path):
+    make(tmp_path / "log", 10)
+    write_proofs(tmp_path / "log", tmp_path / "proofs", [3])
+    path = tmp_path / "proofs" / "3.tlog-proof"
+    path.write_bytes(path.read_bytes().replace(b"index 3", b"index 4"))
+    assert tlogcheck(tmp_path / "log", "-proofs", tmp_path / "proofs").returncode == 1
+
+
+def test_go_refuses_a_log_of_another_key(tlogcheck, tmp_path):
+    stranger = NoteSigner(SIGNER.name, bytes(32))
+    DirectoryLog.open(tmp_path / "log", signer=stranger, checkpoint_interval=None).close()
+    assert "no verifiable signatures" in tlogcheck(tmp_path / "log").stderr
+
+
+def test_tessera_accepts_our_logs_and_refuses_a_flipped_byte(tessera, recovered, tmp_path):
+    make(tmp_path / "big", 70_000)
+    assert tessera(tmp_path / "big")
+    assert tessera(recovered)
+    bundle = recovered / "tile" / "entries" / "001"
+    data = bundle.read_bytes()
+    bundle.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    assert not tessera(recovered)
