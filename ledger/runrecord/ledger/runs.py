@@ -17,8 +17,6 @@ from runrecord.semconv import attributes as names
 
 T = TypeVar("T")
 
-T = TypeVar("T")
-
 _NO_EFFECTS: Final = frozenset({"", "none", "read"})
 
 
