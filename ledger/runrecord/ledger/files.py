@@ -8,6 +8,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import weakref
 from collections.abc import Generator
 from pathlib import Path
 from typing import final
@@ -176,6 +177,7 @@ class WriterLock:
                 f"the ledger in {path.parent.parent} is being written by process {holder}",
                 "send entries to that process, stop it, or open the ledger to read",
             ) from None
+        _held.add(self)
         os.ftruncate(self._fd, 0)
         os.pwrite(self._fd, f"{self._pid}\n".encode(), 0)
 
@@ -185,5 +187,17 @@ class WriterLock:
         return os.getpid() == self._pid
 
     def release(self) -> None:
-        """Give the lock up; in a forked child, only the copy of the handle."""
-        os.close(self._fd)
+        """Give the lock up."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+def _leave_locks_to_the_parent() -> None:
+    """Close a forked child's copies: the lock lives as long as any copy, and must not outlive the parent's handle."""
+    for each in list(_held):
+        each.release()
+
+
+_held: weakref.WeakSet[WriterLock] = weakref.WeakSet()
+os.register_at_fork(after_in_child=_leave_locks_to_the_parent)

@@ -88,6 +88,7 @@ class Publisher:
                 raise
 
     def _publish(self) -> Checkpoint:
+        self._sequencer.drop_pending(self._edge.size)  # an interrupt may have come between the last two steps
         pending = self._sequencer.pending()
         if not pending.framed and self._checkpoint.note:
             return self._checkpoint
@@ -108,7 +109,7 @@ class Publisher:
         self._edge = edge
         self._checkpoint = checkpoint
         self._published(checkpoint)
-        self._sequencer.drop_pending(len(pending.framed))
+        self._sequencer.drop_pending(edge.size)
         self._recovered.wal.release(edge.size)
         return checkpoint
 

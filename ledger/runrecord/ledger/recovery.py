@@ -196,7 +196,14 @@ def _replay(wal: WriteAheadLog, size: int, root: Path) -> Pending:
     """Return what the write-ahead log holds beyond ``size``."""
     pending = Pending(size, [], [], [])
     following = size
+    end: int | None = None
     for frame in wal.recover():
+        if end is not None and frame.first < end:
+            raise LedgerCorrupt(
+                f"the write-ahead log of the ledger in {root} holds entry {frame.first} twice",
+                "keep the directory as evidence, and restore a copy",
+            )
+        end = frame.first + len(frame.leaves)
         skip = following - frame.first
         if skip < 0:
             raise RolledBack(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from runrecord.ledger.dedup import KeyIndex, conflict_key, key_digest
-from runrecord.ledger.errors import LedgerStopped
+from runrecord.ledger.errors import LedgerError, LedgerStopped
 from runrecord.ledger.tiles import frame_entry
 from runrecord.ledger.tlog import leaf_hash
 from runrecord.ledger.wal import WriteAheadLog
@@ -22,6 +22,11 @@ RECENT_KEYS = 65_536
 """Key digests kept in memory, about 12 MB; older ones are looked up in the index."""
 PENDING_BYTES = 64 * 1024 * 1024
 """Bytes of entries that may wait for their tiles; beyond, an append publishes first."""
+
+_IN_DOUBT = LedgerStopped(
+    "an append was interrupted while it was being written, so it may or may not be in the ledger",
+    "open the ledger again and append the same entries: those that are in it are not logged twice",
+)
 
 ConflictFactory = Callable[[bytes, int, bytes], bytes]
 """``on_conflict(key, old_index, leaf)`` returns the entry that states the conflict."""
@@ -172,13 +177,13 @@ class Sequencer:
         del self._queue[: len(batches)]
         try:
             self._commit(batches)
-        except BaseException as error:
-            if isinstance(error, LedgerStopped):
-                self.stop(error)
+        except Exception as error:  # noqa: BLE001 - it is raised again, in every thread that waits
             for each in batches:
                 each.error = each.error or error
-            if not isinstance(error, Exception):
-                raise
+        except BaseException:  # an interrupt is for this thread; what the others had in the group is in doubt
+            for each in batches:
+                each.error = each.error or _IN_DOUBT
+            raise
         finally:
             for each in batches:
                 each.done = True
@@ -201,8 +206,17 @@ class Sequencer:
                 group.truncate(length)
                 batch.error = error
         if group.digests:
-            self._wal.append(group.first, group.digests, group.framed)
-            self._accept(group)
+            try:
+                self._wal.append(group.first, group.digests, group.framed)
+                self._accept(group)
+            except LedgerStopped as error:
+                self.stop(error)
+                raise
+            except LedgerError:  # nothing of the group was kept
+                raise
+            except BaseException:
+                self.stop(_IN_DOUBT)
+                raise
 
     def _sequence(self, batch: _Batch, group: _Group, indexed: dict[bytes, int]) -> list[Appended]:
         staged, recent = group.staged, self._recent
@@ -274,10 +288,13 @@ class Sequencer:
                 return None
             return self._pending.framed[index - self._pending.first][2:]
 
-    def drop_pending(self, count: int) -> None:
-        """Forget the first ``count`` pending entries: their tiles are durable and their keys indexed."""
+    def drop_pending(self, below: int) -> None:
+        """Forget the pending entries under an index: their tiles are durable and their keys indexed."""
         with self._state_lock:
             now = self._pending
+            count = below - now.first
+            if count <= 0:
+                return
             self._pending_bytes -= sum(map(len, now.framed[:count]))
             del now.framed[:count], now.hashes[:count], now.digests[:count]
             self._pending = Pending(now.first + count, now.framed, now.hashes, now.digests)
