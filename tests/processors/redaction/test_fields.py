@@ -49,6 +49,8 @@ def plant(message: Any, path: Path, text: str) -> Any:
 @pytest.mark.parametrize("engine", ENGINES)
 def test_no_field_carries_a_secret_through(otlp: SimpleNamespace, signal: Signal, engine: str) -> None:
     redactor = Redactor(RedactionPolicy(), engine=engine)
+    # A glob without a literal makes every request take the slow path.
+    slow = Redactor(RedactionPolicy.parse({"keys": [{"match": "*", "action": "keep"}]}), engine=engine)
     paths = list(text_fields(otlp.REQUESTS[signal].DESCRIPTOR))
     assert len(paths) > 20
     for path in paths:
@@ -58,12 +60,7 @@ def test_no_field_carries_a_secret_through(otlp: SimpleNamespace, signal: Signal
         name = ".".join(field.name for field in path)
         assert SECRET.encode() not in redaction.body, name
         assert redaction.counts == {"aws-access-key": 1}, name
-        again = otlp.REQUESTS[signal]()
-        again.ParseFromString(redaction.body)
-        slow = Redactor(RedactionPolicy(keys=[{"match": "*", "action": "keep"}]), engine=engine)
-        assert (
-            slow.redact(signal, request.SerializeToString()).body == redaction.body or slow.rules_version
-        ), name
+        assert slow.redact(signal, request.SerializeToString()).body == redaction.body, name
 
 
 @pytest.mark.parametrize("signal", list(Signal))

@@ -168,4 +168,3 @@ def test_a_wrong_rule_file_says_where(tmp_path: Path, text: str, message: str) -
     path.write_text(text)
     with pytest.raises(PolicyError, match=re.escape(message)):
         load_rules(path)
-        Redactor(RedactionPolicy(packs=(), rule_files=(path,)))

@@ -49,7 +49,7 @@ CREDENTIALS: Final = (
     Rule(
         id="jwt",
         description="JSON Web Token, signed",
-        seed=r"eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8}",
+        seed=r"[A-Za-z0-9_-]{8}\.eyJ[A-Za-z0-9_-]{8}",
         exact=r"eyJ[A-Za-z0-9_-]{8,4096}\.eyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?",
         left="token",
         keywords=("eyj",),
