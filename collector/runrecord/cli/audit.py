@@ -117,7 +117,7 @@ def _print_table(results: list[tuple[RunView, list[Finding]]]) -> None:
 def _moment(text: str) -> int:
     """Return a time in nanoseconds since the Unix epoch, from a duration back from now or an ISO 8601 time (UTC unless it says otherwise)."""
     if match := _AGO.fullmatch(text):
-        return time.time_ns() - int(match[1]) * _SECONDS[match[2]] * 1_000_000_000
+        return max(time.time_ns() - int(match[1]) * _SECONDS[match[2]] * 1_000_000_000, 0)
     try:
         moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
     except ValueError:

@@ -41,6 +41,7 @@ from runrecord.ledger.container import MAX_MEMBERS, pack
 from runrecord.ledger.dsse import seal
 from runrecord.ledger.errors import LedgerError
 from runrecord.ledger.ledger import Ledger
+from runrecord.ledger.narrate import printable
 from runrecord.ledger.note import NoteSigner
 from runrecord.ledger.report import render_report
 from runrecord.ledger.runs import RunView
@@ -172,10 +173,9 @@ def _statement(
 
 
 def _readme(view: RunView, checkpoint: Checkpoint, count: int) -> str:
-    title = f"Audit bundle of run {view.run}"
-    return _README.format(
-        run=view.run, rule="=" * len(title), count=count, origin=checkpoint.origin, size=checkpoint.size
-    )
+    run = printable(view.run)
+    rule = "=" * len(f"Audit bundle of run {run}")
+    return _README.format(run=run, rule=rule, count=count, origin=checkpoint.origin, size=checkpoint.size)
 
 
 def _version() -> str:

@@ -147,11 +147,10 @@ def _findings(findings: Sequence[Finding]) -> str:
 
 def _missing(view: RunView) -> str:
     state = view.completeness
-    if not state.reasons and not state.notes:
+    texts = [f"{reason.verdict.value}: {reason.text}" for reason in state.reasons] + list(state.notes)
+    if not texts:
         return "<p>Nothing that was announced is missing: the counters have no hole and every segment was closed.</p>"
-    return _list(
-        [printable(f"{reason.verdict.value}: {reason.text}") for reason in state.reasons] + list(state.notes)
-    )
+    return _list(printable(text) for text in texts)
 
 
 def _evidence(view: RunView, checkpoint: Checkpoint) -> str:

@@ -56,6 +56,7 @@ from runrecord.ledger.trust import Trust
 from runrecord.semconv.canonical import canonical_json
 
 NO_KEYS: Final = "unverifiable: no pinned keys"
+_DO_NOT_RELY: Final = "do not rely on this bundle; ask for it again, and keep this one as evidence"
 _HEX_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _PLAIN: Final = frozenset({ENTRIES, POLICY, README, REPORT})
 
@@ -342,7 +343,7 @@ def verify_bundle(archive: bytes, trust: Trust | None = None, *, first_use: bool
         except UntrustedKey as error:
             result.checks.append(Check(name, Code.UNVERIFIABLE, error.message, error.next_step or ""))
         except LedgerError as error:
-            result.checks.append(Check(name, Code.FAILED, error.message, error.next_step or ""))
+            result.checks.append(Check(name, Code.FAILED, error.message, error.next_step or _DO_NOT_RELY))
         result.code = result.checks[-1].code
         if result.code:
             break

@@ -1,0 +1,84 @@
+# SPDX-FileCopyrightText: The Runrecord authors
+# SPDX-License-Identifier: Apache-2.0
+"""`runrecord bundle` over a ledger on disk, also beside a writer."""
+
+from __future__ import annotations
+
+import stat
+from importlib import util
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from runrecord.cli.bundle import bundle
+from runrecord.ledger import Code, Ledger, NoteSigner, Trust, verify_bundle
+
+app = typer.Typer()
+app.command()(bundle)
+
+
+@pytest.fixture
+def directory(tmp_path, monkeypatch) -> Path:
+    path = Path(__file__).parents[1] / "ledger" / "meaning" / "conftest.py"
+    spec = util.spec_from_file_location("meaning_builders", path)
+    builders = util.module_from_spec(spec)
+    spec.loader.exec_module(builders)
+    with Ledger(tmp_path / "ledger", origin="example.com/test") as ledger:
+        ledger.append_entries(builders.approved_refund("run-0001").entries)
+    monkeypatch.setenv("RUNRECORD_LEDGER", str(tmp_path / "ledger"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "ledger"
+
+
+def run(*arguments: str, code: int = 0) -> str:
+    result = CliRunner().invoke(app, list(arguments))
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+def test_the_file_is_named_after_the_run_and_the_keys_are_printed(directory):
+    output = run("run")
+    archive = Path("run-0001.auditbundle.zip").read_bytes()
+    keys = [line.strip() for line in output.splitlines() if line.strip().startswith(("log ", "bundle "))]
+    assert verify_bundle(archive, Trust.parse("\n".join(keys))).code is Code.COMPLETE
+    assert stat.S_IMODE((directory / ".state" / "bundle.key").stat().st_mode) == 0o600
+    assert not list(Path().glob(".run-0001*"))
+
+
+def test_the_keys_can_be_written_for_the_verifier(directory, tmp_path):
+    output = run("run-0001", "-o", "a.zip", "--trust-out", "trust.txt", "--ledger", str(directory))
+    assert "runrecord verify a.zip --trust trust.txt" in output
+    trust = Trust.parse((tmp_path / "trust.txt").read_text())
+    assert verify_bundle((tmp_path / "a.zip").read_bytes(), trust).code is Code.COMPLETE
+
+
+def test_a_bundle_is_made_beside_the_writer(directory):
+    with Ledger(directory):
+        run("run-0001", "-o", "a.zip")
+    assert verify_bundle(Path("a.zip").read_bytes(), Trust.of_ledger(directory)).code is Code.COMPLETE
+
+
+def test_another_bundle_key_can_be_given(directory):
+    signer = NoteSigner.generate("example.com/audit-team")
+    Path("team.key").write_text(signer.private_text())
+    run("run-0001", "-o", "a.zip", "--key", "team.key")
+    trust = Trust(Trust.of_ledger(directory).log, (signer.verifier,))
+    assert verify_bundle(Path("a.zip").read_bytes(), trust).code is Code.COMPLETE
+    Path("team.key").write_text("not a key")
+    output = run("run-0001", "-o", "b.zip", "--key", "team.key", code=1)
+    assert "not an Ed25519 note key" in output
+    assert "no bundle key" in run("run-0001", "-o", "b.zip", "--key", "missing.key", code=1)
+    Path("binary.key").write_bytes(b"\xff\xfe")
+    assert "can't be read" in run("run-0001", "-o", "b.zip", "--key", "binary.key", code=1)
+    assert not Path("b.zip").exists()
+
+
+@pytest.mark.usefixtures("directory")
+def test_what_can_not_be_done_is_said():
+    assert "no run 'none'" in run("none", code=1)
+    assert "can't be written" in run("run-0001", "-o", "no/such/dir/a.zip", code=1)
+    Path("a-directory.zip").mkdir()
+    assert "can't be written" in run("run-0001", "-o", "a-directory.zip", code=1)
+    assert not list(Path().glob(".a-directory*"))

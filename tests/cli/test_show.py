@@ -1,0 +1,169 @@
+# SPDX-FileCopyrightText: The Runrecord authors
+# SPDX-License-Identifier: Apache-2.0
+"""`runrecord show` over a ledger on disk."""
+
+from __future__ import annotations
+
+import json
+from importlib import util
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from runrecord.cli.show import show
+from runrecord.ledger import Ledger
+
+app = typer.Typer()
+app.command()(show)
+
+
+@pytest.fixture(scope="module")
+def builders() -> ModuleType:
+    path = Path(__file__).parents[1] / "ledger" / "meaning" / "conftest.py"
+    spec = util.spec_from_file_location("meaning_builders", path)
+    assert spec
+    assert spec.loader
+    module = util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def directory(tmp_path, builders, monkeypatch) -> Path:
+    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.delenv("RUNRECORD_LEDGER", raising=False)
+    monkeypatch.chdir(tmp_path)
+    with Ledger(tmp_path / "ledger", origin="example.com/test") as ledger:
+        ledger.append_entries(builders.approved_refund("7f3a-0001").entries)
+        ledger.append_entries(builders.approved_refund("90bc-0002").entries)
+    return tmp_path / "ledger"
+
+
+def run(*arguments: str, code: int = 0) -> str:
+    result = CliRunner().invoke(app, list(arguments))
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+@pytest.mark.usefixtures("directory")
+def test_without_a_run_the_runs_are_listed():
+    output = run()
+    assert "7f3a-0001" in output
+    assert "90bc-0002" in output
+    assert "refund-agent" in output
+    assert {summary["run"] for summary in json.loads(run("--json"))} == {"7f3a-0001", "90bc-0002"}
+    assert len(json.loads(run("--json", "--limit", "1"))) == 1
+
+
+@pytest.mark.usefixtures("directory")
+def test_a_run_reads_as_a_tree():
+    output = run("7f3a")
+    for words in (
+        "Run 7f3a-0001  refund-agent  success  record COMPLETE",
+        "Segment 0",
+        "then waited",
+        "Step 0 plan refund",
+        "tool lookup_order [call_1]: read on payments",
+        "policy on call_2: require_approval by refunds version 14, rule over_50_usd",
+        "approval of create_refund: approved by human u-17 at ",
+        "after 42.5 s",
+        "tool create_refund [call_2]: pay on payments, committed, reversible",
+        "An emitter that never emitted is invisible",
+    ):
+        assert words in output
+
+
+@pytest.mark.usefixtures("directory")
+def test_a_step_answers_the_four_questions():
+    output = run("7f3a", "--step", "1")
+    for words in (
+        "What happened",
+        "What it wrote",
+        "create_refund [call_2]: pay on payments, committed, reversible",
+        "Who allowed it",
+        "approved by human u-17",
+        "what was approved is what ran",
+        "Can it be undone?",
+        "yes, it is declared reversible",
+    ):
+        assert words in output
+    assert "nothing: no call at this step is declared to change anything" in run("7f3a", "--step", "0")
+
+
+@pytest.mark.usefixtures("directory")
+def test_json_holds_every_entry_with_its_index():
+    data = json.loads(run("7f3a", "--json"))
+    assert data["completeness"]["verdict"] == "COMPLETE"
+    assert sorted(record["index"] for record in data["records"]) == list(range(11))
+    step = json.loads(run("7f3a", "--step", "1", "--json"))
+    assert {record["attributes"]["runrecord.step.index"]["intValue"] for record in step["records"]} == {"1"}
+
+
+@pytest.mark.usefixtures("directory")
+def test_an_unknown_run_or_step_gets_the_nearest():
+    output = run("7f3b-0001", code=1)
+    assert "no run '7f3b-0001'" in output
+    assert "7f3a-0001" in output
+    assert "its steps are 0, 1" in run("7f3a", "--step", "9", code=1)
+    assert "--step needs a run" in run("--step", "1", code=4)
+
+
+def test_a_ledger_is_named_by_option_or_environment(directory, monkeypatch, tmp_path):
+    monkeypatch.chdir("/")
+    assert "there is no ledger" in run(code=1)
+    assert "7f3a-0001" in run("--ledger", str(directory))
+    monkeypatch.setenv("RUNRECORD_LEDGER", str(directory))
+    assert "7f3a-0001" in run()
+    with Ledger(tmp_path / "empty", origin="example.com/empty"):
+        pass
+    assert "holds no run yet" in run("--ledger", str(tmp_path / "empty"))
+
+
+def test_hostile_text_reaches_no_terminal(tmp_path, builders, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
+    b = builders.RunBuilder("evil")
+    b.begin()
+    b.tool("c1", "\x1b[31mred\x07[bold]x[/bold]\u202e")
+    b.close()
+    with Ledger(tmp_path, origin="example.com/test") as ledger:
+        ledger.append_entries(b.entries)
+    output = run("evil", "--ledger", str(tmp_path))
+    assert "[bold]x[/bold]" in output
+    assert not set(output) & {"\x1b", "\x07", "\u202e"}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({}, "no policy decision and no approval is recorded for it"),
+        ({"runrecord__side_effect__reversible": False}, "NO, it is declared irreversible"),
+        ({"runrecord__side_effect__reversible": None}, "not stated"),
+        ({"runrecord__side_effect__ref": "r-77"}, "reference r-77"),
+    ],
+)
+def test_a_step_says_what_nobody_allowed_and_what_can_not_be_undone(
+    tmp_path, builders, monkeypatch, change, words
+):
+    monkeypatch.setenv("COLUMNS", "160")
+    b = builders.RunBuilder("r1")
+    b.begin()
+    b.step(0)
+    b.tool("c1", step=0, **change)
+    b.add(
+        "compensation",
+        "compensate x",
+        runrecord__compensation__outcome="succeeded",
+        runrecord__compensation__subject__id="c1",
+    )
+    b.add("conflict", "execute_tool x", step=0)
+    with Ledger(tmp_path, origin="example.com/test") as ledger:
+        ledger.append_entries(b.entries)
+    output = run("r1", "--step", "0", "--ledger", str(tmp_path))
+    assert words in output
+    assert "it was rolled back: succeeded" in output
+    tree = run("r1", "--ledger", str(tmp_path))
+    assert "No segment was closed" in tree
+    assert "CONFLICTS" in tree

@@ -1,0 +1,116 @@
+# SPDX-FileCopyrightText: The Runrecord authors
+# SPDX-License-Identifier: Apache-2.0
+"""`runrecord verify`: exit codes, pinned keys, and what it prints."""
+
+from __future__ import annotations
+
+import json
+from importlib import util
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from runrecord.cli.verify import verify
+from runrecord.ledger import Ledger, Trust, build_bundle
+
+app = typer.Typer()
+app.command()(verify)
+
+
+@pytest.fixture
+def trust(tmp_path, monkeypatch) -> Trust:
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.chdir(tmp_path)
+    path = Path(__file__).parents[1] / "ledger" / "meaning" / "conftest.py"
+    spec = util.spec_from_file_location("meaning_builders", path)
+    builders = util.module_from_spec(spec)
+    spec.loader.exec_module(builders)
+    broken = builders.RunBuilder("broken")
+    broken.begin()
+    broken.decision("c1", "deny")
+    broken.tool("c1")
+    with Ledger("ledger", origin="example.com/test") as ledger:
+        ledger.append_entries(builders.approved_refund("whole").entries)
+        ledger.append_entries(broken.entries)
+        Path("whole.zip").write_bytes(build_bundle(ledger, "whole"))
+        Path("broken.zip").write_bytes(build_bundle(ledger, "broken"))
+    trust = Trust.of_ledger("ledger")
+    Path("trust.txt").write_text("# from the operator\n\n" + trust.text())
+    return trust
+
+
+def run(*arguments: str, code: int = 0) -> str:
+    result = CliRunner().invoke(app, list(arguments))
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+def test_0_complete(trust):
+    output = run("whole.zip", "--trust", "trust.txt")
+    assert "VERIFIED: the record is authentic and complete." in output
+    assert "An emitter that never emitted is invisible" in output
+    keys = [("--log-key", trust.log[0].vkey), ("--bundle-key", trust.bundle[0].vkey)]
+    run("whole.zip", *[word for pair in keys for word in pair])
+    run("whole.zip", "--ledger", "ledger")
+
+
+@pytest.mark.usefixtures("trust")
+def test_1_failed():
+    data = bytearray(Path("whole.zip").read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    Path("changed.zip").write_bytes(data)
+    output = run("changed.zip", "--trust", "trust.txt", code=1)
+    assert "FAILED: do not rely on this bundle." in output
+    assert "next:" in output
+    Path("text.zip").write_text("hello")
+    run("text.zip", "--trust", "trust.txt", code=1)
+
+
+@pytest.mark.usefixtures("trust")
+def test_2_incomplete_with_the_rules_it_broke():
+    output = run("broken.zip", "--trust", "trust.txt", code=2)
+    assert "UNCLOSED" in output
+    assert "INCOMPLETE" in output
+    assert "no-effect-after-refusal" in output
+
+
+def test_3_unverifiable(trust):
+    assert "unverifiable: no pinned keys" in run("whole.zip", code=3)
+    assert "no pinned keys" in run("whole.zip", "--log-key", trust.log[0].vkey, code=3)
+    wrong = trust.log[0].vkey
+    assert "not a trusted bundle key" in run("whole.zip", "--log-key", wrong, "--bundle-key", wrong, code=3)
+
+
+@pytest.mark.usefixtures("trust")
+def test_first_use_is_loud():
+    output = run("whole.zip", "--trust-on-first-use")
+    assert "WARNING: the keys were taken from the bundle itself" in output
+    assert "CONSISTENT" in output
+    assert "VERIFIED" not in output
+
+
+@pytest.mark.usefixtures("trust")
+def test_4_usage():
+    assert "can't be read" in run("missing.zip", "--trust", "trust.txt", code=4)
+    assert "can't be read" in run("whole.zip", "--trust", "missing.txt", code=4)
+    assert "not a verifier key" in run("whole.zip", "--log-key", "x", code=4)
+    assert "no public keys" in run("whole.zip", "--ledger", "missing", code=4)
+    Path("odd.txt").write_text("witness x y\n")
+    assert "line 1 of the trust file" in run("whole.zip", "--trust", "odd.txt", code=4)
+
+
+@pytest.mark.usefixtures("trust")
+def test_json():
+    data = json.loads(run("whole.zip", "--trust", "trust.txt", "--json"))
+    assert (data["code"], data["result"], data["trust"], data["run"], data["verdict"]) == (
+        0,
+        "complete",
+        "pinned",
+        "whole",
+        "COMPLETE",
+    )
+    assert [check["result"] for check in data["checks"]] == ["complete"] * 9
+    data = json.loads(run("whole.zip", "--json", code=3))
+    assert (data["result"], data["run"]) == ("unverifiable", None)
