@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -50,7 +51,11 @@ def in_child() -> Callable[[Callable[[], None]], int]:
     """Run a function in a forked child that ends without any clean-up; return its exit status, negative for a signal."""
 
     def run(work: Callable[[], None]) -> int:
-        child = os.fork()
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore", DeprecationWarning
+            )  # threads that other tests left; the child uses none
+            child = os.fork()
         if child == 0:
             try:
                 work()

@@ -13,6 +13,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -143,14 +144,21 @@ def test_go_accepts_logs_of_every_shape(tlogcheck, tmp_path, size):
 def recovered(tmp_path):
     """A log that was killed with entries in its write-ahead log only, and opened again."""
     log = tmp_path / "killed"
-    child = os.fork()
-    if child == 0:
-        handle = DirectoryLog.open(log, signer=SIGNER, checkpoint_interval=None)
-        handle.append([(b"%d" % i, leaf(i)) for i in range(300)])
-        handle.publish()
-        handle.append([(b"%d" % i, leaf(i)) for i in range(300, 700)])
-        os.kill(os.getpid(), signal.SIGKILL)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    script = """
+import os, signal, sys
+from runrecord.ledger import DirectoryLog, NoteSigner
+signer = NoteSigner("example.com/agents", bytes(range(32)))
+leaf = lambda i: b"leaf %d " % i + b"x" * (i % 37)
+log = DirectoryLog.open(sys.argv[1], signer=signer, checkpoint_interval=None)
+log.append([(b"%d" % i, leaf(i)) for i in range(300)])
+log.publish()
+log.append([(b"%d" % i, leaf(i)) for i in range(300, 700)])
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    done = subprocess.run([sys.executable, "-c", script, str(log)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    with DirectoryLog.open(log, read_only=True) as before:
+        assert before.size == 300
     make(log, 800, step=200)
     return log
 
