@@ -49,7 +49,11 @@ def main(checkpoints: str, action: str, mode: str) -> None:
         Scripted(messages=iter(turns)),
         [refund],
         name="helper",
-        middleware=[HumanInTheLoopMiddleware({"refund": True}, interrupt_mode=mode)],
+        middleware=[
+            HumanInTheLoopMiddleware(
+                {"refund": True}, **({"interrupt_mode": mode} if mode != "batched" else {})
+            )
+        ],
         checkpointer=SqliteSaver(connection),
     )
     config: Any = {"configurable": {"thread_id": "thread-1"}}

@@ -12,7 +12,6 @@ from typing import Any, TypedDict
 
 import pytest
 from inline_snapshot import snapshot
-from langchain.agents.middleware import HumanInTheLoopMiddleware
 from langchain_core.tools import tool
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import Command, interrupt
@@ -46,7 +45,7 @@ def asking(agents: Any, interrupt_mode: str, *turns: Any, saver: Any) -> Any:
     return agents.make(
         *turns,
         tools=[refund, lookup],
-        middleware=[HumanInTheLoopMiddleware({"refund": True}, interrupt_mode=interrupt_mode)],
+        middleware=[agents.review({"refund": True}, interrupt_mode)],
         checkpointer=saver,
     )
 
@@ -163,9 +162,10 @@ def test_each_call_of_a_batch_has_a_request_of_its_own(telemetry: Any, agents: A
     telemetry.check_counters()
 
 
-def test_calls_answered_one_at_a_time(telemetry: Any, agents: Any, on: Any) -> None:
+@pytest.mark.parametrize("interrupt_mode", ["per_call"])
+def test_calls_answered_one_at_a_time(telemetry: Any, agents: Any, on: Any, interrupt_mode: str) -> None:
     calls = [agents.call("refund", f"call_{n}", invoice=f"inv-{n}", amount=1.0) for n in range(2)]
-    agent = asking(agents, "per_call", calls, "done", saver=agents.saver())
+    agent = asking(agents, interrupt_mode, calls, "done", saver=agents.saver())
     result = agent.invoke(agents.ask, agents.config())
     first, second = result["__interrupt__"]
     result = agent.invoke(Command(resume={second.id: {"type": "approve"}}), agents.config())
@@ -297,17 +297,18 @@ def test_a_new_question_in_the_same_thread_is_a_new_run(telemetry: Any, agents: 
     telemetry.check_counters()
 
 
+@pytest.mark.parametrize("interrupt_mode", ["per_call"])
 @pytest.mark.parametrize("mode", ["sync", "async"])
 def test_without_the_stored_context_the_ids_still_meet(
-    telemetry: Any, agents: Any, instrument: Any, mode: str
+    telemetry: Any, agents: Any, instrument: Any, interrupt_mode: str, mode: str
 ) -> None:
     call = agents.call("refund", "call_1", invoice="inv-1", amount=80.0)
     instrumentor = instrument()
     saver = agents.saver()
-    asking(agents, "per_call", [call], "done", saver=saver).invoke(agents.ask, agents.config())
+    asking(agents, interrupt_mode, [call], "done", saver=saver).invoke(agents.ask, agents.config())
     instrumentor.uninstrument()
     instrument(recorder=telemetry.recorder(store=MemoryContextStore(), new_source=lambda: "f" * 16))
-    agent = asking(agents, "per_call", "done", saver=saver)
+    agent = asking(agents, interrupt_mode, "done", saver=saver)
     run(agent, Command(resume={"type": "approve"}), agents.config(), mode)
     request, decided = telemetry.one("request_approval").attributes, telemetry.one("approval_decision")
     assert decided.attributes["runrecord.approval.id"] == request["runrecord.approval.id"]

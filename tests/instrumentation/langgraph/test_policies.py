@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from langchain.agents.middleware import (
     AgentMiddleware,
-    HumanInTheLoopMiddleware,
     ModelCallLimitMiddleware,
     PIIMiddleware,
     ToolCallLimitMiddleware,
@@ -140,10 +139,11 @@ def test_a_policy_that_raises_stops_the_run(telemetry: Any, agents: Any, on: Any
     telemetry.check_counters()
 
 
+@pytest.mark.parametrize("feature", ["when"])
 @pytest.mark.parametrize("interrupt_mode", ["batched", "per_call"])
 @pytest.mark.parametrize("mode", ["sync", "async"])
-def test_what_needs_no_person_is_allowed_and_asked_once(
-    telemetry: Any, agents: Any, on: Any, interrupt_mode: str, mode: str
+def test_what_needs_no_person_is_allowed_and_asked_once(  # noqa: PLR0917
+    telemetry: Any, agents: Any, on: Any, feature: str, interrupt_mode: str, mode: str
 ) -> None:
     asked: list[float] = []
 
@@ -152,7 +152,7 @@ def test_what_needs_no_person_is_allowed_and_asked_once(
         return bool(asked[-1] > 50)
 
     config = {"allowed_decisions": ["approve"], "when": above}
-    review = HumanInTheLoopMiddleware({"pay": config}, interrupt_mode=interrupt_mode)
+    review = agents.review({"pay": config}, interrupt_mode)
     agent = agents.make([agents.call("pay", amount=10.0)], "done", tools=[pay], middleware=[review])
     agent.invoke(agents.ask) if mode == "sync" else asyncio.run(agent.ainvoke(agents.ask))
     (decision,) = decisions(telemetry)
@@ -161,7 +161,10 @@ def test_what_needs_no_person_is_allowed_and_asked_once(
     telemetry.check_counters()
 
 
-def test_of_a_batch_some_need_a_person(telemetry: Any, agents: Any, on: Any) -> None:
+@pytest.mark.parametrize(("feature", "interrupt_mode"), [("when", "batched")])
+def test_of_a_batch_some_need_a_person(
+    telemetry: Any, agents: Any, on: Any, feature: str, interrupt_mode: str
+) -> None:
     config = {
         "allowed_decisions": ["approve"],
         "when": lambda request: request.tool_call["args"]["amount"] > 50,
@@ -170,7 +173,7 @@ def test_of_a_batch_some_need_a_person(telemetry: Any, agents: Any, on: Any) -> 
         [agents.call("pay", "call_1", amount=10.0), agents.call("pay", "call_2", amount=90.0)],
         "done",
         tools=[pay],
-        middleware=[HumanInTheLoopMiddleware({"pay": config})],
+        middleware=[agents.review({"pay": config}, interrupt_mode)],
         checkpointer=agents.saver(),
     )
     agent.invoke(agents.ask, agents.config())

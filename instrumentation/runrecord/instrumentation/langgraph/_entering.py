@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is known of a graph invocation when it is entered: who, with what, and whether it continues a run."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -108,11 +108,10 @@ def entering(recorder: Recorder, graph: Any, given: object, config: object) -> E
     """
     merged = _merged(getattr(graph, "config", None), config)
     metadata = extract.mapping(merged.get("metadata"))
-    integration = metadata.get("ls_integration")
     name = metadata.get("lc_agent_name") or getattr(graph, "name", None)
     found = Entering(
         extract.bounded(name, "LangGraph"),
-        isinstance(integration, str) and integration not in {"", "langgraph"},
+        _is_agent(graph, metadata),
         merged,
         resume=getattr(given, "resume", None),
     )
@@ -122,6 +121,14 @@ def entering(recorder: Recorder, graph: Any, given: object, config: object) -> E
             found.stored, found.continues = stored, True
     found.continues = found.continues or found.resume is not None
     return found
+
+
+def _is_agent(graph: Any, metadata: Mapping[str, Any]) -> bool:
+    """Say whether a graph is an agent of ``create_agent``: it says so, or in older versions has its model node."""
+    integration = metadata.get("ls_integration")
+    if isinstance(integration, str) and integration not in {"", "langgraph"}:
+        return True
+    return "lc_agent_name" in metadata or "model" in extract.mapping(getattr(graph, "nodes", None))
 
 
 def take_pending(found: Entering, state: Any) -> None:

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from opentelemetry.context import Context
 
+from runrecord.instrumentation._approval import store_get
 from runrecord.instrumentation.context_store import ContextKey, StoredApproval
 from runrecord.instrumentation.langgraph import extract
 from runrecord.instrumentation.langgraph._entering import FRAMEWORK, Entering
@@ -72,6 +73,9 @@ class Graph:
         identity = str(interrupt.id)
         items = extract.with_call_ids(extract.asked(interrupt.value), self.calls.get(identity, ()))
         origin = self.origins.get(identity) or Origin(self.owner)
+        known = store_get(self.owner.state, self.key)
+        asked_before = known.approvals if known is not None and known.run_id == self.owner.run_id else ()
+        answered = {item.approval_id for item in asked_before if item.decided}
         for item in items:
             call_id = item.tool_call_id or (origin.call_id if not item.is_tool_call else None)
             self.owner.request_approval(
@@ -80,7 +84,7 @@ class Graph:
                 subject_type="tool_call" if item.is_tool_call or call_id else "run",
                 arguments=item.arguments,
                 content=item.content,
-                approval_id=approval_id(self.key, identity, item.position),
+                approval_id=_next_id(self.key, identity, item.position, answered),
                 key=self.key,
                 durable_id=identity,
                 context=origin.scope.context,
@@ -142,6 +146,15 @@ class Graph:
             else None,
             durable_id=identity,
         )
+
+
+def _next_id(key: ContextKey, interrupt_id: str, position: int, answered: set[str]) -> str:
+    """Derive the id of a new or pending request; older versions give every interrupt of a task the same id."""
+    found, again = approval_id(key, interrupt_id, position), 0
+    while found in answered:
+        again += 1
+        found = approval_id(key, f"{interrupt_id}#{again}", position)
+    return found
 
 
 def approval_id(key: ContextKey, interrupt_id: str, position: int) -> str:
