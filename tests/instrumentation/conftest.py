@@ -82,7 +82,9 @@ class Telemetry:
             parent = by_id.get(span.parent.span_id) if span.parent else None
             return 0 if parent is None else 1 + depth(parent)
 
-        return ["  " * depth(span) + span.name for span in sorted(self.spans, key=lambda s: s.context.span_id)]
+        return [
+            "  " * depth(span) + span.name for span in sorted(self.spans, key=lambda s: s.context.span_id)
+        ]
 
     def dump(self, span: ReadableSpan) -> dict[str, Any]:
         """A whole span without its times."""

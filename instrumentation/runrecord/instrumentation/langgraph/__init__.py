@@ -1,6 +1,68 @@
 # SPDX-FileCopyrightText: The Runrecord authors
 # SPDX-License-Identifier: Apache-2.0
-"""LangGraph and LangChain agents."""
+"""LangGraph and LangChain agents (also deepagents, whose agents are such graphs).
+
+Without a change in the agent's code::
+
+    pip install "runrecord[langgraph,otlp]"
+    opentelemetry-instrument python agent.py
+
+or with one call, before the agents are made; this runs as it stands::
+
+    from langchain.agents import create_agent
+    from langchain_core.language_models.fake_chat_models import FakeListChatModel
+    from runrecord.instrumentation.langgraph import LangGraphInstrumentor
+
+    LangGraphInstrumentor().instrument()
+    agent = create_agent(FakeListChatModel(responses=["Done."]), tools=[], name="helper")
+    print(agent.invoke({"messages": [("user", "Hello")]})["messages"][-1].content)
+
+What is recorded
+    *Run*: the outermost graph, ``invoke_agent {name}`` for ``create_agent`` and ``invoke_workflow {name}`` otherwise. A
+    graph in a graph, or in a run made with the recorder, is part of that run. The conversation is the ``thread_id``. A
+    pause ends the segment (``suspended``); what resumes the thread is the next segment of the same run, in the same trace.
+
+    *Step*: each node that runs, numbered in the order in which they start. The kind is read from the node's name:
+    ``model`` plans, ``tools`` acts, middleware routes, and waits when it asks a person.
+
+    *Tool call*: arguments and result as keyed commitments; the text only where content capture is on. ``tool.metadata``
+    may hold MCP's hints (``readOnlyHint``, ``destructiveHint``, ``idempotentHint``, ``openWorldHint``) and the plain keys
+    ``runrecord.side_effect.type``, ``.target`` and ``.reversible``.
+
+    *Policy decision*: middleware that answers a tool call without calling the handler has denied it. A middleware class
+    that declares itself a policy has its allows recorded, too, with plain attributes that need no import::
+
+        class RefundPolicy(AgentMiddleware):
+            policy_id = "refunds"
+            policy_version = "14"  # optional, and so are the next two
+            policy_rule = "recent_chargeback"
+            policy_tools = ("create_refund",)
+
+    With ``policy_id = None`` a middleware says that it is none, such as a cache. ``HumanInTheLoopMiddleware``,
+    ``PIIMiddleware``, ``ToolCallLimitMiddleware`` and ``ModelCallLimitMiddleware`` are recorded when they act.
+
+    *Approval*: every interrupt is a request, one per tool call of a batch. The answer is read from
+    ``Command(resume=...)``: approve is approved, edit is modified, reject is denied; respond (an answer in place of the
+    tool) is denied, since the call does not run. To a bare ``interrupt()`` True is approved and False is denied; any other
+    answer is neither, so the request ends as cancelled with the reason ``free_form_answer``. Who answered is a ``service``,
+    unless ``configurable`` or ``metadata`` of the resuming config has ``langgraph_auth_user_id`` or
+    ``runrecord.approval.actor.ref`` (opaque, passed through as it is; then a ``human``) or ``runrecord.approval.actor.type``.
+
+Processes
+    The process that resumes finds the run in the context store, by (langgraph, thread id): files under
+    ``RUNRECORD_STATE_DIR`` by default, or ``instrument(context_store=...)``. If it finds nothing, the pending interrupts are
+    read from the checkpoint: the approval ids are then the same, since they derive from (langgraph, thread, interrupt id,
+    position), but the run gets an id derived from the first of them and can't link to its request.
+
+Beside the official instrumentation
+    ``opentelemetry-instrumentation-genai-langchain`` may be active, in either order: its ``invoke_agent``, ``invoke_workflow``
+    and ``execute_tool`` spans are enriched instead of doubled. Its tool spans are children of its agent span, not of our step.
+
+Limits
+    Agents must be made after ``instrument()``, for their middleware to be seen. An answer that LangGraph rejects as invalid
+    is recorded as it was given. A breakpoint (``interrupt_before``) suspends the run without a request. A new input in a
+    thread that waits starts a new run; the old request stays open. Inference spans are not made here.
+"""
 
 from collections.abc import Collection
 from typing import Any

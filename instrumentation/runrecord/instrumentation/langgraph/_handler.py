@@ -4,29 +4,15 @@
 """The callback handler that sees every graph: ends, errors, interrupts. Starts are seen in ``patch``."""
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID
 
-from langchain_core.callbacks import BaseCallbackHandler
+from langgraph.callbacks import GraphCallbackHandler
 
-from runrecord.instrumentation._safety import note_once
 from runrecord.instrumentation.langgraph._tracker import Tracker
 
-if TYPE_CHECKING:
-    _Base = BaseCallbackHandler
-else:
-    try:
-        from langgraph.callbacks import GraphCallbackHandler as _Base
-    except ImportError:
-        _Base = BaseCallbackHandler
-        note_once(
-            "langgraph-callbacks",
-            "runrecord: this langgraph has no lifecycle callbacks (langgraph.callbacks), so approvals are not recorded; "
-            "they need langgraph 1.1.7 or later",
-        )
 
-
-class Handler(_Base):
+class Handler(GraphCallbackHandler):
     """Reports to the tracker; runs inline, in the task or thread of the chain."""
 
     run_inline = True

@@ -6,16 +6,17 @@ from typing import Final
 
 from runrecord.instrumentation.capabilities import Capabilities
 
-INSTRUMENTS: Final = ("langgraph >= 1.1, < 2", "langchain-core >= 1.0, < 2")
+# langgraph 1.1.8 is the first with lifecycle callbacks (langgraph.callbacks); without them a pause looks like an end.
+INSTRUMENTS: Final = ("langgraph >= 1.1.8, < 2", "langchain-core >= 1.3, < 2")
 
 CAPABILITIES: Final = Capabilities(
     sdk="LangGraph and LangChain agents",
-    versions="langgraph 1.1 and later, langchain 1.2 and later",
+    versions="langgraph 1.1.8 and later, langchain 1.2.11 and later",
     run="yes (native where the official LangChain instrumentation is active)",
     step="yes",
     tool_call="yes (native where the official LangChain instrumentation is active)",
     policy_decision="yes (middleware)",
     approval_request="yes",
     approval_decision="yes",
-    resume_across_processes="yes",
+    resume_across_processes="yes (the processes must share the context store for the link)",
 )
