@@ -55,7 +55,11 @@ def test_a_whole_file_is_read():
     config = parse_config(WHOLE, environment={"TOKEN": "t0ken"})
     assert config.receivers.otlp.protocols.http.endpoint == "[::1]:4318"
     main = config.exporters["otlp_http/main"]
-    assert (main.endpoint, main.timeout, main.retry_on_failure.initial_interval) == ("https://back.example", 90.0, 0.3)
+    assert (main.endpoint, main.timeout, main.retry_on_failure.initial_interval) == (
+        "https://back.example",
+        90.0,
+        0.3,
+    )
     assert main.headers["authorization"].get_secret_value() == "Bearer t0ken"
     assert config.exporters["otlp_grpc"].endpoint == "back.example:4317"
     assert config.exporters["ledger"].directory == Path("/var/lib/runrecord")
@@ -94,8 +98,8 @@ def test_a_protocol_that_is_not_named_is_off():
                     endpont: 127.0.0.1:1
             """,
             [
-                "6:9: receivers.otlp.protocols.grpc.endpont: unknown key; valid here: endpoint, max_recv_msg_size_mib"
-                " (did you mean 'endpoint'?)"
+                ("6:9: receivers.otlp.protocols.grpc.endpont: unknown key; valid here: endpoint, max_recv_msg_size_mib"
+                " (did you mean 'endpoint'?)")
             ],
         ),
         (
@@ -106,8 +110,8 @@ def test_a_protocol_that_is_not_named_is_off():
                 retry_on_failure: {max_intervall: 5s}
             """,
             [
-                "5:24: exporters.otlp_http/a.retry_on_failure.max_intervall: unknown key; valid here: initial_interval, "
-                "max_elapsed_time, max_interval, multiplier (did you mean 'max_interval'?)"
+                ("5:24: exporters.otlp_http/a.retry_on_failure.max_intervall: unknown key; valid here: initial_interval, "
+                "max_elapsed_time, max_interval, multiplier (did you mean 'max_interval'?)")
             ],
         ),
         (
@@ -172,7 +176,9 @@ def test_all_problems_of_a_file_are_told_at_once():
 
 
 def test_no_value_is_repeated_in_an_error():
-    found = problems("exporters: {otlp_http: {endpoint: http://x, headers: {authorization: [s3cret]}, bad: s3cret}}")
+    found = problems(
+        "exporters: {otlp_http: {endpoint: http://x, headers: {authorization: [s3cret]}, bad: s3cret}}"
+    )
     assert found
     assert "s3cret" not in "".join(found)
 
@@ -199,5 +205,9 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path):
 
 
 def test_anchors_and_merges_work():
-    config = parse_config("service: {pipelines: {traces: &p {exporters: [ledger]}, logs: {<<: *p}, metrics: *p}}")
-    assert {signal.value: p.exporters for signal, p in config.service.pipelines.items()} == dict.fromkeys(("traces", "logs", "metrics"), ("ledger",))
+    config = parse_config(
+        "service: {pipelines: {traces: &p {exporters: [ledger]}, logs: {<<: *p}, metrics: *p}}"
+    )
+    assert {signal.value: p.exporters for signal, p in config.service.pipelines.items()} == dict.fromkeys(
+        ("traces", "logs", "metrics"), ("ledger",)
+    )

@@ -2,16 +2,36 @@
 # SPDX-License-Identifier: Apache-2.0
 """The way through a gateway: accepted, redacted, sealed, forwarded, and told about."""
 
+# ruff: noqa: PLR0917 - fixtures are arguments
+
 from __future__ import annotations
 
+import json
+import os
+import shutil
+import socket
+
+import grpc
 import httpx2
+import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+
+from runrecord.collector import AddressError, ConfigError, Gateway, GatewayConfig, StartError
+from runrecord.collector.receiver.requests import SERVICES
+from runrecord.processors.errors import RedactionError
+from runrecord.processors.redaction import Redactor
 
 PROTOBUF = {"content-type": "application/x-protobuf"}
 
 
 def post(gateway, request, path="/v1/traces"):
-    return httpx2.post(gateway.http + path, content=request.SerializeToString(), headers=PROTOBUF)
+    return httpx2.post(gateway.http + path, content=request.SerializeToString(), headers=PROTOBUF, timeout=60)
+
+
+def metric(gateway, name):
+    """Add up the samples of a metric."""
+    lines = httpx2.get(gateway.metrics).text.splitlines()
+    return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(name))
 
 
 def test_a_request_is_redacted_sealed_and_forwarded(run_gateway, sink, requests, poll, sealed):
@@ -22,3 +42,343 @@ def test_a_request_is_redacted_sealed_and_forwarded(run_gateway, sink, requests,
     poll(lambda: len(sink.spans()) == 3)
     assert b"ada@example.org" not in b"".join(body for _, _, body in sink.requests)
     poll(lambda: sealed() == [f"{n:016x}" for n in (1, 2, 3)])
+
+
+def test_the_same_request_twice_is_one_entry_each(run_gateway, requests, poll, sealed):
+    gateway = run_gateway()
+    for _ in range(3):
+        assert post(gateway, requests.traces(2)).status_code == 200
+    poll(lambda: metric(gateway, "runrecord_ledger_appended_total") == 6)
+    poll(lambda: len(sealed()) == 2)
+    assert metric(gateway, 'runrecord_ledger_appended_total{ledger="ledger",status="duplicate"}') == 4
+
+
+def test_compat_is_added_for_the_back_end_and_not_for_the_ledger(
+    run_gateway, sink, settings, requests, poll, sealed
+):
+    config = settings(sink.url, processors={"compat": {"openinference": True}})
+    config["service"]["pipelines"]["traces"]["processors"] = ["redaction", "compat"]
+    gateway = run_gateway(config=config)
+    post(gateway, requests.traces())
+    poll(sink.spans)
+    assert "openinference.span.kind" in {item.key for item in sink.spans()[0].attributes}
+    poll(sealed)
+
+
+def test_metrics_and_health_tell_what_happens(run_gateway, sink, requests, poll):
+    gateway = run_gateway(sink.url, processors={"redaction": {"packs": ["pii"]}})
+    bad = requests.traces(3, text="ada@example.org")
+    bad.resource_spans[0].scope_spans[0].spans[0].span_id = b""
+    post(gateway, bad)
+    post(gateway, requests.logs(), "/v1/logs")
+    post(gateway, requests.metrics(), "/v1/metrics")
+    httpx2.post(gateway.http + "/v1/traces", content=b"\xff", headers=PROTOBUF)
+    poll(lambda: len(sink.requests) == 3)
+    poll(lambda: metric(gateway, "runrecord_ledger_entries") == 2)
+    poll(lambda: metric(gateway, "otelcol_exporter_sent_metric_points_total") == 2)
+    assert metric(gateway, 'otelcol_receiver_accepted_spans_total{receiver="otlp",transport="http"}') == 2
+    assert metric(gateway, "otelcol_receiver_failed_spans_total") == 1
+    assert metric(gateway, "otelcol_receiver_refused_requests_total") == 1
+    assert metric(gateway, "otelcol_exporter_sent_spans_total") == 2
+    assert metric(gateway, "runrecord_redaction_matches_total") == 2
+    poll(lambda: metric(gateway, "runrecord_intake_lag_records") == 0)
+    assert metric(gateway, "runrecord_intake_bytes") > 0
+    health = httpx2.get(gateway.health)
+    assert (health.status_code, health.json()["status"]) == (200, "ok")
+    assert set(health.json()["parts"]) == {"ledger", "otlp_http/backend", "intake"}
+    assert health.json()["parts"]["ledger"]["entries"] == 2
+    assert httpx2.get(gateway.metrics.replace("/metrics", "/")).status_code == 404
+
+
+def test_a_dead_back_end_delays_nobody_and_gets_everything_when_it_is_back(
+    run_gateway, sink, requests, poll, sealed
+):
+    sink.stop()
+    gateway = run_gateway(sink.url)
+    for number in range(40):
+        assert post(gateway, requests.traces(2, start=2 * number)).status_code == 200
+    poll(lambda: len(sealed()) == 80)
+    health = poll(lambda: (h := httpx2.get(gateway.health)).status_code == 503 and h.json())
+    assert health["parts"]["otlp_http/backend"]["status"] == "degraded"
+    assert "ConnectError" in health["parts"]["otlp_http/backend"]["message"]
+    assert health["parts"]["ledger"]["status"] == "ok"
+    sink.start()
+    poll(lambda: sorted(sink.span_ids()) == [f"{n + 1:016x}" for n in range(80)])
+    poll(lambda: httpx2.get(gateway.health).status_code == 200)
+
+
+def test_a_back_end_that_hangs_delays_nobody(run_gateway, sink, requests, poll, sealed):
+    gateway = run_gateway(sink.url)
+    sink.hang.set()
+    for number in range(20):
+        assert post(gateway, requests.traces(start=number)).status_code == 200
+    poll(lambda: len(sealed()) == 20)
+    sink.hang.clear()
+    poll(lambda: len(set(sink.span_ids())) == 20)
+
+
+@pytest.mark.parametrize("status", [429, 502, 503, 504])
+def test_a_retryable_answer_is_repeated_until_it_is_taken(run_gateway, sink, requests, poll, status):
+    sink.status, sink.headers = status, {"retry-after": "0"}
+    gateway = run_gateway(sink.url)
+    post(gateway, requests.traces())
+    poll(lambda: sink.attempts >= 3)
+    sink.status = 200
+    poll(lambda: len(sink.spans()) == 1)
+    assert metric(gateway, "runrecord_exporter_retries_total") >= 2
+
+
+@pytest.mark.parametrize("status", [400, 401, 413, 500])
+def test_an_answer_for_good_is_skipped_counted_and_holds_nothing_up(
+    run_gateway, sink, requests, poll, caplog, status
+):
+    sink.status = status
+    gateway = run_gateway(sink.url)
+    for number in range(3):
+        post(gateway, requests.traces(5, start=5 * number))
+    poll(lambda: metric(gateway, "otelcol_exporter_send_failed_spans_total") == 15)
+    assert len([record for record in caplog.records if f"HTTP {status}: skipped" in record.message]) == 1
+    assert httpx2.get(gateway.health).status_code == 503
+    sink.status = 200
+    post(gateway, requests.traces(start=100))
+    poll(lambda: sink.span_ids() == [f"{101:016x}"])
+    poll(lambda: httpx2.get(gateway.health).status_code == 200)
+
+
+def test_a_request_is_given_up_after_the_time_that_was_set(run_gateway, sink, settings, requests, poll):
+    sink.status = 503
+    config = settings(sink.url)
+    config["exporters"]["otlp_http/backend"]["retry_on_failure"]["max_elapsed_time"] = "100ms"
+    gateway = run_gateway(config=config)
+    post(gateway, requests.traces())
+    poll(lambda: metric(gateway, "otelcol_exporter_send_failed_spans_total") == 1)
+
+
+def test_forwarding_over_grpc_with_headers(run_gateway, settings, requests, poll):
+    """The back end is a real gRPC server; the second gateway of a chain would do the same."""
+    got, answers = [], [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.UNAVAILABLE]
+
+    class Back(grpc.GenericRpcHandler):
+        def service(self, details):
+            def export(body, context):
+                if answers:
+                    context.abort(answers.pop(), "not now")
+                got.append((details.method, dict(context.invocation_metadata()).get("x-tenant"), body))
+                return b""
+
+            return grpc.unary_unary_rpc_method_handler(export)
+
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(2) as pool:
+        server = grpc.server(pool, handlers=[Back()])
+        port = server.add_insecure_port("127.0.0.1:0")
+        server.start()
+        config = settings()
+        config["exporters"]["otlp_grpc"] = {
+            "endpoint": f"127.0.0.1:{port}",
+            "tls": {"insecure": True},
+            "headers": {"x-tenant": "t1"},
+            "compression": "gzip",
+            "retry_on_failure": {"initial_interval": "20ms"},
+        }
+        config["service"]["pipelines"]["logs"]["exporters"] = ["otlp_grpc"]
+        gateway = run_gateway(config=config)
+        request = requests.logs()
+        post(gateway, request, "/v1/logs")
+        poll(lambda: got)
+        server.stop(0).wait()
+    from runrecord.processors.signal import Signal
+
+    assert got == [(SERVICES[Signal.LOGS].method, "t1", request.SerializeToString())]
+
+
+def test_two_gateways_in_a_row(tmp_path, run_gateway, settings, sink, requests, poll):
+    last = run_gateway(sink.url)
+    config = settings(last.http)
+    config["exporters"]["ledger"]["directory"] = str(tmp_path / "ledger-2")
+    config["service"]["state_dir"] = str(tmp_path / "state-2")
+    first = run_gateway(config=config)
+    post(first, requests.traces(3))
+    poll(lambda: len(sink.spans()) == 3)
+
+
+def test_what_cannot_be_redacted_is_refused_for_good_and_goes_nowhere(
+    run_gateway, sink, requests, poll, caplog, monkeypatch
+):
+    """The engine fails on purpose on one text: a way to reach this that depends on no rule."""
+    whole = Redactor.redact
+
+    def redact(self, signal, body):
+        if b"unlucky" in body:
+            raise RedactionError("the budget of a request is used up")
+        if b"crash" in body:
+            raise RuntimeError(body.decode(errors="replace"))
+        return whole(self, signal, body)
+
+    monkeypatch.setattr(Redactor, "redact", redact)
+    gateway = run_gateway(sink.url)
+    for text in ("unlucky", "crash s3cret"):
+        answer = post(gateway, requests.traces(text=text))
+        assert answer.status_code == 500
+        assert b"can't be redacted" in answer.content
+    post(gateway, requests.traces(start=7))
+    poll(lambda: sink.span_ids() == [f"{8:016x}"])
+    assert metric(gateway, "runrecord_redaction_errors_total") == 2
+    assert "s3cret" not in caplog.text
+
+
+# -- starting --------------------------------------------------------------------------------------------------------
+
+
+def test_an_occupied_port_names_itself_and_leaves_nothing_open(run_gateway, settings):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        for protocol, what in (("http", "OTLP over HTTP"), ("grpc", "OTLP over gRPC")):
+            config = settings()
+            config["receivers"]["otlp"]["protocols"][protocol]["endpoint"] = f"127.0.0.1:{port}"
+            with pytest.raises(AddressError, match=f"{port}.*{what}") as caught:
+                run_gateway(config=config)
+            assert "another port" in caught.value.next_step
+    run_gateway()
+
+
+def test_an_address_of_another_machine_is_refused(run_gateway, settings):
+    config = settings()
+    config["receivers"]["otlp"]["protocols"]["http"]["endpoint"] = "192.0.2.1:4318"
+    with pytest.raises(AddressError, match=r"192\.0\.2\.1:4318"):
+        run_gateway(config=config)
+
+
+def test_a_second_gateway_on_the_same_state_is_refused(run_gateway, settings):
+    run_gateway()
+    with pytest.raises(StartError, match=f"in use by another process.*{os.getpid()}"):
+        run_gateway()
+
+
+def test_names_that_do_not_fit_are_refused_in_code_too(settings):
+    config = settings()
+    config["service"]["pipelines"]["traces"]["exporters"] = ["nowhere"]
+    with pytest.raises(ConfigError, match="nowhere"):
+        Gateway(GatewayConfig.model_validate(config))
+
+
+def test_a_read_only_ledger_directory_refuses_to_start(run_gateway):
+    """/proc takes no directories, not even from root."""
+    with pytest.raises(StartError, match=r"ledger: .*/proc/ledger") as caught:
+        run_gateway(exporters={"ledger": {"directory": "/proc/ledger"}})
+    assert caught.value.next_step
+
+
+def test_a_read_only_state_directory_refuses_to_start(run_gateway):
+    with pytest.raises(StartError, match=r"the intake log can't use /proc/state/intake") as caught:
+        run_gateway(service={"state_dir": "/proc/state"})
+    assert "service.state_dir" in caught.value.next_step
+
+
+def test_a_ledger_directory_that_is_a_file_refuses_to_start(tmp_path, run_gateway):
+    (tmp_path / "ledger").write_text("")
+    with pytest.raises(StartError, match="ledger: ") as caught:
+        run_gateway()
+    assert caught.value.next_step
+
+
+def test_a_ledger_whose_last_checkpoint_does_not_match_refuses_to_start(
+    tmp_path, run_gateway, requests, poll, sealed
+):
+    """The tree of an older copy under the checkpoint of a newer one: somebody rolled it back."""
+    gateway = run_gateway()
+    post(gateway, requests.traces(3))
+    poll(lambda: len(sealed()) == 3)
+    gateway.stop()
+    shutil.copytree(tmp_path / "ledger", tmp_path / "older")
+    gateway = run_gateway()
+    post(gateway, requests.traces(3, start=3))
+    poll(lambda: len(sealed()) == 6)
+    gateway.stop()
+    shutil.copy(tmp_path / "ledger" / "checkpoint", tmp_path / "older" / "checkpoint")
+    shutil.rmtree(tmp_path / "ledger")
+    (tmp_path / "older").rename(tmp_path / "ledger")
+    with pytest.raises(StartError, match="ledger: ") as caught:
+        run_gateway()
+    assert caught.value.next_step
+
+
+def test_a_tenant_key_that_is_none_refuses_to_start(run_gateway, monkeypatch):
+    monkeypatch.setenv("RUNRECORD_KEY", "short")
+    with pytest.raises(StartError, match="tenant key"):
+        run_gateway()
+
+
+def test_a_ledger_that_fails_delays_nobody_and_gets_everything_later(
+    run_gateway, sink, requests, poll, sealed, monkeypatch
+):
+    """The disk of the ledger is full for a while: append raises what the ledger raises then."""
+    from runrecord.ledger.errors import LedgerFull
+    from runrecord.ledger.ledger import Ledger
+
+    whole, full = Ledger.append_entries, [True]
+
+    def append(self, entries):
+        if full:
+            raise LedgerFull("no space left in the ledger", "make room")
+        return whole(self, entries)
+
+    monkeypatch.setattr(Ledger, "append_entries", append)
+    gateway = run_gateway(sink.url)
+    for number in range(5):
+        assert post(gateway, requests.traces(start=number)).status_code == 200
+    poll(lambda: len(sink.spans()) == 5)
+    health = poll(lambda: (h := httpx2.get(gateway.health)).status_code == 503 and h.json())
+    assert "no space left in the ledger" in health["parts"]["ledger"]["message"]
+    full.clear()
+    poll(lambda: len(sealed()) == 5)
+
+
+def test_a_ledger_that_stopped_is_opened_again(run_gateway, requests, poll, sealed):
+    gateway = run_gateway()
+    post(gateway, requests.traces())
+    poll(lambda: len(sealed()) == 1)
+    gateway.gateway.consumers["ledger"].ledger.close()  # as after a failed sync
+    post(gateway, requests.traces(start=1))
+    poll(lambda: len(sealed()) == 2)
+
+
+def test_a_request_that_is_no_message_for_the_ledger_is_kept_aside(
+    tmp_path, run_gateway, requests, poll, sealed, monkeypatch
+):
+    from runrecord.collector import gateway as module
+    from runrecord.processors.errors import ProjectionError
+
+    whole = module.project_counted
+
+    def project(signal, body, *, tenant_key):
+        if b"odd" in body:
+            raise ProjectionError("no entries")
+        return whole(signal, body, tenant_key=tenant_key)
+
+    monkeypatch.setattr(module, "project_counted", project)
+    gateway = run_gateway()
+    post(gateway, requests.traces(text="odd"))
+    post(gateway, requests.traces(start=1))
+    poll(lambda: len(sealed()) == 1)
+    [kept] = (tmp_path / "state" / "quarantine").iterdir()
+    assert kept.read_bytes() == requests.traces(text="odd").SerializeToString()
+
+
+def test_stopping_delivers_what_was_accepted_and_publishes_it(run_gateway, sink, requests, sealed):
+    gateway = run_gateway(sink.url)
+    for number in range(20):
+        assert post(gateway, requests.traces(start=number)).status_code == 200
+    gateway.stop()
+    assert len(sink.spans()) == 20
+    assert len(sealed()) == 20
+
+
+def test_the_configuration_as_json_is_yaml(settings, tmp_path):
+    from runrecord.collector import load_config
+
+    (tmp_path / "c.yaml").write_text(json.dumps(settings()))
+    assert load_config(tmp_path / "c.yaml").service.state_dir == tmp_path / "state"

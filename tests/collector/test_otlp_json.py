@@ -31,7 +31,9 @@ def value_of(value):
 
 
 def test_ids_are_hex_in_either_case():
-    span = span_of(traceId="5B8EFFF798038103d269b633813fc60c", spanId="eee19b7ec3c1b174", parentSpanId="EEE19B7EC3C1B173")
+    span = span_of(
+        traceId="5B8EFFF798038103d269b633813fc60c", spanId="eee19b7ec3c1b174", parentSpanId="EEE19B7EC3C1B173"
+    )
     assert span.trace_id.hex() == "5b8efff798038103d269b633813fc60c"
     assert (span.span_id.hex(), span.parent_span_id.hex()) == ("eee19b7ec3c1b174", "eee19b7ec3c1b173")
 
@@ -60,7 +62,13 @@ def test_values_keep_their_types(given_, expected):
 
 
 def test_nested_values():
-    value = value_of({"kvlistValue": {"values": [{"key": "a", "value": {"arrayValue": {"values": [{"intValue": "1"}, {}]}}}]}})
+    value = value_of(
+        {
+            "kvlistValue": {
+                "values": [{"key": "a", "value": {"arrayValue": {"values": [{"intValue": "1"}, {}]}}}]
+            }
+        }
+    )
     [item] = value.kvlist_value.values
     assert item.value.array_value.values[0].int_value == 1
     assert item.value.array_value.values[1].WhichOneof("value") is None
@@ -95,9 +103,15 @@ def test_lone_surrogates_become_replacement_characters():
         ({"startTimeUnixNano": "1e3"}, "startTimeUnixNano must be an integer in its range"),
         ({"attributes": {}}, "attributes must be an array"),
         ({"attributes": [1]}, "attributes[0] must be an object"),
-        ({"attributes": [{"value": {"boolValue": "true"}}]}, "attributes[0].value.boolValue must be true or false"),
+        (
+            {"attributes": [{"value": {"boolValue": "true"}}]},
+            "attributes[0].value.boolValue must be true or false",
+        ),
         ({"attributes": [{"value": {"bytesValue": "*"}}]}, "attributes[0].value.bytesValue must be base64"),
-        ({"attributes": [{"value": {"doubleValue": "x"}}]}, "attributes[0].value.doubleValue must be a number"),
+        (
+            {"attributes": [{"value": {"doubleValue": "x"}}]},
+            "attributes[0].value.doubleValue must be a number",
+        ),
         ({"status": []}, "status must be an object"),
     ],
 )
@@ -124,13 +138,37 @@ def test_the_examples_of_the_specification():
             {"name": "e", "exponentialHistogram": {"dataPoints": [{"scale": -1, "positive": {"offset": 1, "bucketCounts": ["0", 2]}}]}},
         ]}]}]
     }  # fmt: skip
-    found = ExportMetricsServiceRequest.FromString(json_to_protobuf(Signal.METRICS, json.dumps(metrics).encode()))
+    found = ExportMetricsServiceRequest.FromString(
+        json_to_protobuf(Signal.METRICS, json.dumps(metrics).encode())
+    )
     sums, histogram, exponential = found.resource_metrics[0].scope_metrics[0].metrics
     assert sums.sum.data_points[0].as_double == 5
     assert list(histogram.histogram.data_points[0].bucket_counts) == [1, 1]
     assert exponential.exponential_histogram.data_points[0].positive.offset == 1
-    logs = {"resourceLogs": [{"scopeLogs": [{"logRecords": [{"severityNumber": 10, "eventName": "e", "traceId": "5b" * 16, "body": {"stringValue": "b"}}]}]}]}
-    [record] = ExportLogsServiceRequest.FromString(json_to_protobuf(Signal.LOGS, json.dumps(logs).encode())).resource_logs[0].scope_logs[0].log_records
+    logs = {
+        "resourceLogs": [
+            {
+                "scopeLogs": [
+                    {
+                        "logRecords": [
+                            {
+                                "severityNumber": 10,
+                                "eventName": "e",
+                                "traceId": "5b" * 16,
+                                "body": {"stringValue": "b"},
+                            }
+                        ]
+                    }
+                ]
+            }
+        ]
+    }
+    [record] = (
+        ExportLogsServiceRequest.FromString(json_to_protobuf(Signal.LOGS, json.dumps(logs).encode()))
+        .resource_logs[0]
+        .scope_logs[0]
+        .log_records
+    )
     assert (record.severity_number, record.event_name, record.trace_id) == (10, "e", bytes([0x5B]) * 16)
 
 
@@ -171,7 +209,30 @@ def test_any_value_survives(value):
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.recursive(st.none() | st.booleans() | st.floats() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.sampled_from(["resourceSpans", "scopeSpans", "spans", "traceId", "attributes", "key", "value", "kind", "status"]), x)))
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.floats() | st.text(),
+        lambda x: (
+            st.lists(x)
+            | st.dictionaries(
+                st.sampled_from(
+                    [
+                        "resourceSpans",
+                        "scopeSpans",
+                        "spans",
+                        "traceId",
+                        "attributes",
+                        "key",
+                        "value",
+                        "kind",
+                        "status",
+                    ]
+                ),
+                x,
+            )
+        ),
+    )
+)
 def test_any_json_is_read_or_refused_and_nothing_else(value):
     try:
         body = json_to_protobuf(Signal.TRACES, json.dumps(value).encode())

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """OTLP over gRPC: what is accepted, and how each bad input is refused."""
 
+# ruff: noqa: PLR0917 - fixtures are arguments
+
 from __future__ import annotations
 
 import re

@@ -105,7 +105,7 @@ class Forwarder(IntakeConsumer):
             self._refused += 1
             self._metrics.send_failed(self.name, record.signal, items)
             self.degrade(f"the back end refused a request for good ({outcome.reason}); it was skipped")
-            self._once(f"{outcome.reason}: skipped; the ledger still has it. Further ones are only counted")
+            self._once(f"{outcome.reason}: skipped. Further ones are only counted")
             return
 
     @staticmethod

@@ -16,8 +16,9 @@ except ImportError:  # platforms without a wheel: the same, slower
 else:
     _zlib = isal_zlib
 
-ENCODINGS = ("gzip", "zstd")
+ENCODINGS = ("gzip", "zstd", "deflate")
 _GZIP = 31
+_ZLIB = 15
 _STEP = 1 << 20
 _MAX_WINDOW = 8 << 20  # RFC 8878, section 3.1.1.1.2: what every decoder should support
 
@@ -45,7 +46,9 @@ def decompress(encoding: str, data: bytes, limit: int) -> bytes:
         TooLargeError: It would become longer.
         BadCompressionError: It is damaged, incomplete, or something else.
     """
-    return _gunzip(data, limit) if encoding == "gzip" else _unzstd(data, limit)
+    if encoding == "zstd":
+        return _unzstd(data, limit)
+    return _inflate(data, limit, _GZIP if encoding == "gzip" else _ZLIB)
 
 
 def gzip(data: bytes) -> bytes:
@@ -54,20 +57,20 @@ def gzip(data: bytes) -> bytes:
     return bytes(stream.compress(data) + stream.flush())
 
 
-def _gunzip(data: bytes, limit: int) -> bytes:
-    """Decompress one or more gzip members (RFC 1952, section 2.2)."""
+def _inflate(data: bytes, limit: int, form: int) -> bytes:
+    """Decompress one or more gzip members (RFC 1952, section 2.2) or zlib streams (RFC 1950)."""
     parts: list[bytes] = []
     left = limit
     while data or not parts:
-        stream: Any = _zlib.decompressobj(wbits=_GZIP)
+        stream: Any = _zlib.decompressobj(wbits=form)
         try:
             part: bytes = stream.decompress(data, left + 1)
         except (zlib.error, _zlib.error) as error:
-            raise BadCompressionError("the body is not valid gzip") from error
+            raise BadCompressionError("the body is not valid gzip or deflate") from error
         if len(part) > left:
             raise TooLargeError
         if not stream.eof:
-            raise BadCompressionError("the gzip body ends too early")
+            raise BadCompressionError("the body ends too early")
         parts.append(part)
         left -= len(part)
         data = stream.unused_data
@@ -99,5 +102,5 @@ def _unzstd_stream(decompressor: zstandard.ZstdDecompressor, data: bytes, limit:
     stream = decompressor.decompressobj()
     body = stream.decompress(data)
     if not stream.eof or stream.unused_data:
-        raise BadCompressionError("the zstd body ends too early or too late")
+        raise BadCompressionError("the body ends too early or too late")
     return body

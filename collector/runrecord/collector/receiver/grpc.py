@@ -15,6 +15,7 @@ from runrecord.collector.errors import AddressError
 from runrecord.collector.receiver.accept import Acceptor
 from runrecord.collector.receiver.requests import SERVICES, response
 from runrecord.collector.receiver.status import Code, Refusal
+from runrecord.collector.servers import bind
 from runrecord.collector.values import HostPort
 from runrecord.processors.signal import Signal
 
@@ -60,12 +61,17 @@ class GrpcReceiver:
             ]
         )
         self._server.add_generic_rpc_handlers([_Exports(self._export)])
+        if address.port:
+            bind(address, "OTLP over gRPC").close()  # gRPC itself does not say why it can't listen
         try:
             port = self._server.add_insecure_port(str(address))
         except RuntimeError:
             port = 0
         if not port:
-            raise AddressError(f"can't listen on {address} for OTLP over gRPC")
+            raise AddressError(
+                f"can't listen on {address} for OTLP over gRPC",
+                next_step="configure an address of this machine and a port that this user may use",
+            )
         self.bound = HostPort(address.host, port)
 
     async def start(self) -> None:

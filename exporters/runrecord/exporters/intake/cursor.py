@@ -1,18 +1,21 @@
 # SPDX-FileCopyrightText: The Runrecord authors
 # SPDX-License-Identifier: Apache-2.0
-"""A named durable position: one small file, replaced as a whole."""
+"""Named durable positions: a small file each, replaced as a whole."""
 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
-from runrecord.exporters.errors import IntakeCorrupt
+from runrecord.exporters.errors import IntakeCorrupt, IntakeStopped
 from runrecord.exporters.intake.segment import sync_directory
+
+_log = logging.getLogger(__name__)
 
 FORMAT = "runrecord.intake.cursor/v1"
 _SUFFIX = ".cursor"
@@ -82,3 +85,78 @@ def remove_cursor(directory: Path, name: str) -> None:
     """Forget a consumer."""
     cursor_path(directory, name).unlink(missing_ok=True)
     sync_directory(directory)
+
+
+class Cursors:
+    """The cursors of one log. Each is written by its own consumer; anyone may read them."""
+
+    def __init__(self, directory: Path, consumers: tuple[str, ...], oldest: int, end: int) -> None:
+        """Read the cursors, set right those outside the log, and forget those of consumers that are gone.
+
+        Args:
+            directory: The directory of the log.
+            consumers: Everyone who reads it.
+            oldest: Sequence number of the oldest record; where a new consumer starts.
+            end: Sequence number after the newest record.
+
+        Raises:
+            IntakeCorrupt: A cursor is damaged.
+        """
+        self._directory = directory / "cursors"
+        self._directory.mkdir(exist_ok=True, mode=0o700)
+        self._positions: dict[str, int] = {}
+        for name in consumers:
+            found = read_cursor(self._directory, name)
+            # A cursor beyond the end would pass over records that are yet to come.
+            position = min(max(oldest if found is None else found, oldest), end)
+            self._positions[name] = position
+            if found is not None and found != position:
+                _log.warning(
+                    "cursor of %s was at record %d, the log has %d to %d: records are missing",
+                    name,
+                    found,
+                    oldest,
+                    end,
+                )
+            if found != position:
+                write_cursor(self._directory, name, position)
+        for name in set(list_cursors(self._directory)) - set(consumers):
+            found = read_cursor(self._directory, name) or 0
+            if found < end:
+                _log.warning(
+                    "%s is no longer a consumer: it never took %d records", name, end - max(found, oldest)
+                )
+            remove_cursor(self._directory, name)
+
+    def __contains__(self, name: str) -> bool:
+        """Say whether there is such a consumer."""
+        return name in self._positions
+
+    def __getitem__(self, name: str) -> int:
+        """Return the first record that a consumer has not taken."""
+        return self._positions[name]
+
+    def commit(self, name: str, sequence: int) -> None:
+        """Make a position durable.
+
+        Raises:
+            IntakeStopped: The cursor can't be written; the consumer would take some records a second time.
+        """
+        if sequence <= self._positions[name]:
+            return
+        try:
+            write_cursor(self._directory, name, sequence)
+        except OSError as error:
+            raise IntakeStopped(
+                f"the cursor of {name} can't be written in {self._directory} ({error.strerror})",
+                next_step="check the disk; the consumer goes on when there is room",
+            ) from error
+        self._positions[name] = sequence
+
+    def floor(self) -> int:
+        """Return the position of the slowest consumer; 0 if there is none, so that nothing is deleted."""
+        return min(self._positions.values(), default=0)
+
+    def slowest(self) -> str:
+        """Name the slowest consumer, for messages."""
+        return min(self._positions, key=lambda name: self._positions[name], default="a consumer")

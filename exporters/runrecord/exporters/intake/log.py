@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Final
 
 from runrecord.exporters.errors import IntakeError, IntakeFull, IntakeStopped
-from runrecord.exporters.intake.cursor import list_cursors, read_cursor, remove_cursor, write_cursor
+from runrecord.exporters.intake.cursor import Cursors
 from runrecord.exporters.intake.frame import FRAME_OVERHEAD, encode_payload
 from runrecord.exporters.intake.reader import Consumer
 from runrecord.exporters.intake.segment import HEADER_SIZE
@@ -96,7 +96,9 @@ class IntakeLog:
         self._failure: IntakeError | None = None
         self._sleepers: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
         try:
-            self._cursors = self._open_cursors(tuple(consumers))
+            self._cursors = Cursors(
+                self._store.directory, tuple(consumers), self._store.segments[0].first, self.next_sequence
+            )
         except BaseException:
             self._store.close()
             raise
@@ -201,16 +203,16 @@ class IntakeLog:
     def _refuse_if_full(self, size: int) -> None:
         limits = self.limits
         if self._store.stored_bytes + self._queued_bytes + size > limits.max_bytes:
-            all_taken = not self._queued_bytes and self._floor() >= self.next_sequence
+            all_taken = not self._queued_bytes and self._cursors.floor() >= self.next_sequence
             if not all_taken or HEADER_SIZE + size > limits.max_bytes:
                 raise IntakeFull(
-                    f"the intake log is full ({limits.max_bytes} bytes); waiting for {self._slowest()}",
+                    f"the intake log is full ({limits.max_bytes} bytes); waiting for {self._cursors.slowest()}",
                     next_step="look at the health endpoint for what is behind, or raise service.intake.max_size_mib",
                 )
             self._roll = True
         if limits.max_age_seconds is not None and (age := self.oldest_age_seconds()) > limits.max_age_seconds:
             raise IntakeFull(
-                f"the oldest record of the intake log is {age:.0f} s old; waiting for {self._slowest()}",
+                f"the oldest record of the intake log is {age:.0f} s old; waiting for {self._cursors.slowest()}",
                 next_step="look at the health endpoint for what is behind, or raise service.intake.max_age",
             )
 
@@ -288,17 +290,7 @@ class IntakeLog:
         Raises:
             IntakeStopped: The cursor can't be written; the consumer would take some records a second time.
         """
-        if sequence <= self._cursors[name]:
-            return
-        try:
-            write_cursor(self._cursor_directory, name, sequence)
-        except OSError as error:
-            raise IntakeStopped(
-                f"the cursor of {name} can't be written in {self._cursor_directory} ({error.strerror})",
-                next_step="check the disk; the consumer goes on when there is room",
-            ) from error
-        with self._condition:
-            self._cursors[name] = sequence
+        self._cursors.commit(name, sequence)
         self._trim()
 
     async def wait_beyond(self, sequence: int) -> None:
@@ -326,7 +318,7 @@ class IntakeLog:
 
     def oldest_age_seconds(self) -> float:
         """Return the age of the oldest record that some consumer has not committed; 0 if there is none."""
-        floor = self._floor()
+        floor = self._cursors.floor()
         if floor >= self.next_sequence:
             return 0.0
         with self._condition:
@@ -353,45 +345,9 @@ class IntakeLog:
             _call(loop, partial(_wake, sleeper))
         self._store.close()
 
-    # -- cursors -----------------------------------------------------------------------------------------------
-
-    @property
-    def _cursor_directory(self) -> Path:
-        return self._store.directory / "cursors"
-
-    def _open_cursors(self, consumers: tuple[str, ...]) -> dict[str, int]:
-        directory = self._cursor_directory
-        directory.mkdir(exist_ok=True, mode=0o700)
-        oldest, end = self._store.segments[0].first, self._store.next_sequence
-        cursors: dict[str, int] = {}
-        for name in consumers:
-            found = read_cursor(directory, name)
-            cursors[name] = min(max(oldest if found is None else found, oldest), end)
-            if found is not None and found != cursors[name]:
-                _log.warning(
-                    "cursor of %s was at record %d, the log has %d to %d: records are missing from %s",
-                    name, found, oldest, end, self._store.directory,
-                )  # fmt: skip
-            if found != cursors[name]:
-                write_cursor(directory, name, cursors[name])
-        for name in set(list_cursors(directory)) - set(consumers):
-            found = read_cursor(directory, name) or 0
-            if found < end:
-                _log.warning(
-                    "%s is no longer a consumer: it never took %d records", name, end - max(found, oldest)
-                )
-            remove_cursor(directory, name)
-        return cursors
-
-    def _floor(self) -> int:
-        return min(self._cursors.values(), default=0)
-
-    def _slowest(self) -> str:
-        return min(self._cursors, key=lambda name: self._cursors[name], default="a consumer")
-
     def _trim(self) -> None:
         with self._condition:
-            floor = self._floor()
+            floor = self._cursors.floor()
             self._store.drop_before(floor)
             del self._times[: max(0, bisect_right(self._times, (floor, _NEVER)) - 1)]
 
