@@ -58,6 +58,8 @@ def doctor(
     """Say whether telemetry of this environment is redacted, by whom, and what is switched on.
 
     Exit code 0 when nothing is unsafe, 1 when telemetry would leave unredacted or a secret lies open.
+
+    [dim]$ runrecord doctor[/]
     """
     probe = _probe()
     checks = [

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module, metadata
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn, cast
 
 try:
     import typer
@@ -69,6 +69,6 @@ def main() -> NoReturn:
     except typer.TyperException as error:
         from typer import rich_utils
 
-        rich_utils.rich_format_error(error)
+        rich_utils.rich_format_error(cast("Any", error))  # typer's own printer; its type is private
         sys.exit(USAGE_ERROR)
     sys.exit(code if isinstance(code, int) else 0)
