@@ -106,6 +106,7 @@ def assess(records: Sequence[Record]) -> Completeness:
     reasons: list[Reason] = []
     notes: list[str] = []
     reasons += _conflicts(records)
+    reasons += _tenants(records)
     reasons += _stated_gaps(counted)
     for source in sources:
         reasons += _holes(source)
@@ -169,6 +170,17 @@ def _conflicts(records: Sequence[Record]) -> Iterator[Reason]:
         if len(own) > 1:
             indices = tuple(r.index for r in own)
             yield Reason(Verdict.CONFLICTS, f"source {source} used counter {seq} {len(own)} times", indices)
+
+
+def _tenants(records: Sequence[Record]) -> Iterator[Reason]:
+    first: dict[str, int] = {}
+    for record in records:
+        if record.entry.tenant:
+            first.setdefault(record.entry.tenant, record.index)
+    if len(first) > 1:
+        yield Reason(
+            Verdict.CONFLICTS, f"{len(first)} tenants wrote under this run id", tuple(first.values())
+        )
 
 
 def _stated_gaps(records: Sequence[Record]) -> Iterator[Reason]:

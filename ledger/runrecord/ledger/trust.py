@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -112,9 +113,9 @@ def bundle_signer(directory: str | os.PathLike[str], origin: str, key_file: Path
     if key_file is not None:
         raise LedgerError(f"there is no bundle key in {key_file}", "name the file that holds the private key")
     signer = NoteSigner.generate(f"{origin}/bundle")
-    scratch = path.with_suffix(f".{os.getpid()}.tmp")
     try:
-        descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        descriptor, name = tempfile.mkstemp(dir=state, prefix=".bundle.")  # of mode 0600
+        scratch = Path(name)
         with os.fdopen(descriptor, "w") as file:
             file.write(signer.private_text() + "\n")
             file.flush()

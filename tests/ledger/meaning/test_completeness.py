@@ -136,6 +136,19 @@ def test_a_counter_used_twice_is_a_conflict(build):
     assert verdict(b.view()) is Verdict.CONFLICTS
 
 
+def test_two_tenants_in_one_run_are_a_conflict(build):
+    b = build()
+    b.begin()
+    b.step(0)
+    b.close()
+    same = [replace(entry, tenant="t1") for entry in b.entries]
+    assert verdict(b.view(same)) is Verdict.COMPLETE
+    assert verdict(b.view([replace(same[0], tenant=""), same[1]])) is Verdict.COMPLETE
+    mixed = b.view([same[0], replace(same[1], tenant="t2")])
+    assert verdict(mixed) is Verdict.CONFLICTS
+    assert "2 tenants" in reasons(mixed)
+
+
 def test_a_segment_closed_twice_is_a_conflict(build):
     b = build()
     for source in ("a" * 16, "b" * 16):

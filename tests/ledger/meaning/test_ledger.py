@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+import threading
 from dataclasses import replace
 
 import pytest
@@ -125,3 +126,74 @@ def test_a_damaged_index_is_made_anew(tmp_path, refund):
         assert [s.run for s in ledger.runs()] == ["run-0001"]
         ledger.rebuild_index()
         assert [s.entries for s in ledger.runs()] == [len(refund().entries)]
+
+
+def test_an_index_that_is_behind_or_ahead_of_the_log_is_brought_up_to_date(tmp_path, refund):
+    index = tmp_path / "a" / ".state" / "index.sqlite"
+    with Ledger(tmp_path / "a", origin="example.com/test") as ledger:
+        ledger.append_entries(refund("run-0001").entries)
+    behind = index.read_bytes()
+    with Ledger(tmp_path / "a") as ledger:
+        ledger.append_entries(refund("run-0002").entries)
+    ahead = index.read_bytes()
+    index.write_bytes(behind)
+    with Ledger(tmp_path / "a", read_only=True) as ledger:
+        assert {s.run for s in ledger.runs()} == {"run-0001", "run-0002"}
+    with Ledger(tmp_path / "b", origin="example.com/test") as ledger:
+        ledger.append_entries(refund("run-0001").entries)
+    (tmp_path / "b" / ".state" / "index.sqlite").write_bytes(ahead)
+    for read_only in (True, False):
+        with Ledger(tmp_path / "b", read_only=read_only) as ledger:
+            assert [s.run for s in ledger.runs()] == ["run-0001"]
+
+
+def test_an_index_of_another_log_is_not_believed(tmp_path, refund):
+    for name, run in (("a", "run-0001"), ("b", "run-0002")):
+        with Ledger(tmp_path / name, origin=f"example.com/{name}") as ledger:
+            ledger.append_entries(refund(run).entries)
+    other = (tmp_path / "a" / ".state" / "index.sqlite").read_bytes()
+    (tmp_path / "b" / ".state" / "index.sqlite").write_bytes(other)
+    with Ledger(tmp_path / "b", read_only=True) as ledger:
+        assert [s.run for s in ledger.runs()] == ["run-0002"]
+
+
+def test_threads_that_append_at_once_leave_a_whole_index(tmp_path, refund):
+    runs = [f"run-{number:04d}" for number in range(12)]
+    with Ledger(tmp_path, origin="example.com/test") as ledger:
+
+        def work(own):
+            for run in own:
+                for entry in refund(run).entries:
+                    ledger.append_entries([entry])
+
+        threads = [threading.Thread(target=work, args=(runs[i::4],)) for i in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert {s.run: s.entries for s in ledger.runs()} == dict.fromkeys(runs, 11)
+        assert all(ledger.run(run).completeness.complete for run in runs)
+    with Ledger(tmp_path, read_only=True) as ledger:
+        assert len(ledger.runs()) == len(runs)
+
+
+def test_leaves_that_are_no_entries_are_kept_and_skipped(tmp_path, refund):
+    with Ledger(tmp_path, origin="example.com/test") as ledger:
+        ledger.log.append(
+            [(b"k1", b"not json"), (b"k2", b'{"schema":"other/v9","run":"x"}'), (b"k3", b"[" * 60000)]
+        )
+        ledger.append_entries(refund().entries)
+        ledger.rebuild_index()
+        assert [s.run for s in ledger.runs()] == ["run-0001"]
+
+
+def test_wild_times_and_names_are_indexed(ledger, build):
+    b = build("100%_\\x")
+    b.add("step", "x", start=2**64 - 1, end=2**64 - 1)
+    b.add("step", "x", start=0, end=0)
+    ledger.append_entries(b.entries)
+    assert ledger.run("100%").run == "100%_\\x"
+    with pytest.raises(UnknownRun):
+        ledger.run("1000")
+    with pytest.raises(UnknownRun):
+        ledger.run("")
