@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import logging
 import os
 import threading
 from collections.abc import Iterator, Sequence
@@ -20,9 +22,11 @@ from runrecord.ledger.entry import Entry, Kind, conflict_leaf
 from runrecord.ledger.errors import LedgerError, MalformedError
 from runrecord.ledger.note import NoteSigner
 from runrecord.ledger.records import Record
-from runrecord.ledger.run_index import Row, RunIndex, RunSummary, row_of, row_of_entry
+from runrecord.ledger.run_index import Row, RunIndex, RunIndexError, RunSummary, row_of, row_of_entry
 from runrecord.ledger.runs import RunView
 from runrecord.ledger.sequencer import Appended
+
+_log = logging.getLogger(__name__)
 
 _CHUNK: Final = 5_000
 _NEAREST: Final = 3
@@ -138,7 +142,11 @@ class Ledger:
         }
         with self._lock:
             self._pending.update(rows)
-            self._flush()
+            try:
+                self._flush()
+            except RunIndexError as error:  # the entries are durable; the index catches up when it is asked
+                self._pending.clear()
+                _log.warning("the run index of the ledger in %s is behind: %s", self.path, error.message)
         return results
 
     def publish(self) -> Checkpoint:
@@ -202,7 +210,8 @@ class Ledger:
     def close(self) -> None:
         """Publish what is pending and give the directory up."""
         if not self._read_only:
-            self._catch_up()
+            with contextlib.suppress(RunIndexError):
+                self._catch_up()
         try:
             self._log.close()
         finally:

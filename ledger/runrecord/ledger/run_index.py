@@ -11,7 +11,7 @@ import contextlib
 import json
 import sqlite3
 import threading
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple, cast
@@ -40,6 +40,10 @@ _CLOSES: Final = """
 SELECT kind, outcome, agent FROM entries WHERE run = ? AND kind IN ('run_close', 'source_close')
 ORDER BY segment DESC, idx DESC
 """
+
+
+class RunIndexError(LedgerError):
+    """The index could not be read or written. Nothing is lost: it is rebuilt from the leaves."""
 
 
 class Row(NamedTuple):
@@ -104,7 +108,7 @@ class RunIndex:
         """Open the index file of the writer; a damaged one is made anew.
 
         Raises:
-            LedgerError: The file can't be made.
+            RunIndexError: The file can't be made.
         """
         for _ in range(2):
             try:
@@ -112,11 +116,11 @@ class RunIndex:
                 return cls(connection, origin)
             except (sqlite3.DatabaseError, ValueError) as error:
                 if isinstance(error, sqlite3.OperationalError):
-                    raise LedgerError(
+                    raise RunIndexError(
                         f"can't use the run index {path}", "check the path and its file system"
                     ) from error
                 path.unlink(missing_ok=True)
-        raise LedgerError(
+        raise RunIndexError(
             f"can't make the run index {path}", "move the file away; it is rebuilt from the leaves"
         )
 
@@ -140,14 +144,14 @@ class RunIndex:
 
     def add(self, rows: Iterable[Row], size: int) -> None:
         """Add entries, which makes the index cover the first ``size`` leaves."""
-        with self._lock, self._connection:
+        with self._using(), self._connection:
             self._connection.executemany("INSERT OR REPLACE INTO entries VALUES (?,?,?,?,?,?,?,?,?)", rows)
             self._set(size=str(size))
             self.size = size
 
     def truncate(self, size: int) -> None:
         """Forget everything from leaf ``size`` on."""
-        with self._lock, self._connection:
+        with self._using(), self._connection:
             if self.size > size:
                 self._connection.execute("DELETE FROM entries WHERE idx >= ?", (size,))
                 self._set(size=str(size))
@@ -155,13 +159,13 @@ class RunIndex:
 
     def runs(self, *, since: int = 0, limit: int = -1) -> list[RunSummary]:
         """Return the runs that ended at or after a time in nanoseconds, the newest first; a negative limit is none."""
-        with self._lock:
+        with self._using():
             rows = self._connection.execute(_RUNS, (min(since, _MAX_INTEGER), limit)).fetchall()
             return [self._summary(row) for row in rows]
 
     def indices(self, run: str) -> list[int]:
         """Return the log indices of a run, ascending."""
-        with self._lock:
+        with self._using():
             found = self._connection.execute("SELECT idx FROM entries WHERE run = ? ORDER BY idx", (run,))
             return [index for (index,) in found]
 
@@ -169,19 +173,31 @@ class RunIndex:
         """Return the run ids that start with a prefix, at most 20."""
         pattern = prefix.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
         query = "SELECT DISTINCT run FROM entries WHERE run LIKE ? ESCAPE '\\' AND run <> '' ORDER BY run LIMIT 20"
-        with self._lock:
+        with self._using():
             return [run for (run,) in self._connection.execute(query, (pattern,)) if run.startswith(prefix)]
 
     def names(self) -> list[str]:
         """Return all run ids, the newest first, at most 10,000."""
         query = "SELECT run FROM entries WHERE run <> '' GROUP BY run ORDER BY MAX(idx) DESC LIMIT 10000"
-        with self._lock:
+        with self._using():
             return [run for (run,) in self._connection.execute(query)]
 
     def close(self) -> None:
         """Close the database."""
         with self._lock:
             self._connection.close()
+
+    @contextlib.contextmanager
+    def _using(self) -> Generator[None]:
+        with self._lock:
+            try:
+                yield
+            except sqlite3.Error as error:
+                name = getattr(error, "sqlite_errorname", type(error).__name__)
+                raise RunIndexError(
+                    f"the run index can't be used: {name}",
+                    "check the room and the rights in .state/; if it is damaged, remove index.sqlite",
+                ) from error
 
     def _summary(self, row: tuple[str, str, int, int, int | None, int]) -> RunSummary:
         run, tenant, entries, first, start, end = row

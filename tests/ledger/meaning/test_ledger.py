@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import sqlite3
 import stat
 import threading
 from dataclasses import replace
@@ -10,6 +11,7 @@ import pytest
 
 from runrecord.ledger.completeness import Verdict
 from runrecord.ledger.ledger import Ledger, UnknownRun
+from runrecord.ledger.run_index import RunIndexError
 
 
 def test_a_run_comes_back_from_the_leaves(ledger, refund):
@@ -197,3 +199,19 @@ def test_wild_times_and_names_are_indexed(ledger, build):
         ledger.run("1000")
     with pytest.raises(UnknownRun):
         ledger.run("")
+
+
+def test_an_index_that_can_not_be_written_loses_no_entry(tmp_path, refund, caplog):
+    entries = refund().entries
+    with Ledger(tmp_path, origin="example.com/test") as ledger:
+        ledger.append_entries(entries[:3])
+        blocker = sqlite3.connect(tmp_path / ".state" / "index.sqlite", isolation_level=None)
+        ledger._index._connection.execute("PRAGMA busy_timeout = 1")
+        blocker.execute("BEGIN EXCLUSIVE")
+        assert [r.status for r in ledger.append_entries(entries[3:])] == ["new"] * (len(entries) - 3)
+        assert "is behind" in caplog.text
+        with pytest.raises(RunIndexError):
+            ledger.runs()
+        blocker.execute("ROLLBACK")
+        blocker.close()
+        assert [s.entries for s in ledger.runs()] == [len(entries)]
