@@ -122,6 +122,26 @@ def test_a_ledger_is_named_by_option_or_environment(directory, monkeypatch, tmp_
     assert "holds no run yet" in run("--ledger", str(tmp_path / "empty"))
 
 
+def test_steps_in_which_nothing_is_governed_share_a_line(tmp_path, builders, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
+    b = builders.RunBuilder("r1")
+    b.begin()
+    for index in range(3):
+        b.step(index, "plan")
+    b.tool("c1", step=3)
+    b.step(3)
+    b.add("step", "agent_step act", step=4, status="error", runrecord__step__kind="act")
+    b.step(5)
+    b.close()
+    with Ledger(tmp_path, origin="example.com/test") as ledger:
+        ledger.append_entries(b.entries)
+    output = run("r1", "--ledger", str(tmp_path))
+    assert "Steps 0 plan refund, 1 plan refund, 2 plan refund  #0 #1 #2" in output
+    assert "Step 3 act refund" in output
+    assert "failed  #5" in output
+    assert "Step 5 act refund" in output
+
+
 def test_hostile_text_reaches_no_terminal(tmp_path, builders, monkeypatch):
     monkeypatch.setenv("COLUMNS", "160")
     b = builders.RunBuilder("evil")

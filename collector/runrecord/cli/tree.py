@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import groupby
 from typing import Final
 
 from rich.text import Text
@@ -64,8 +66,7 @@ def render_run(view: RunView, *, limits: bool = True) -> Tree:
         branch = (
             tree.add(_segment(view, segment)) if len(view.segments) > 1 or segment.number is None else tree
         )
-        for step in segment.steps:
-            _add_step(branch.add(_step(step)), view, step)
+        _add_steps(branch, view, segment.steps)
     _add_completeness(tree, view, limits=limits)
     return tree
 
@@ -147,6 +148,25 @@ def _step(step: Step) -> Text:
     return text
 
 
+def _add_steps(tree: Tree, view: RunView, steps: Sequence[Step]) -> None:
+    """Add steps; neighbours in which nothing happened that is governed share a line."""
+    for bare, group in groupby(steps, _is_bare):
+        own = list(group)
+        if bare and len(own) > 1:
+            labels = ", ".join(_label(step) for step in own)
+            indices = " ".join(f"#{span.index}" for step in own for span in step.spans)
+            tree.add(Text.assemble((f"Steps {labels}", "dim"), (f"  {indices}", "dim")))
+        else:
+            for step in own:
+                _add_step(tree.add(_step(step)), view, step)
+
+
+def _is_bare(step: Step) -> bool:
+    return not step.records and all(
+        span.entry.status != "error" and not span.entry.integer(names.STEP_ATTEMPT) for span in step.spans
+    )
+
+
 def _add_step(tree: Tree, view: RunView, step: Step) -> None:
     calls = {record.index: call for call in view.calls for record in (call.result, call.intent) if record}
     approvals = {record.index: approval for approval in view.approvals for record in approval.requests}
@@ -159,9 +179,13 @@ def _add_step(tree: Tree, view: RunView, step: Step) -> None:
         elif record.index in approvals:
             tree.add(_approval(approvals[record.index], record))
         elif record.index in asked:
+            status = printable(record.entry.text(names.APPROVAL_STATUS))
+            what = printable(record.entry.text(names.SUBJECT_NAME) or record.entry.text(names.APPROVAL_ID))
             tree.add(
-                _line(
-                    f"answer recorded: {printable(record.entry.text(names.APPROVAL_STATUS))}", record, "dim"
+                Text.assemble(
+                    ("approval ", "dim"),
+                    f"of {what} is answered: ",
+                    _line(status, record, _OUTCOMES.get(status, "")),
                 )
             )
         elif record.entry.kind == Kind.POLICY_DECISION:

@@ -53,7 +53,8 @@ def called(call: ToolCall) -> str:
 def effect(call: ToolCall) -> str:
     """Say what a tool call changed: type, target, whether it happened and can be undone."""
     entry = call.entry
-    parts = [printable(call.effect) or "effect not declared"]
+    undeclared = "declared to read only" if entry.flag(names.TOOL_READ_ONLY) else "effect not declared"
+    parts = [printable(call.effect) or undeclared]
     if target := entry.text(names.SIDE_EFFECT_TARGET):
         parts[0] += f" on {printable(target)}"
     if call.result is None:
@@ -64,7 +65,7 @@ def effect(call: ToolCall) -> str:
         parts.append("a repeat, nothing new happened")
     elif call.changes_something:
         committed = entry.flag(names.SIDE_EFFECT_COMMITTED)
-        parts.append({True: "committed", False: "not committed", None: "commit not stated"}[committed])
+        parts.append({True: "committed", False: "not committed", None: "ran, commit not stated"}[committed])
     if call.changes_something:
         reversible = entry.flag(names.SIDE_EFFECT_REVERSIBLE)
         parts.append(

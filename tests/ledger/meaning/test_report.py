@@ -233,7 +233,7 @@ def test_durations(seconds, text):
         ({"runrecord__side_effect__reversible": False}, "pay on payments, committed, NOT reversible"),
         (
             {"runrecord__side_effect__committed": None, "runrecord__side_effect__reversible": None},
-            "pay on payments, commit not stated, reversibility not stated",
+            "pay on payments, ran, commit not stated, reversibility not stated",
         ),
         ({"runrecord__dry_run": True}, "pay on payments, dry run, reversible"),
         (
@@ -245,6 +245,11 @@ def test_durations(seconds, text):
             "pay on payments, committed, reversible, failed: Timeout",
         ),
         ({"effect": "read"}, "read on payments"),
+        ({"effect": None, "runrecord__side_effect__committed": None}, "effect not declared on payments"),
+        (
+            {"effect": None, "runrecord__side_effect__committed": None, "runrecord__tool__read_only": True},
+            "declared to read only on payments",
+        ),
         ({"kind": Kind.TOOL_INTENT}, "pay on payments, no result recorded, reversible"),
     ],
 )
