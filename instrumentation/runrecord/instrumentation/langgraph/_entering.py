@@ -88,11 +88,15 @@ def continued(enabled: bool) -> Generator[None, None, None]:
     if root is None:
         yield
         return
-    token = otel_context.attach(set_span_in_context(NonRecordingSpan(root.span_context())))
+    context = set_span_in_context(NonRecordingSpan(root.span_context()))
+    token = otel_context.attach(context)
     try:
         yield
     finally:
-        otel_context.detach(token)
+        # The official instrumentation attaches its own context in between and detaches it later; then it is the boundary
+        # of the stream that restores ours.
+        if otel_context.get_current() is context:
+            otel_context.detach(token)
 
 
 def withdraw(entering: Entering) -> None:

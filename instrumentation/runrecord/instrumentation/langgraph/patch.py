@@ -221,12 +221,22 @@ def _streamed(
     announce(found)
     error: BaseException | None = None
     try:
-        yield from items
+        while True:
+            try:
+                with restored():
+                    item = next(items)
+            except StopIteration:
+                break
+            yield item
     except BaseException as raised:
         error = raised
         raise
     finally:
-        _leave(tracker, found, error)
+        try:
+            with restored():
+                items.close()
+        finally:
+            _leave(tracker, found, error)
 
 
 def _astreaming(patches: Patches, tracker: Tracker) -> Wrapper:
@@ -255,9 +265,10 @@ async def _astreamed(
     error: BaseException | None = None
     try:
         while True:
-            # A node may run in the consumer's task; what it made current ends with the item, not at the next one.
             try:
-                with restored():
+                with (
+                    restored()
+                ):  # a node may run in the consumer's task: what it made current ends with the item
                     item = await anext(items)
             except StopAsyncIteration:
                 break
