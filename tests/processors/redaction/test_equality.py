@@ -13,11 +13,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from runrecord.processors import Signal
-from runrecord.processors.redaction import RedactionPolicy, Redactor
+from runrecord.processors.redaction import PACKS, RedactionPolicy, Redactor
 
 ENGINES = ("hyperscan", "re2", "stdlib")
 KEY = bytes(range(32))
+ALL = [rule.id for rules in PACKS.values() for rule in rules]
 POLICIES = {
+    **{action: RedactionPolicy.parse({"rules": dict.fromkeys(ALL, action)}) for action in ("mask", "pseudonym", "hash")},
     "default": RedactionPolicy(),
     "everything": RedactionPolicy.parse(
         {
@@ -35,7 +37,7 @@ POLICIES = {
         }
     ),
 }  # fmt: skip
-QUICK = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+QUICK = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @pytest.fixture(scope="module", params=sorted(POLICIES))
@@ -66,7 +68,7 @@ def test_the_engines_equal_the_reference(
 @given(data=st.data())
 @QUICK
 def test_json_stays_json(otlp: SimpleNamespace, data: st.DataObject) -> None:
-    policy = POLICIES[data.draw(st.sampled_from(["default"]))]
+    policy = POLICIES[data.draw(st.sampled_from(["default", "mask", "pseudonym", "hash"]))]
     text = data.draw(otlp.texts())
     body = otlp.span_request(("k", text))
     redacted = _redactor(policy).redact(Signal.TRACES, body)

@@ -104,6 +104,15 @@ def test_a_rule_that_only_tags_changes_no_text(otlp: SimpleNamespace) -> None:
     assert [kind.string_value for kind in said["runrecord.redaction.kinds"].array_value.values] == ["email"]
 
 
+def test_text_that_only_looks_like_a_marker_is_no_marker(otlp: SimpleNamespace) -> None:
+    secret = "AKIA" + "QX7PLACEHOLDER77"
+    assert value(otlp, {}, f"[{secret}]") == "[[AWS_ACCESS_KEY]]"
+    assert value(otlp, {}, '"password": "[HUNTER2]"') == '"password": "[SECRET_ASSIGNMENT]"'
+    keys = {"keys": [{"match": "k", "action": "token"}]}
+    for text in ("[HUNTER2]", "1000", "0", "[SECRET_ASSIGNMENT"):
+        assert value(otlp, keys, text) == "[REDACTED]"
+
+
 def test_a_different_key_gives_different_pseudonyms(otlp: SimpleNamespace) -> None:
     policy = RedactionPolicy.parse({"rules": {"email": "pseudonym"}})
     body = otlp.span_request(("k", "ada@example.org"))
@@ -283,4 +292,4 @@ def test_text_that_is_cut_keeps_its_beginning(otlp: SimpleNamespace) -> None:
     (span,) = redacted(
         otlp, {"limits": {"attribute_bytes": 256, "on_oversize": "drop"}}, ("k", "x" * 300), ("z", "y")
     )
-    assert [attribute.key for attribute in span.attributes][0] == "z"
+    assert span.attributes[0].key == "z"

@@ -146,6 +146,31 @@ def test_rules_from_a_file(tmp_path: Path, otlp: SimpleNamespace) -> None:
     assert otlp.span_of(redaction.body).attributes[0].value.string_value == "see [ORDER_NUMBER]."
 
 
+def test_a_pack_of_another_distribution(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, otlp: SimpleNamespace
+) -> None:
+    (tmp_path / "acme_rules.py").write_text(
+        "from runrecord.processors.redaction import Rule\n"
+        "RULES = [Rule(id='acme-key', seed='acme_[0-9]{8}', exact='acme_[0-9]{8}', examples=('acme_12345678',))]\n"
+        "WRONG = ['acme_[0-9]{8}']\n"
+    )
+    info = tmp_path / "acme-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme\nVersion: 1\n")
+    (info / "entry_points.txt").write_text(
+        "[runrecord.detectors]\nacme = acme_rules:RULES\nwrong = acme_rules:WRONG\ngone = acme_rules:GONE\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    redactor = Redactor(RedactionPolicy(packs=("acme",)))
+    assert redactor.redact(Signal.TRACES, otlp.span_request(("k", "acme_12345678"))).counts == {"acme-key": 1}
+    with pytest.raises(PolicyError, match="item 1 is no Rule"):
+        Redactor(RedactionPolicy(packs=("wrong",)))
+    with pytest.raises(PolicyError, match="cannot be loaded: AttributeError"):
+        Redactor(RedactionPolicy(packs=("gone",)))
+    with pytest.raises(PolicyError, match="no pack 'other'; there are secrets, pii, acme"):
+        RedactionPolicy.parse({"packs": ["other"]})
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -13,7 +13,7 @@ from runrecord.processors.redaction.boundaries import is_bare_number
 TOKEN = b"[REDACTED]"
 _PSEUDONYM_HEX = 12
 _DONE = re.compile(
-    rb"\[[A-Z][A-Z0-9_]*(?::[0-9a-f]{12})?\]|hmac-sha256:[0-9a-f]{64}|\*+|10*|0|null",
+    rb"\[REDACTED(?::[0-9a-f]{12})?\]|hmac-sha256:[0-9a-f]{64}|\*+|null",
 )
 
 

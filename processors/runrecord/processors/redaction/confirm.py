@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from runrecord.processors.errors import RedactionError
 from runrecord.processors.redaction.boundaries import escape_around, settle_end, settle_start
+from runrecord.processors.redaction.packs import PACKS
 from runrecord.processors.redaction.rule import Rule
 from runrecord.processors.redaction.validators import VALIDATORS, Validator
 
@@ -20,6 +21,7 @@ _PEM_BODY = re.compile(rb"(?:[A-Za-z0-9+/=:,. -]|\\{1,15}[nrt/]|[\r\n\t]){0,6553
 _LOCAL = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._%+-"
 _LOCAL_LIMIT = 64
 _ENCODED_PLUS = re.compile(rb"\\{1,15}u002[bB]\Z")
+_MARKER_LIMIT = 96
 _NO_KEYWORD = (b"",)
 
 
@@ -89,6 +91,10 @@ class Confirmer:
         self._finders = [
             {"regex": self._regex, "pem": self._pem, "email": self._email}[rule.finder] for rule in rules
         ]
+        kinds = {rule.kind.upper() for pack in (*PACKS.values(), self.rules) for rule in pack} | {"REDACTED"}
+        self._marker = re.compile(
+            rf"\[(?:{'|'.join(sorted(kinds))})(?::[0-9a-f]{{12}})?\]|hmac-sha256:[0-9a-f]{{64}}|\*+".encode()
+        )
         for rule in self.rules:
             rule.pattern  # noqa: B018  compile now rather than on the first request
 
@@ -127,9 +133,24 @@ class Confirmer:
         start, end = settle_start(text, start), settle_end(text, start, end)
         if start >= end:
             return None
+        if self._is_marker(text, start, end):
+            return None
         if self._allowed and _plain(text[start:end]) in self._allowed:
             return None
         return Match(start, end, order)
+
+    def _is_marker(self, text: bytes, start: int, end: int) -> bool:
+        """Whether a match lies in what an earlier pass has put there; only kinds that exist count."""
+        floor = max(0, start - _MARKER_LIMIT)
+        for begin in (
+            text.rfind(b"[", floor, start + 1),
+            text.rfind(b"hmac-sha256:", floor, start + 12),
+            start,
+        ):
+            marker = self._marker.match(text, begin) if begin >= 0 else None
+            if marker is not None and marker.end() >= end:
+                return True
+        return False
 
     def _regex(self, text: bytes, lowered: bytes, order: int, work: Work, found: list[Match]) -> None:
         search = self.rules[order].pattern.search

@@ -14,6 +14,7 @@ from runrecord.processors.errors import PolicyError
 
 _FRAGMENT_MINIMUM = 3
 _CACHE_LIMIT = 4096
+_CACHED_PATH = 256
 # \u0070 and its like: a letter, digit, dot, hyphen or underscore that is escaped although it need not be.
 _ESCAPED_NAME = r"\\u00(?:2[dDeE]|3[0-9]|4[1-9a-fA-F]|5[0-9aAfF]|6[1-9a-fA-F]|7[0-9aA])"
 
@@ -95,9 +96,10 @@ class KeyRules:
                 for rule in self.rules
                 if (rule.inside_json or not nested) and rule.pattern.match(lowered)
             )
-            if len(self._cache) >= _CACHE_LIMIT:
-                self._cache.clear()
-            self._cache[path, nested] = cached
+            if len(path) <= _CACHED_PATH:
+                if len(self._cache) >= _CACHE_LIMIT:
+                    self._cache.clear()
+                self._cache[path, nested] = cached
         for rule in cached:
             if rule.tool is None or rule.tool.encode() == tool():
                 return rule

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from runrecord.processors.errors import PolicyError
 from runrecord.processors.redaction.packs import PACKS
+from runrecord.processors.redaction.packs.discovery import pack_names
 from runrecord.processors.redaction.rule import Action
 
 KeyAction = Literal["token", "pseudonym", "mask", "hash", "drop", "drop_span", "tag", "keep"]
@@ -99,7 +100,8 @@ class RedactionPolicy(_Section):
     """What is found and what becomes of it.
 
     Attributes:
-        packs: Curated sets of rules, in this order.
+        packs: Sets of rules, in this order: ``secrets``, ``pii``, and what installed distributions offer as entry
+            points of the group ``runrecord.detectors``.
         rule_files: YAML files with more rules; relative to the working directory.
         rules: What is different about single rules, by id: an action, or ``{action: ..., enabled: ...}``.
         keys: Rules by attribute key; the first that matches counts.
@@ -127,8 +129,8 @@ class RedactionPolicy(_Section):
     @classmethod
     def _packs_exist(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         for name in names:
-            if name not in PACKS:
-                raise ValueError(f"no pack {name!r}; there are {', '.join(PACKS)}")
+            if name not in PACKS and name not in pack_names():
+                raise ValueError(f"no pack {name!r}; there are {', '.join(pack_names())}")
         return tuple(dict.fromkeys(names))
 
     @field_validator("rules", mode="before")

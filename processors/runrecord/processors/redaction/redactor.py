@@ -14,7 +14,8 @@ from runrecord.processors.redaction.confirm import Confirmer, Work
 from runrecord.processors.redaction.engines import Scanner, digest, make_scanner
 from runrecord.processors.redaction.keys import KeyRule, KeyRules
 from runrecord.processors.redaction.leaf import Leaves, Plan
-from runrecord.processors.redaction.packs import PACKS, PACKS_VERSION
+from runrecord.processors.redaction.packs import PACKS_VERSION
+from runrecord.processors.redaction.packs.discovery import find_pack
 from runrecord.processors.redaction.policy import RedactionPolicy
 from runrecord.processors.redaction.rule import Rule
 from runrecord.processors.redaction.rule_files import load_rules
@@ -51,7 +52,7 @@ class Redactor:
     Args:
         policy: The policy.
         key: The secret of ``pseudonym`` and ``hash``, 16 bytes or more; one per tenant.
-        engine: ``auto``, ``hyperscan``, ``re2`` or ``stdlib``; the policy's choice unless given.
+        engine: ``hyperscan``, ``re2`` or ``stdlib``; the policy's choice if it is ``auto`` or not given.
 
     Raises:
         PolicyError: The policy names a rule that is not there, or needs a key that is not given.
@@ -180,7 +181,7 @@ class Redactor:
 
 
 def _rules(policy: RedactionPolicy) -> list[Rule]:
-    rules = [rule for name in policy.packs for rule in PACKS[name]]
+    rules = [rule for name in policy.packs for rule in find_pack(name)]
     for path in policy.rule_files:
         rules += load_rules(path)
     known: dict[str, Rule] = {}

@@ -11,8 +11,10 @@ from runrecord.processors.redaction.rule import Rule
 
 _NAMES: Final = (
     r"(?i:pass(?:word|wd|phrase)|pwd|secret|api[_-]?key|(?:access|auth|refresh|session|bearer|id|api)[_-]?token"
-    r"|private[_-]?key|access[_-]?key|credentials?)"
+    r"|private[_-]?key|access[_-]?key)"
 )
+# What shells and tools print as PWD is a path.
+_WORKING_DIRECTORY: Final = r"""(?!(?i:pwd)[\\"'` \t]{0,12}[:=][\\"'` \t]{0,12}(?:/|~|[A-Za-z]:))"""
 _NAME_TAIL: Final = "[A-Za-z0-9_-]{0,12}"
 # What follows the quote at the end of a JSON string: then the quote opens no value.
 _NO_VALUE: Final = r"(?!(?:[ \t\r\n]|\\{1,15}[nrt])*[,}\]:])"
@@ -95,10 +97,10 @@ CREDENTIALS: Final = (
         id="secret-assignment",
         description="Value that is assigned to a name like password, secret, api_key or access_token",
         seed=_NAMES + _NAME_TAIL + ASSIGN_SEED,
-        exact=_NAMES + _NAME_TAIL + ASSIGN + _VALUE,
+        exact=_WORKING_DIRECTORY + _NAMES + _NAME_TAIL + ASSIGN + _VALUE,
         left="any",
         keywords=(
-            "passw", "passphrase", "pwd", "secret", "apikey", "api_key", "api-key", "token", "private", "access", "credential",
+            "passw", "passphrase", "pwd", "secret", "apikey", "api_key", "api-key", "token", "private", "access",
         ),
         validator="assigned",
         examples=(
@@ -115,6 +117,8 @@ CREDENTIALS: Final = (
             '"password": null',
             "password=${DB_PASSWORD}",
             "secret: [REDACTED]",
+            "PWD=/home/ada/project",
+            r'{\"pwd\": \"C:\\\\work\"}',
             '"max_tokens": 4096000000',
             '{"password": ""}',
             '{"text": "password: ",      "other": "hello"}',
