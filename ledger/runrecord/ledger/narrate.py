@@ -120,7 +120,15 @@ def told(record: Record) -> str:  # noqa: PLR0911 - a table
     """Say in a few words what any record is."""
     entry = record.entry
     if entry.kind == Kind.POLICY_DECISION:
-        return decided(record)
+        return f"policy: {decided(record)}"
+    if entry.kind == Kind.APPROVAL_REQUEST:
+        return (
+            f"asked for approval of {_words(entry, names.SUBJECT_NAME, names.SUBJECT_ID, names.APPROVAL_ID)}"
+        )
+    if entry.kind == Kind.APPROVAL_DECISION:
+        what = _words(entry, names.SUBJECT_NAME, names.SUBJECT_ID, names.APPROVAL_ID)
+        who = _words(entry, names.APPROVAL_ACTOR_REF, names.APPROVAL_ACTOR_TYPE)
+        return f"approval of {what} answered: {_words(entry, names.APPROVAL_STATUS)} by {who}"
     if entry.kind == Kind.VERIFICATION:
         check = _words(entry, names.VERIFICATION_NAME, names.VERIFICATION_TYPE)
         return f"verification {check}: {printable(entry.text(names.VERIFICATION_OUTCOME)) or 'no outcome'}"

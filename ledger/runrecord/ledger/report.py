@@ -31,7 +31,7 @@ _STYLE: Final = """
 body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}
 h1{font-size:1.6rem;margin:0 0 .2rem}h2{font-size:1.15rem;margin:2.2rem 0 .6rem;border-bottom:1px solid var(--line)}
 table{border-collapse:collapse;width:100%}th,td{text-align:left;vertical-align:top;padding:.35rem .6rem;border-bottom:1px solid var(--line)}
-th{font-weight:600;white-space:nowrap}code{font-family:ui-monospace,monospace;font-size:.9em;overflow-wrap:anywhere}
+th{font-weight:600;white-space:nowrap}th:first-child{width:9rem}code{font-family:ui-monospace,monospace;font-size:.9em;overflow-wrap:anywhere}
 .verdict{display:inline-block;padding:.1rem .6rem;border-radius:1rem;color:#fff;font-weight:600}
 .good{background:var(--good)}.warn{background:var(--warn)}.bad{background:var(--bad)}
 .box{background:var(--soft);border-left:4px solid var(--line);padding:.6rem 1rem;margin:1rem 0}
@@ -87,8 +87,16 @@ def _steps(view: RunView) -> str:
     for segment in view.segments:
         if segment.number is not None and len(view.closes) > 1:
             pause = segment.close is not None and segment.close.entry.kind == Kind.SOURCE_CLOSE
-            state = "ended waiting" if pause else "ended the run"
-            rows.append((f"<strong>Segment {segment.number}</strong>", f"<em>{state}</em>", "", ""))
+            state = "then waited" if pause else "then ended"
+            start = when(segment.close.entry.start) if segment.close else "-"
+            rows.append(
+                (
+                    f"<strong>Segment {segment.number}</strong>",
+                    f"<em>from {escape(start)}, {state}</em>",
+                    "",
+                    "",
+                )
+            )
         for step in segment.steps:
             rows += _step_rows(step, calls)
     return _table(("Step", "What", "Took", "Entry"), rows) if rows else "<p>No step was recorded.</p>"

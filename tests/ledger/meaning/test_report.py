@@ -310,6 +310,8 @@ def test_every_other_kind_has_words(build):
     b.add(Kind.CONFLICT, "x")
     b.add(Kind.GAP, "x")
     b.add(Kind.MODEL_CALL, "chat gpt")
+    b.request("c1")
+    b.answer("c1")
     assert [told(record) for record in b.view().records] == [
         "verification total: pass",
         "compensation of create_refund: succeeded",
@@ -317,6 +319,8 @@ def test_every_other_kind_has_words(build):
         "CONFLICT: another version of entry ?",
         "GAP: records were dropped",
         "model call chat gpt",
+        "asked for approval of create_refund",
+        "approval of create_refund answered: approved by u-17",
     ]
 
 
