@@ -169,6 +169,10 @@ class Approval:
         """Record that the request was withdrawn."""
         self._decide("cancelled", reason=reason, context=context)
 
+    def reopen(self) -> None:
+        """Allow another answer: the SDK did not accept the last one, and asks again."""
+        self.stored = replace(self.stored, decided=False)
+
     @guarded
     def _decide(
         self,

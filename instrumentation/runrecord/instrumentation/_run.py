@@ -129,6 +129,10 @@ class Run(Scope):
         self._outcome = outcome or self._outcome
         self._stop_reason = stop_reason or self._stop_reason
 
+    def keep(self, key: ContextKey) -> None:
+        """Store the context under ``key`` when this segment ends, however it ends."""
+        self._keys.add(key)
+
     def suspend(self, *, stop_reason: str | None = None, key: ContextKey | None = None) -> None:
         """Say that the run waits: this segment ends, and a later ``resume`` starts the next.
 

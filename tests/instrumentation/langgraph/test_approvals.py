@@ -320,6 +320,29 @@ def test_without_the_stored_context_the_ids_still_meet(
     telemetry.check_counters()
 
 
+@pytest.mark.parametrize("interrupt_mode", ["per_call"])
+def test_an_answer_that_the_sdk_refuses_can_be_given_again(
+    telemetry: Any, agents: Any, on: Any, interrupt_mode: str
+) -> None:
+    call = agents.call("refund", "call_1", invoice="inv-1", amount=80.0)
+    agent = asking(agents, interrupt_mode, [call], "done", saver=agents.saver())
+    agent.invoke(agents.ask, agents.config())
+    with pytest.raises(ValueError, match="bogus"):
+        agent.invoke(Command(resume={"type": "bogus"}), agents.config())
+    agent.invoke(Command(resume={"type": "approve"}), agents.config())
+    said = [s.attributes["runrecord.approval.status"] for s in telemetry.named("approval_decision")]
+    assert said == ["cancelled", "approved"]
+    assert len({s.attributes["runrecord.approval.id"] for s in telemetry.named("approval_decision")}) == 1
+    last = telemetry.named("approval_decision")[-1]
+    assert [link.context.span_id for link in last.links] == [
+        telemetry.one("request_approval").context.span_id
+    ]
+    ran = telemetry.one("execute_tool").attributes
+    assert ran["runrecord.arguments.digest"] == last.attributes["runrecord.approval.subject.digest"]
+    assert ran["runrecord.run.id"] == last.attributes["runrecord.run.id"]
+    telemetry.check_counters()
+
+
 def process(directory: Path, *arguments: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     environment = {
         **os.environ,

@@ -28,6 +28,8 @@ class Entering:
     """A graph invocation whose first callback has not come yet.
 
     Attributes:
+        stored: The context of the run that waits in this thread.
+        earlier: The context of the last run in this thread, if it is over; what it asked may be answered again.
         run_id: The callback run that claimed this.
         pending: Interrupts read from the checkpoint, if the run is resumed and no context of it is stored.
     """
@@ -38,6 +40,7 @@ class Entering:
     resume: Any = None
     continues: bool = False
     stored: StoredContext | None = None
+    earlier: StoredContext | None = None
     pending: list[Any] = field(default_factory=list[Any])
     run_id: UUID | None = None
 
@@ -121,9 +124,11 @@ def entering(recorder: Recorder, graph: Any, given: object, config: object) -> E
     )
     if found.key is not None and (given is None or found.resume is not None):
         stored = recorder.lookup(found.key)
-        if stored is not None and not stored.closed:
+        if stored is not None and stored.closed:
+            found.earlier = stored
+        elif stored is not None:
             found.stored, found.continues = stored, True
-    found.continues = found.continues or found.resume is not None
+    found.continues = found.continues or (found.resume is not None and found.earlier is None)
     return found
 
 
@@ -138,6 +143,8 @@ def _is_agent(graph: Any, metadata: Mapping[str, Any]) -> bool:
 def take_pending(found: Entering, state: Any) -> None:
     """Take the pending interrupts from a state snapshot."""
     found.pending = [item for task in getattr(state, "tasks", ()) for item in getattr(task, "interrupts", ())]
+    if found.earlier is not None:
+        return
     note_once(
         "langgraph-context",
         "runrecord has no stored context of the run that is resumed; the approval ids are derived from the checkpoint, "

@@ -94,16 +94,20 @@ class Graph:
         """Record what ``Command(resume=...)`` answers to the requests of the earlier segments."""
         if self.entering.resume is None:
             return
-        waiting: dict[str, list[Approval]] = {}
+        groups: dict[str, list[Approval]] = {}
         for approval in self._handles():
-            if not approval.decided:
-                waiting.setdefault(approval.stored.durable_id or "", []).append(approval)
+            groups.setdefault(approval.stored.durable_id or "", []).append(approval)
+        # A value without an id answers the next question that waits; if none does, the last answer was not accepted.
+        waiting = [identity for identity, every in groups.items() if not all(item.decided for item in every)]
         kind, ref = self.entering.actor
-        for identity, value in extract.resume_values(self.entering.resume, list(waiting)).items():
-            approvals = waiting.get(identity, [])
+        for identity, value in extract.resume_values(
+            self.entering.resume, waiting or list(groups)[-1:]
+        ).items():
+            approvals = groups.get(identity, [])
             tool_calls = bool(approvals) and approvals[0].stored.subject_type == "tool_call"
             said = extract.answers(value, len(approvals), tool_calls=tool_calls)
             for approval, answer in zip(approvals, said, strict=False):
+                approval.reopen()
                 self._decide(approval, answer, kind, ref)
 
     def _decide(self, approval: Approval, answer: extract.Answer, kind: str, ref: str | None) -> None:
@@ -135,12 +139,16 @@ class Graph:
         ]
 
     def _known(self, identity: str, item: extract.Asked) -> StoredApproval:
-        """Describe a request that another machine recorded, from the checkpoint alone."""
+        """Describe a request of another run, or one that another machine recorded, from the checkpoint."""
+        known = approval_id(self.key, identity, item.position)
+        earlier = self.entering.earlier.approval(known) if self.entering.earlier is not None else None
         return StoredApproval(
-            approval_id(self.key, identity, item.position),
+            known,
+            request=earlier.request if earlier is not None else None,
+            requested_at=earlier.requested_at if earlier is not None else 0.0,
             subject_type="tool_call" if item.is_tool_call else "run",
-            subject_id=item.tool_call_id,
-            name=item.name,
+            subject_id=item.tool_call_id or (earlier.subject_id if earlier is not None else None),
+            name=item.name or (earlier.name if earlier is not None else None),
             digest=self.owner.state.commit(LABEL_TOOL_ARGUMENTS, item.arguments)
             if item.is_tool_call
             else None,

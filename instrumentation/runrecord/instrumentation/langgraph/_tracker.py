@@ -125,6 +125,8 @@ class Tracker:
             if ref is not None:
                 common |= {"principal_ref": ref, "principal_type": "user" if kind == "human" else kind}
             run = self.recorder.run(**common)
+        if entering.resume is not None and entering.key is not None:
+            run.keep(entering.key)
         return Graph(run, run, entering)
 
     def _step_started(
