@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from runrecord.processors import Signal
 from runrecord.processors.redaction import PACKS, RedactionPolicy, Redactor
+from runrecord.processors.redaction.walker import Mode
 
 ENGINES = ("hyperscan", "re2", "stdlib")
 KEY = bytes(range(32))
@@ -63,6 +64,24 @@ def test_the_engines_equal_the_reference(
             assert redaction.body is body
         again = redactor.redact(signal, redaction.body)
         assert again.body == redaction.body, name
+
+
+@pytest.mark.parametrize("signal", list(Signal))
+@given(data=st.data())
+@QUICK
+def test_the_strict_seeds_and_the_slow_path_equal_the_reference(
+    otlp: SimpleNamespace, redactors: tuple[Any, dict[str, Redactor]], signal: Signal, data: st.DataObject
+) -> None:
+    reference, engines = redactors
+    body = data.draw(otlp.requests(signal))
+    expected, counts = reference.redact(signal, body)
+    for name, redactor in engines.items():
+        assert redactor._strict is not None
+        for mode, hits in ((Mode.STRUCTURE, redactor._strict.scan(body, 1 << 40)), (Mode.EVERYTHING, [])):
+            assert hits is not None
+            redaction = redactor._walk(signal, body, hits, mode)
+            assert otlp.parsed(signal, redaction.body) == expected, (name, mode)
+            assert redaction.counts == counts, (name, mode)
 
 
 @given(data=st.data())
