@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import gzip
 import json
 import os
@@ -151,36 +152,48 @@ def _own_state(tmp_path, monkeypatch):
     monkeypatch.delenv("RUNRECORD_KEY", raising=False)
 
 
+def make_settings(root, forward=None, **changes):
+    """Return a configuration as a mapping: everything on free ports, the ledger and the intake log under root."""
+    exporters = {"ledger": {"directory": str(root / "ledger"), "origin": "test/gateway"}}
+    names = ["ledger"]
+    if forward:
+        retry = {"initial_interval": "50ms", "max_interval": "200ms"}
+        exporters["otlp_http/backend"] = {"endpoint": forward, "retry_on_failure": retry}
+        names = ["otlp_http/backend", "ledger"]
+    pipeline = {"receivers": ["otlp"], "processors": ["redaction"], "exporters": names}
+    config = {
+        "receivers": {
+            "otlp": {"protocols": {"grpc": {"endpoint": "127.0.0.1:0"}, "http": {"endpoint": "127.0.0.1:0"}}}
+        },
+        "processors": {"redaction": {"packs": []}},  # compiling them takes time
+        "exporters": exporters,
+        "service": {
+            "state_dir": str(root / "state"),
+            "pipelines": {name: dict(pipeline) for name in ("traces", "logs", "metrics")},
+            "telemetry": {"metrics": {"address": "127.0.0.1:0"}, "health": {"endpoint": "127.0.0.1:0"}},
+            "drain_timeout": "3s",
+        },
+    }
+    return _merge(config, changes)
+
+
 @pytest.fixture
 def settings(tmp_path):
-    """Return a configuration as a mapping: everything on free ports, the ledger and the intake log under tmp_path."""
+    """Return the maker of configurations under tmp_path."""
+    return functools.partial(make_settings, tmp_path)
 
-    def make(forward=None, **changes):
-        exporters = {"ledger": {"directory": str(tmp_path / "ledger"), "origin": "test/gateway"}}
-        names = ["ledger"]
-        if forward:
-            retry = {"initial_interval": "50ms", "max_interval": "200ms"}
-            exporters["otlp_http/backend"] = {"endpoint": forward, "retry_on_failure": retry}
-            names = ["otlp_http/backend", "ledger"]
-        pipeline = {"receivers": ["otlp"], "processors": ["redaction"], "exporters": names}
-        config = {
-            "receivers": {
-                "otlp": {
-                    "protocols": {"grpc": {"endpoint": "127.0.0.1:0"}, "http": {"endpoint": "127.0.0.1:0"}}
-                }
-            },
-            "processors": {"redaction": {"packs": []}},  # compiling them takes half a second
-            "exporters": exporters,
-            "service": {
-                "state_dir": str(tmp_path / "state"),
-                "pipelines": {name: dict(pipeline) for name in ("traces", "logs", "metrics")},
-                "telemetry": {"metrics": {"address": "127.0.0.1:0"}, "health": {"endpoint": "127.0.0.1:0"}},
-                "drain_timeout": "5s",
-            },
-        }
-        return _merge(config, changes)
 
-    return make
+@pytest.fixture(scope="module")
+def shared_gateway(tmp_path_factory):
+    """One gateway for all tests of a module that leave no trace in it, with a body limit of 2 MiB."""
+    root = tmp_path_factory.mktemp("shared")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RUNRECORD_STATE_DIR", str(root / "runrecord-state"))
+        patch.delenv("RUNRECORD_KEY", raising=False)
+        limits = {"http": {"max_request_body_size": 2 << 20}}
+        started = InThread(make_settings(root, receivers={"otlp": {"protocols": limits}})).start()
+    yield started
+    started.stop()
 
 
 def _merge(base, changes):
@@ -242,8 +255,10 @@ class InThread:
 
 
 @pytest.fixture
-def run_gateway(settings, sink):
-    """Start gateways in threads; they are stopped at the end."""
+def run_gateway(settings, request):
+    """Start gateways in threads; they are stopped at the end, before the back end is."""
+    if "sink" in request.fixturenames:
+        request.getfixturevalue("sink")
     running = []
 
     def start(forward=None, config=None, **changes):

@@ -148,6 +148,7 @@ def test_a_protocol_that_is_not_named_is_off():
             ["1:51: exporters.ledger/b.directory: exporters.ledger/a has the same directory"],
         ),
         ("receivers: {otlp: {protocols: {}}}", ["1:20: receivers.otlp.protocols: name grpc, http, or both"]),
+        ("receivers: {otlp: {max_in_flight_mib: 100}}", ["1:13: receivers.otlp: max_in_flight_mib must hold the largest request twice: at least 128"]),
         ("receivers: [", ["1:13: not valid YAML: expected the node content, but found '<stream end>'"]),
         ("just text", ["1:1: must be a mapping with receivers, processors, exporters and service"]),
         ("service: {}\nservice: {}", ["2:1: service: is here a second time (first in line 1)"]),

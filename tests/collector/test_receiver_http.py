@@ -130,10 +130,10 @@ def test_spans_without_ids_are_rejected_and_the_rest_is_kept(gateway, sink, requ
     poll(lambda: sealed() == [f"{n:016x}" for n in (5, 6)])
 
 
-def test_a_request_of_which_nothing_is_valid_is_a_partial_success_too(gateway, requests):
+def test_a_request_of_which_nothing_is_valid_is_a_partial_success_too(shared_gateway, requests):
     request = requests.traces(1)
     request.resource_spans[0].scope_spans[0].spans[0].trace_id = b"x"
-    answer = post(gateway, json.dumps(_otlp_json(request)).encode(), content_type=JSON)
+    answer = post(shared_gateway, json.dumps(_otlp_json(request)).encode(), content_type=JSON)
     assert answer.status_code == 200
     assert answer.json()["partialSuccess"]["rejectedSpans"] == "1"
     assert "1 span was rejected" in answer.json()["partialSuccess"]["errorMessage"]
@@ -161,14 +161,14 @@ def test_json_becomes_the_same_protobuf_and_is_answered_in_json(gateway, sink, r
 
 
 @pytest.mark.parametrize("body", [b"\xff\xff\xff", b"\x0a\x05abc", b"hello", b"\x0a\x04\x12\x02\x12\x50"])
-def test_invalid_protobuf_is_400(gateway, body):
-    message = refused(post(gateway, body), 400, 3)
+def test_invalid_protobuf_is_400(shared_gateway, body):
+    message = refused(post(shared_gateway, body), 400, 3)
     assert message == "the body is not a valid ExportTraceServiceRequest in protobuf"
 
 
-def test_invalid_text_in_protobuf_is_400(gateway, requests):
+def test_invalid_text_in_protobuf_is_400(shared_gateway, requests):
     body = requests.traces(text="MARK").SerializeToString().replace(b"MARK", b"\xff\xfe\xfd\xfc")
-    refused(post(gateway, body), 400, 3)
+    refused(post(shared_gateway, body), 400, 3)
 
 
 @pytest.mark.parametrize(
@@ -183,8 +183,8 @@ def test_invalid_text_in_protobuf_is_400(gateway, requests):
         (b"[" * 100_000, "the body is not valid JSON"),
     ],
 )
-def test_invalid_json_is_400_in_json(gateway, body, message):
-    answer = post(gateway, body, content_type=JSON)
+def test_invalid_json_is_400_in_json(shared_gateway, body, message):
+    answer = post(shared_gateway, body, content_type=JSON)
     assert answer.headers["content-type"] == JSON
     assert refused(answer, 400, 3) == message
 
@@ -194,29 +194,29 @@ def test_invalid_json_is_400_in_json(gateway, body, message):
     "body",
     [b"", b"no compression at all", gzip.compress(b"x" * 999)[:-9], zstandard.compress(b"x" * 999)[:-4]],
 )
-def test_a_body_that_is_not_what_its_encoding_says_is_400(gateway, encoding, body):
-    refused(post(gateway, body, content_encoding=encoding), 400, 3)
+def test_a_body_that_is_not_what_its_encoding_says_is_400(shared_gateway, encoding, body):
+    refused(post(shared_gateway, body, content_encoding=encoding), 400, 3)
 
 
-def test_an_unknown_encoding_is_415_and_names_the_known(gateway, requests):
-    answer = post(gateway, requests.traces().SerializeToString(), content_encoding="br")
+def test_an_unknown_encoding_is_415_and_names_the_known(shared_gateway, requests):
+    answer = post(shared_gateway, requests.traces().SerializeToString(), content_encoding="br")
     assert refused(answer, 415, 3) == "Content-Encoding must be one of gzip, zstd, deflate, or absent"
     assert answer.headers["accept-encoding"] == "gzip, zstd, deflate"
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "", "application/x-www-form-urlencoded"])
-def test_an_unknown_content_type_is_415(gateway, content_type):
-    assert PB in refused(post(gateway, b"", content_type=content_type), 415, 3)
+def test_an_unknown_content_type_is_415(shared_gateway, content_type):
+    assert PB in refused(post(shared_gateway, b"", content_type=content_type), 415, 3)
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "OPTIONS", "HEAD"])
-def test_other_methods_are_405(gateway, method):
-    answer = httpx2.request(method, gateway.http + "/v1/traces")
+def test_other_methods_are_405(shared_gateway, method):
+    answer = httpx2.request(method, shared_gateway.http + "/v1/traces")
     assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
 
 
-def test_other_paths_are_404(gateway):
-    assert "/v1/metrics" in refused(post(gateway, b"", "/v1/trace"), 404, 12)
+def test_other_paths_are_404(shared_gateway):
+    assert "/v1/metrics" in refused(post(shared_gateway, b"", "/v1/trace"), 404, 12)
 
 
 def test_a_signal_without_a_pipeline_is_404(run_gateway, settings):
@@ -226,63 +226,67 @@ def test_a_signal_without_a_pipeline_is_404(run_gateway, settings):
     assert "service.pipelines.metrics" in refused(post(gateway, b"", "/v1/metrics"), 404, 12)
 
 
-def test_a_body_over_the_limit_is_413_and_not_retryable(gateway):
-    answer = post(gateway, bytes(3 << 20))
+def test_a_body_over_the_limit_is_413_and_not_retryable(shared_gateway):
+    answer = post(shared_gateway, bytes(3 << 20))
     refused(answer, 413, 8)
     assert "retry-after" not in answer.headers
     assert not Status.FromString(answer.content).details
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "zstd"])
-def test_a_bomb_is_413_whatever_it_would_become(gateway, encoding):
+def test_a_bomb_is_413_whatever_it_would_become(shared_gateway, encoding):
     bomb = gzip.compress(bytes(1 << 28), 9) if encoding == "gzip" else zstandard.compress(bytes(1 << 30))
     assert len(bomb) < 1 << 19
-    refused(post(gateway, bomb, content_encoding=encoding), 413, 8)
+    refused(post(shared_gateway, bomb, content_encoding=encoding), 413, 8)
 
 
-def test_a_body_of_200_mb_is_refused_before_it_is_sent(gateway):
+def test_a_body_of_200_mb_is_refused_before_it_is_sent(shared_gateway):
     """Only the head and the first bytes are sent: the answer is there already."""
-    host, port = gateway.gateway.bound.http
+    host, port = shared_gateway.gateway.bound.http
     with socket.create_connection((host, port), timeout=60) as connection:
         head = f"POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: {PB}\r\nContent-Length: {200 << 20}\r\n\r\n"
         connection.sendall(head.encode() + bytes(1000))
         assert connection.recv(4096).startswith(b"HTTP/1.1 413 ")
 
 
-def test_a_chunked_body_without_a_length_stops_at_the_limit(gateway):
+def test_a_chunked_body_without_a_length_stops_at_the_limit(shared_gateway):
     def endless():
         for _ in range(300):
             yield bytes(1 << 16)
 
-    refused(httpx2.post(gateway.http + "/v1/traces", content=endless(), headers={"content-type": PB}), 413, 8)
+    refused(
+        httpx2.post(shared_gateway.http + "/v1/traces", content=endless(), headers={"content-type": PB}),
+        413,
+        8,
+    )
 
 
-def test_a_200_mb_body_sent_to_its_end_is_413_and_the_connection_stays_good(gateway, requests):
-    with httpx2.Client(base_url=gateway.http, headers={"content-type": PB}, timeout=60) as client:
+def test_a_200_mb_body_sent_to_its_end_is_413_and_the_connection_stays_good(shared_gateway, requests):
+    with httpx2.Client(base_url=shared_gateway.http, headers={"content-type": PB}, timeout=60) as client:
         refused(client.post("/v1/traces", content=bytes(200 << 20)), 413, 8)
         assert client.post("/v1/traces", content=requests.traces().SerializeToString()).status_code == 200
 
 
-def test_a_client_that_goes_away_in_its_body_disturbs_nobody(gateway, requests):
-    host, port = gateway.gateway.bound.http
+def test_a_client_that_goes_away_in_its_body_disturbs_nobody(shared_gateway, requests):
+    host, port = shared_gateway.gateway.bound.http
     with socket.create_connection((host, port)) as connection:
         connection.sendall(
             f"POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: {PB}\r\nContent-Length: 900\r\n\r\nabc".encode()
         )
-    assert post(gateway, requests.traces().SerializeToString()).status_code == 200
+    assert post(shared_gateway, requests.traces().SerializeToString()).status_code == 200
 
 
 @pytest.mark.parametrize(
     "data",
     [b"\0" * 100, b"GET\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01"],
 )
-def test_what_is_not_http_is_answered_with_400_or_closed(gateway, requests, data):
-    host, port = gateway.gateway.bound.http
+def test_what_is_not_http_is_answered_with_400_or_closed(shared_gateway, requests, data):
+    host, port = shared_gateway.gateway.bound.http
     with socket.create_connection((host, port), timeout=60) as connection:
         connection.sendall(data)
         connection.shutdown(socket.SHUT_WR)
         assert connection.recv(4096).split(b"\r\n")[0] in {b"", b"HTTP/1.1 400 Bad Request"}
-    assert post(gateway, requests.traces().SerializeToString()).status_code == 200
+    assert post(shared_gateway, requests.traces().SerializeToString()).status_code == 200
 
 
 def test_a_full_intake_log_is_503_with_retry_after_in_both_encodings(run_gateway, sink, requests):
@@ -308,12 +312,13 @@ def test_a_full_intake_log_is_503_with_retry_after_in_both_encodings(run_gateway
 
 
 def test_too_many_bytes_under_way_are_503(run_gateway, requests):
-    gateway = run_gateway(receivers={"otlp": {"max_in_flight_mib": 1}})
+    small = {"grpc": {"max_recv_msg_size_mib": 1}, "http": {"max_request_body_size": 1 << 20}}
+    gateway = run_gateway(receivers={"otlp": {"max_in_flight_mib": 2, "protocols": small}})
     host, port = gateway.gateway.bound.http
-    with socket.create_connection((host, port)) as slow:
-        slow.sendall(
-            f"POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: {PB}\r\nContent-Length: {1 << 20}\r\n\r\nabc".encode()
-        )
+    head = f"POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: {PB}\r\nContent-Length: {1 << 20}\r\n\r\nabc".encode()
+    with socket.create_connection((host, port)) as slow, socket.create_connection((host, port)) as slow_too:
+        slow.sendall(head)
+        slow_too.sendall(head)
         body = requests.traces().SerializeToString()
         answer = None
         while answer is None or answer.status_code == 200:  # until the head of the slow one has been read

@@ -42,7 +42,7 @@ def gateway(
         str, typer.Option(help="debug, info, warning or error; to standard error, never content")
     ] = "info",
 ) -> None:
-    """Receive OTLP, redact it, seal what is governed in the ledger, and forward the rest of the way.
+    """Receive OTLP, redact it, seal what is governed in the ledger, and forward everything.
 
     A request is acknowledged when it is redacted and durable in the intake log; kill -9 at any moment loses nothing that was.
     Without --config it listens on 127.0.0.1:4317 and :4318, redacts secrets and personal data, and forwards nowhere.

@@ -72,6 +72,18 @@ class OtlpReceiver(Section):
     protocols: Protocols = Protocols(grpc=GrpcServer(), http=HttpServer())
     max_in_flight_mib: int = Field(default=256, ge=1)
 
+    @model_validator(mode="after")
+    def _one_request_fits(self) -> OtlpReceiver:
+        grpc, http = self.protocols.grpc, self.protocols.http
+        largest = max(
+            grpc.max_recv_msg_size_mib * MIB if grpc else 0, http.max_request_body_size if http else 0
+        )
+        if 2 * largest > self.max_in_flight_mib * MIB:
+            raise ValueError(
+                f"max_in_flight_mib must hold the largest request twice: at least {-(-2 * largest // MIB)}"
+            )
+        return self
+
 
 class Receivers(Section):
     """All receivers."""

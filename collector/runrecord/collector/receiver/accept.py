@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Executor
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from runrecord.collector.receiver.requests import SERVICES, Checked, check
 from runrecord.collector.receiver.status import Code, Refusal, unavailable
@@ -17,6 +17,9 @@ from runrecord.exporters.errors import IntakeFull, IntakeStopped
 from runrecord.exporters.intake import IntakeLog
 from runrecord.processors.errors import RedactionError
 from runrecord.processors.signal import Signal
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 _log = logging.getLogger(__name__)
 ITEMS_HEADER: Final = "items"
@@ -36,6 +39,33 @@ class Redacted(Protocol):
     def counts(self) -> Mapping[str, int]:
         """Matches by rule."""
         ...
+
+
+class Reservation:
+    """Memory that one request holds; a context manager that gives it back."""
+
+    def __init__(self, acceptor: Acceptor) -> None:
+        """Hold nothing yet; use `Acceptor.reservation`."""
+        self._acceptor = acceptor
+        self._held = 0
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Give everything back."""
+        self._acceptor.release(self._held)
+
+    def grow_to(self, size: int) -> None:
+        """Hold so many bytes in all.
+
+        Raises:
+            Refusal: There is no room now.
+        """
+        if size > self._held:
+            self._acceptor.reserve(size - self._held)
+            self._held = size
 
 
 class Acceptor:
@@ -91,6 +121,10 @@ class Acceptor:
             raise unavailable("too many requests are under way")
         self._in_flight += size
         self._idle.clear()
+
+    def reservation(self) -> Reservation:
+        """Return an account for the memory of one request."""
+        return Reservation(self)
 
     def release(self, size: int) -> None:
         """Give back what `reserve` counted."""

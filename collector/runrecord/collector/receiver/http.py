@@ -10,7 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
 
-from runrecord.collector.receiver.accept import Acceptor
+from runrecord.collector.receiver.accept import Acceptor, Reservation
 from runrecord.collector.receiver.compression import ENCODINGS, BadCompressionError, TooLargeError, decompress
 from runrecord.collector.receiver.otlp_json import json_to_protobuf
 from runrecord.collector.receiver.requests import SERVICES, response, response_json
@@ -27,7 +27,8 @@ PROTOBUF: Final = "application/x-protobuf"
 JSON: Final = "application/json"
 _PATHS: Final = {service.path: signal for signal, service in SERVICES.items()}
 _BODY_SECONDS: Final = 60.0
-_INLINE_BYTES: Final = 16 << 10
+_INLINE_BYTES: Final = 128 << 10
+_USUAL_RATIO: Final = 16
 _DISCARD_BYTES: Final = 1 << 30
 
 
@@ -95,14 +96,11 @@ class HttpReceiver:
         length = headers.get("content-length", "")
         if length.isdecimal() and int(length) > self._max_body:
             raise too_large(self._max_body)
-        expected = int(length) if length.isdecimal() else _INLINE_BYTES
-        self._acceptor.reserve(expected)
-        try:
-            raw = await self._read(receive)
-            body = raw if encoding == "identity" else await self._decompress(encoding, raw)
+        with self._acceptor.reservation() as memory:
+            memory.grow_to(int(length) if length.isdecimal() else 1)
+            raw = await self._read(receive, memory)
+            body = raw if encoding == "identity" else await self._decompress(encoding, raw, memory)
             del raw
-        finally:
-            self._acceptor.release(expected)
         return await self._accept(signal, body, content_type)
 
     async def _accept(self, signal: Signal, body: bytes, content_type: str) -> bytes:
@@ -117,7 +115,7 @@ class HttpReceiver:
         checked = await self._acceptor.accept(signal, body, transport="http", convert=convert)
         return json.dumps(response_json(signal, checked)).encode()
 
-    async def _read(self, receive: Receive) -> bytes:
+    async def _read(self, receive: Receive, memory: Reservation) -> bytes:
         """Read the body, and stop at the limit."""
         parts: list[bytes] = []
         size, more = 0, True
@@ -137,19 +135,26 @@ class HttpReceiver:
             size += len(part)
             if size > self._max_body:
                 raise too_large(self._max_body)
+            memory.grow_to(size)
             parts.append(part)
             more = message.get("more_body", False)
         return b"".join(parts)
 
-    async def _decompress(self, encoding: str, raw: bytes) -> bytes:
-        try:
-            if len(raw) < _INLINE_BYTES:
-                return decompress(encoding, raw, self._max_body)
-            return await asyncio.to_thread(decompress, encoding, raw, self._max_body)
-        except TooLargeError:
-            raise too_large(self._max_body) from None
-        except BadCompressionError as error:
-            raise Refusal(Code.INVALID_ARGUMENT, str(error)) from None
+    async def _decompress(self, encoding: str, raw: bytes, memory: Reservation) -> bytes:
+        """Decompress to a size that is usual first; only a body that needs more reserves the whole limit."""
+        usual = min(self._max_body, max(_INLINE_BYTES, _USUAL_RATIO * len(raw)))
+        for limit in (usual, self._max_body):
+            memory.grow_to(len(raw) + limit)
+            try:
+                if limit <= _INLINE_BYTES:
+                    return decompress(encoding, raw, limit)
+                return await asyncio.to_thread(decompress, encoding, raw, limit)
+            except TooLargeError:
+                if limit == self._max_body:
+                    break
+            except BadCompressionError as error:
+                raise Refusal(Code.INVALID_ARGUMENT, str(error)) from None
+        raise too_large(self._max_body)
 
     async def _refuse(self, send: Send, headers: dict[str, str], content_type: str, refusal: Refusal) -> None:
         """Answer with a Status in the request's encoding; what is left of a body is read and thrown away by the server."""
