@@ -64,9 +64,10 @@ class Publisher:
     def _run(self, interval: float) -> None:
         while True:
             self._dirty.wait()
-            if self._closing.wait(interval):
+            self._closing.wait(interval)
+            self._dirty.clear()  # before asking: a close whose wake-up this took has set the other event already
+            if self._closing.is_set():
                 return
-            self._dirty.clear()
             try:
                 self.publish()
             except LedgerStopped:

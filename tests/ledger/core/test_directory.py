@@ -245,6 +245,29 @@ def test_threads_that_append_the_same_entries_agree(open_log, items):
     assert fsck(log.path).checkpoint.size == 2000
 
 
+def test_a_close_that_comes_just_before_a_publication_is_not_slept_through(open_log, items):
+    log = open_log(checkpoint_interval=0.0)
+    publisher, closing = log._publisher, threading.Thread(target=log.close, daemon=True)
+
+    class Window(threading.Event):
+        """Not cleared before the log is being closed."""
+
+        def clear(self):
+            closing.start()
+            publisher._closing.wait()
+            while not self.is_set():
+                time.sleep(0)
+            super().clear()
+
+    first, publisher._dirty = publisher._dirty, Window()
+    log.append(items(0, 1))
+    first.set()
+    assert publisher._closing.wait(30)
+    closing.join(30)
+    assert not closing.is_alive()
+    assert fsck(log.path).checkpoint.size == 1
+
+
 def test_a_checkpoint_comes_by_itself(open_log, items):
     log = open_log(checkpoint_interval=0.001)
     deadline = time.monotonic() + 30
