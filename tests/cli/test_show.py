@@ -140,6 +140,7 @@ def test_steps_in_which_nothing_is_governed_share_a_line(tmp_path, builders, mon
     assert "Step 3 act refund" in output
     assert "failed  #5" in output
     assert "Step 5 act refund" in output
+    assert "nothing beyond the step itself" in run("r1", "--step", "0", "--ledger", str(tmp_path))
 
 
 def test_hostile_text_reaches_no_terminal(tmp_path, builders, monkeypatch):
@@ -187,3 +188,5 @@ def test_a_step_says_what_nobody_allowed_and_what_can_not_be_undone(
     tree = run("r1", "--ledger", str(tmp_path))
     assert "No segment was closed" in tree
     assert "CONFLICTS" in tree
+    reasons = json.loads(run("r1", "--json", "--ledger", str(tmp_path)))["completeness"]["reasons"]
+    assert "CONFLICTS" in {reason["verdict"] for reason in reasons}

@@ -114,3 +114,8 @@ def test_json():
     assert [check["result"] for check in data["checks"]] == ["complete"] * 9
     data = json.loads(run("whole.zip", "--json", code=3))
     assert (data["result"], data["run"]) == ("unverifiable", None)
+    data = json.loads(run("broken.zip", "--trust", "trust.txt", "--json", code=2))
+    assert [finding["rule"] for finding in data["findings"] if finding["severity"] == "violation"] == [
+        "no-effect-after-refusal",
+        "ended-is-closed",
+    ]

@@ -83,7 +83,9 @@ def approved_is_what_ran(view: RunView) -> Iterator[Finding]:
             if any(_covers(approval, call) for approval in granted):
                 continue
             text = f"{_name(call)} ran with arguments other than those that were approved"
-            if not call.digest:
+            if not any(approval.digests for approval in granted):
+                text = f"{_name(call)} was approved, and the approval does not say for which arguments"
+            elif not call.digest:
                 text = f"{_name(call)} was approved, but no digest of its arguments is recorded"
             records = [r for approval in granted for r in approval.records]
             yield Finding(rule, Severity.VIOLATION, text, _indices(*records, call.record))

@@ -158,6 +158,13 @@ def test_an_approved_call_without_a_digest_proves_nothing(run):
     assert "no digest" in violations(RULE_2, run.view())[0]
 
 
+def test_an_approval_that_does_not_say_of_what_proves_nothing(run):
+    run.request("c1", digest=None)
+    run.answer("c1", digest=None)
+    run.tool("c1")
+    assert "does not say for which arguments" in violations(RULE_2, run.view())[0]
+
+
 def test_without_call_ids_the_commitment_joins_approval_and_call(run):
     run.request(None)
     run.answer(None)

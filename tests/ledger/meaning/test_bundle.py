@@ -19,6 +19,7 @@ from runrecord.ledger.bundle_format import PAYLOAD_TYPE, STATEMENT, digest
 from runrecord.ledger.checkpoint import Checkpoint
 from runrecord.ledger.container import MAX_CONTENT, MalformedBundle, pack, unpack
 from runrecord.ledger.dsse import seal
+from runrecord.ledger.errors import LedgerError
 from runrecord.ledger.ledger import Ledger
 from runrecord.ledger.note import NoteSigner
 from runrecord.ledger.tiles import frame_entry
@@ -298,6 +299,103 @@ def test_a_signed_statement_of_another_form_never_crashes(case, change):
     assert verify_bundle(case.resealed(case.files, change=change), case.trust).code is Code.FAILED
 
 
+def test_a_bundle_without_a_statement_is_refused(case):
+    rest = {name: data for name, data in case.files.items() if name != STATEMENT}
+    assert "has no statement" in verify_bundle(pack(rest), case.trust).diagnostics()
+
+
+@pytest.mark.parametrize(("policy", "code"), [(b"", 3), (b"# nothing", 3), (b"\xff", 1), (b"log x", 1)])
+def test_a_bundle_that_suggests_no_keys_can_not_be_trusted_on_first_use(case, policy, code):
+    result = verify_bundle(pack({**case.files, "policy.txt": policy}), first_use=True)
+    assert (result.code, result.checks[-1].name) == (code, "keys")
+
+
+def test_a_statement_that_is_signed_and_not_canonical_is_refused(case):
+    loose = json.dumps(case.statement()).encode()
+    for payload in (loose, b"{", b"[]", canonical_json({**case.statement(), "_type": "other"})):
+        sealed = seal(PAYLOAD_TYPE, payload, case.bundle_key)
+        assert verify_bundle(pack({**case.files, STATEMENT: sealed}), case.trust).code is Code.FAILED
+
+
+def test_a_checkpoint_other_than_the_one_named_is_refused(case):
+    """Signed by the log, of the same size, and of another tree: the log forked."""
+    (name,) = [n for n in case.files if n.startswith("checkpoints/")]
+    size = int(name.rpartition("-")[2].removesuffix(".note"))
+    forked = Checkpoint("example.com/test", size, b"\1" * 32).sign([case.log_key])
+    result = verify_bundle(case.resealed({**case.files, name: forked.note}), case.trust)
+    assert (result.code, result.checks[-1].name) == (Code.FAILED, "checkpoint")
+    assert "not the one that the statement names" in result.diagnostics()
+
+
+def test_entries_that_do_not_fit_their_proofs_are_refused(case):
+    leaves, entries = leaves_of(case), "entries/example.com-test.bin"
+    framed = case.files[entries]
+    proofs = sorted(n for n in case.files if n.startswith("proofs/"))
+    swapped = {**case.files, proofs[0]: case.files[proofs[1]]}
+    foreign = dict(case.files)
+    foreign[proofs[0]] = replace(TlogProof.parse(foreign[proofs[0]]), extra=b"x").encode()
+    for files, words in (
+        ({**case.files, entries: framed[:-1]}, "cut short"),
+        ({**case.files, entries: framed + b"\0"}, "cut short"),
+        (
+            {**case.files, entries: framed + frame_entry(b"x")},
+            f"{len(leaves) + 1} entries are here, {len(leaves)} were signed",
+        ),
+        (swapped, "for another entry or another checkpoint"),
+        (foreign, "for another entry or another checkpoint"),
+        ({**case.files, proofs[0]: b"x"}, "tlog-proof"),
+        ({**case.files, "entries.jsonl": b"{}\n"}, "entries.jsonl does not hold"),
+    ):
+        result = verify_bundle(case.resealed(files), case.trust)
+        assert (result.code, result.checks[-1].name) == (Code.FAILED, "inclusion")
+        assert words in result.diagnostics()
+
+
+def test_a_run_digest_that_is_not_that_of_the_entries_is_refused(case):
+    def change(statement):
+        statement["subject"][0]["digest"]["sha256"] = "00" * 32
+
+    result = verify_bundle(case.resealed(case.files, change=change), case.trust)
+    assert (result.code, result.checks[-1].name) == (Code.FAILED, "run digest")
+
+
+@pytest.mark.parametrize(
+    ("leaf", "code"),
+    [
+        (b'{"run":"r","schema":"runrecord.ledger.entry/v2"}', Code.UNVERIFIABLE),
+        (b'{"schema": "x" }', Code.UNVERIFIABLE),
+        (b"not json", Code.FAILED),
+    ],
+)
+def test_a_proven_entry_that_can_not_be_read_is_unverifiable_or_refused(case, tmp_path, leaf, code):
+    """The proof holds whatever the leaf is; only what it says can't be judged."""
+    with Ledger(tmp_path, signer=case.log_key, checkpoint_interval=None) as ledger:
+        ledger.log.append([(b"key", leaf)])
+        checkpoint = ledger.publish()
+    files = {
+        "entries/example.com-test.bin": frame_entry(leaf),
+        "entries.jsonl": leaf + b"\n",
+        "checkpoints/example.com-test-1.note": checkpoint.note,
+        "proofs/example.com-test/0.tlog-proof": TlogProof(0, (), checkpoint.note).encode(),
+        **{name: case.files[name] for name in ("policy.txt", "README.txt", "report.html")},
+    }
+
+    def change(statement):
+        statement["subject"][0]["digest"]["sha256"] = leaf_hash(leaf).hex()
+        statement["predicate"]["logs"][0].update(size="1", root=checkpoint.root.hex(), indices=["0"])
+
+    result = verify_bundle(case.resealed(files, change=change), case.trust)
+    assert (result.code, result.checks[-1].name) == (code, "schema")
+
+
+def test_a_run_too_large_for_a_bundle_is_refused_with_the_next_step(tmp_path, refund, monkeypatch):
+    monkeypatch.setattr("runrecord.ledger.bundle.MAX_MEMBERS", 12)
+    with Ledger(tmp_path, origin="example.com/test") as ledger:
+        ledger.append_entries(refund().entries)
+        with pytest.raises(LedgerError, match="copy of the ledger directory"):
+            build_bundle(ledger, "run")
+
+
 def test_a_bundle_without_the_private_key_file_makes_one(tmp_path, refund):
     with Ledger(tmp_path, origin="example.com/test") as ledger:
         ledger.append_entries(refund().entries)
@@ -380,6 +478,22 @@ def test_a_zip_bomb_is_refused_before_it_unpacks():
     packed[22:26] = (1000).to_bytes(4, "little")
     with pytest.raises(MalformedBundle, match="does not unpack"):
         unpack(bytes(packed))
+
+
+def test_limits_hold_on_both_sides(monkeypatch):
+    packed = pack({"a": b"1", "b": b"2"})
+    with pytest.raises(LedgerError, match="portable"):
+        pack({"../a": b""})
+    monkeypatch.setattr("runrecord.ledger.container.MAX_MEMBERS", 1)
+    with pytest.raises(LedgerError, match="too large"):
+        pack({"a": b"", "b": b""})
+    with pytest.raises(MalformedBundle, match="limits"):
+        unpack(packed)
+    monkeypatch.setattr("runrecord.ledger.container.MAX_ARCHIVE", 10)
+    with pytest.raises(MalformedBundle, match="more than 10"):
+        unpack(packed)
+    with pytest.raises(MalformedBundle, match="ends inside"):
+        unpack(packed[:9])
 
 
 @pytest.mark.parametrize("where", ["before", "behind", "cut"])

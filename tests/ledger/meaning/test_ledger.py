@@ -215,3 +215,19 @@ def test_an_index_that_can_not_be_written_loses_no_entry(tmp_path, refund, caplo
         blocker.execute("ROLLBACK")
         blocker.close()
         assert [s.entries for s in ledger.runs()] == [len(entries)]
+
+
+def test_an_index_that_can_not_be_opened_gives_the_directory_up(tmp_path, refund):
+    with Ledger(tmp_path, origin="example.com/test") as ledger:
+        ledger.append_entries(refund().entries)
+        assert "run-0001" not in repr(ledger)
+        assert not ledger.read_only
+    index = tmp_path / ".state" / "index.sqlite"
+    index.unlink()
+    index.mkdir()
+    with pytest.raises(RunIndexError, match="can't use the run index"):
+        Ledger(tmp_path)
+    with Ledger(tmp_path, read_only=True) as reader:
+        assert [s.run for s in reader.runs()] == ["run-0001"]
+    index.rmdir()
+    Ledger(tmp_path).close()  # the lock was given up

@@ -35,9 +35,9 @@ def test_a_witness_key_is_neither():
     import base64
     from hashlib import sha256
 
-    public = b"\x04" + base64.b64decode(LOG.vkey.rpartition("+")[2])[1:]
+    public = b"\x04" + base64.b64decode(LOG.vkey.split("+", 2)[2])[1:]
     name_hash = sha256(b"w\n" + public).digest()[:4].hex()
-    with pytest.raises(MalformedNote, match=r"witness key|unknown type"):
+    with pytest.raises(MalformedNote, match="witness key"):
         Trust.of((f"w+{name_hash}+{base64.b64encode(public).decode()}",))
 
 
