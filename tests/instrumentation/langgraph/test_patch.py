@@ -1,0 +1,87 @@
+# SPDX-FileCopyrightText: The Runrecord authors
+# SPDX-License-Identifier: Apache-2.0
+"""The seams: what is missing is said once, and what was replaced is put back."""
+
+import logging
+from typing import Any
+
+import pytest
+from langchain_core.callbacks.base import BaseCallbackManager
+from langchain_core.tools import BaseTool
+from langgraph.pregel import Pregel
+
+from runrecord.instrumentation import _safety
+from runrecord.instrumentation.langgraph import patch
+
+pytestmark = pytest.mark.sdk
+
+SEAMS = [(BaseCallbackManager, "__init__"), (BaseTool, "arun"), (Pregel, "stream"), (Pregel, "astream")]
+
+
+def test_a_seam_that_is_gone_is_said_once(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_safety, "_seen", set())
+    patches = patch.Patches()
+    with caplog.at_level(logging.WARNING):
+        for _ in range(2):
+            assert not patches.replace(
+                "langgraph.pregel", "Pregel", "no_such_method", lambda original: original
+            )
+            assert not patches.replace(
+                "no_such_module", "Kind", "method", lambda original: original, optional=True
+            )
+    assert len(caplog.messages) == 1
+    assert "langgraph.pregel.Pregel.no_such_method" in caplog.text
+
+
+@pytest.mark.parametrize("missing", [(Pregel, "stream"), (Pregel, "astream"), (BaseTool, "arun")])
+def test_without_a_seam_the_program_runs(
+    agents: Any, instrument: Any, monkeypatch: pytest.MonkeyPatch, missing: Any
+) -> None:
+    kind, name = missing
+    replace = patch.Patches.replace
+
+    def without(self: Any, module: str, owner: str, attribute: str, wrapper: Any, **options: Any) -> bool:
+        if (owner, attribute) == (kind.__name__, name):
+            return False
+        return replace(self, module, owner, attribute, wrapper, **options)
+
+    monkeypatch.setattr(patch.Patches, "replace", without)
+    instrument()
+    assert agents.make("done", tools=[]).invoke(agents.ask)["messages"][-1].content == "done"
+
+
+def test_everything_is_put_back(instrument: Any) -> None:
+    before = [kind.__dict__[name] for kind, name in SEAMS]
+    instrumentor = instrument()
+    assert [kind.__dict__[name] for kind, name in SEAMS] != before
+    instrumentor.uninstrument()
+    assert [kind.__dict__[name] for kind, name in SEAMS] == before
+
+
+def test_a_later_patch_of_somebody_else_stays(
+    telemetry: Any, agents: Any, instrument: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    instrumentor = instrument()
+    ours = Pregel.__dict__["stream"]
+
+    def theirs(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return ours(self, *args, **kwargs)
+
+    original = ours.__wrapped__
+    monkeypatch.setattr(Pregel, "stream", theirs)
+    instrumentor.uninstrument()
+    assert Pregel.__dict__["stream"] is theirs
+    agents.make("done", tools=[]).invoke(agents.ask)
+    assert telemetry.spans == []
+    monkeypatch.undo()
+    Pregel.stream = original
+
+
+def test_the_callers_own_list_of_callbacks_is_not_changed(instrument: Any, agents: Any) -> None:
+    instrument()
+    mine: list[Any] = []
+    manager = BaseCallbackManager(mine)
+    assert mine == []
+    assert len(manager.handlers) == 1
