@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from agents import Agent, RunConfig, Runner, RunState, function_tool
+from agents import Agent, CustomTool, RunConfig, Runner, RunState, function_tool
 from agents.testing import ScriptedModel, assistant_message, function_call
+from openai.types.responses.response_custom_tool_call import ResponseCustomToolCall
 
 from runrecord.instrumentation import MemoryContextStore
 from runrecord.instrumentation.openai_agents import extract
@@ -266,6 +267,35 @@ def test_without_the_stored_context_the_run_id_the_trace_and_the_digest_still_ag
         decision, "approval.id", "approval.subject.digest"
     )
     assert facts(telemetry.named("invoke_agent")[1], "run.segment") == [1]
+
+
+@pytest.mark.usefixtures("instrumented")
+@pytest.mark.parametrize("approve", [True, False])
+def test_a_callback_that_answers_at_once_is_a_policy_not_a_person(telemetry: Any, approve: bool) -> None:
+    async def search(context: Any, text: str) -> str:
+        return f"found {text}"
+
+    async def on_approval(context: Any, item: Any) -> Any:
+        return {"approve": approve}
+
+    tool = CustomTool("grep", "Search.", search, needs_approval=True, on_approval=on_approval)
+    asked = ResponseCustomToolCall(
+        call_id="k", id="k", name="grep", input="planted-1", type="custom_tool_call"
+    )
+    model = ScriptedModel([[asked], DONE])
+    assert Runner.run_sync(Agent(name="a", model=model, tools=[tool]), "hi").final_output == "Done."
+    request, decision = telemetry.one("request_approval grep"), telemetry.one("approval_decision grep")
+    assert facts(decision, "approval.status", "approval.actor.type") == [
+        "approved" if approve else "denied",
+        "policy",
+    ]
+    digests = {*facts(request, "approval.subject.digest"), *facts(decision, "approval.subject.digest")}
+    for span in telemetry.named("execute_tool grep"):
+        digests.update(facts(span, "arguments.digest"))
+    assert len(digests) == 1
+    assert len(telemetry.named("execute_tool")) == approve
+    assert "planted-1" not in telemetry.exported_text()
+    telemetry.check_counters()
 
 
 PROGRAM = """

@@ -1,6 +1,76 @@
 # SPDX-FileCopyrightText: The Runrecord authors
 # SPDX-License-Identifier: Apache-2.0
-"""Recording agents of the OpenAI Agents SDK: runs, turns, tool calls, guardrails, approvals, across processes."""
+r"""Recording agents of the OpenAI Agents SDK: runs, turns, tool calls, guardrails, approvals, across processes.
+
+Nothing changes in the program. Either run it under ``opentelemetry-instrument``, or switch the recording on in code::
+
+    import asyncio
+    from agents import Agent, Runner, RunState, function_tool
+    from agents.testing import ScriptedModel, assistant_message, function_call
+    from opentelemetry import trace
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SimpleSpanProcessor
+    from runrecord.instrumentation.openai_agents import OpenAIAgentsInstrumentor
+
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(ConsoleSpanExporter(formatter=lambda span: span.name + "\n")))
+    trace.set_tracer_provider(provider)
+    OpenAIAgentsInstrumentor().instrument()
+
+    @function_tool(needs_approval=True)
+    def create_refund(amount: float) -> str:
+        return "paid"
+
+    call = function_call("create_refund", '{"amount": 80.0}', call_id="call_1")
+    model = ScriptedModel([[call], [assistant_message("Done.")]])
+    agent = Agent(name="refund-agent", model=model, tools=[create_refund])
+
+    async def main() -> None:
+        result = await Runner.run(agent, "Please refund my last order.")
+        saved = result.to_state().to_json()  # days pass, and another process goes on
+        state = await RunState.from_json(agent, saved)
+        state.approve(state.get_interruptions()[0])
+        await Runner.run(agent, state)
+
+    asyncio.run(main())
+
+=======================================================  =====================================================
+in the program                                           span
+=======================================================  =====================================================
+``Runner.run``, ``run_sync``, ``run_streamed``           ``invoke_agent {agent}``; a run that waits ends as
+                                                         suspended, its continuation is the next segment of
+                                                         the same run in the same trace
+turn, handoff                                            ``agent_step act``, ``agent_step handoff``
+local tool                                               ``execute_tool {tool}``, or the span of
+                                                         opentelemetry-instrumentation-genai-openai-agents
+                                                         with our attributes
+guardrail of any kind, ``needs_approval``                ``policy_decision {policy}``
+``result.interruptions``                                 ``request_approval {tool}``
+``state.approve``, ``state.reject``                      ``approval_decision {tool}``, when the state is run
+=======================================================  =====================================================
+
+**Ids.** The run id follows from the SDK's trace id, which a ``RunState`` carries to other processes. Where a run starts an
+OpenTelemetry trace, the SDK gets the same trace id. An approval's key is the trace id and the call id; with the SDK's
+tracing switched off, the group, conversation or session id stands in for the trace id.
+
+**What the SDK has no field for** is read from where a program can put it:
+
+- ``RunConfig.trace_metadata``: ``runrecord.approval.actor.ref`` (who answered; an opaque id), ``runrecord.run.autonomy``,
+  ``runrecord.principal.ref``, ``runrecord.principal.type`` and ``runrecord.version.*``. The SDK's own exporter sends it too.
+- an attribute ``metadata`` of a tool, or of its function: a mapping with ``readOnlyHint``, ``destructiveHint``,
+  ``idempotentHint``, ``openWorldHint``, ``runrecord.side_effect.type``, ``.target`` and ``.reversible``.
+- attributes ``policy_id``, ``policy_version`` and ``policy_rule`` of a guardrail's or ``needs_approval`` function. Without
+  them the policy is called as the guardrail is.
+
+**What is not recorded.** Content, unless ``OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT`` asks for it: arguments,
+results and what guardrails looked at appear as keyed commitments. Model calls: the official OpenAI instrumentation makes
+those spans. Tools that OpenAI hosts, realtime sessions and voice pipelines. The time of an answer that was given in
+one process and run in another: the decision is recorded when the state is run. The SDK's trace processors and exporters
+stay as they are; one processor of ours is added.
+
+**Nested runs.** An agent that runs as a tool, or inside of a guardrail, belongs to the run around it: its steps and tool
+calls are that run's, and its own ``invoke_agent`` span is a plain one.
+"""
 
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any

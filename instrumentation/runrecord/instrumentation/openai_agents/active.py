@@ -274,6 +274,7 @@ class ActiveRun:
         if self.ended:
             return
         self.ended = True
+        self._handled = None
         for _, call in self._open_tools:
             call.fail(error or "no_result")
         self.end_step(error)

@@ -4,7 +4,7 @@
 
 from runrecord.instrumentation.capabilities import Capabilities
 
-INSTRUMENTS = ("openai-agents >= 0.17",)
+INSTRUMENTS = ("openai-agents >= 0.21",)
 
 CAPABILITIES = Capabilities(
     sdk="OpenAI Agents SDK",

@@ -179,9 +179,10 @@ def _follow(active: ActiveRun, result: Any) -> None:
     if task is None:
         active.finish()
         return
-    weakref.finalize(result, active.finish, Ending("abandoned"))
+    abandoned = weakref.finalize(result, active.finish, Ending("abandoned"))
 
     def done(ended: Any) -> None:
+        abandoned.detach()
         # Not task.exception(), which would silence asyncio's report of an exception that nobody looked at.
         error = getattr(ended, "_exception", None) or getattr(result, "_stored_exception", None)
         if ended.cancelled():
