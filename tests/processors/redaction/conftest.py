@@ -23,6 +23,7 @@ from runrecord.processors import Signal
 from runrecord.processors.redaction import PACKS, RedactionPolicy, Redactor
 from runrecord.processors.redaction.annotate import Findings
 from runrecord.processors.redaction.confirm import Work
+from runrecord.processors.redaction.keys import joined
 from runrecord.processors.redaction.leaf import ANY, DropAttribute, DropRecord, Leaves, keyed_value
 
 REQUESTS: dict[Signal, type[Message]] = {
@@ -117,7 +118,7 @@ class Reference:
 
     def _attribute(self, attribute: KeyValue, where: tuple[bytes, bool] | None) -> bool:
         original = attribute.key.encode()
-        path = original if where is None else where[0] + b"." + original
+        path = original if where is None else joined(where[0], original)
         attribute.key = self._text(attribute.key, None)
         if not attribute.HasField("value"):
             return True

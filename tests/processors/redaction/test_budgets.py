@@ -76,6 +76,33 @@ def test_a_megabyte_of_it_costs_few_candidates(
     assert work["confirms"] < 110_000
 
 
+@pytest.mark.parametrize(
+    "shape",
+    [
+        '{"a":',
+        '{"a":[',
+        '"',
+        "\\",
+        '\\"',
+        '{"a":"',
+        "{",
+        "}",
+        ":",
+        '"a":',
+        '{"' + "k" * 4000 + '":',
+        '\\\\\\"a\\\\\\":',
+        "\\n",
+    ],
+)
+def test_keys_are_looked_for_in_linear_space(otlp: SimpleNamespace, shape: str) -> None:
+    policy = RedactionPolicy.parse({"keys": [{"match": "*.password", "action": "mask", "inside_json": True}]})
+    text = shape * (SIZE // 2 // len(shape)) + ' {"password": "x"}'
+    redaction = Redactor(policy).redact(
+        Signal.TRACES, otlp.span_request(("k", text), ("j", '{"password": "x"}'))
+    )
+    assert otlp.span_of(redaction.body).attributes[1].value.string_value == '{"password": "*"}'
+
+
 @pytest.mark.parametrize("shape", ["digits", "floats", "dotted", "uuids"])
 def test_digits_are_settled_by_the_strict_seeds(
     otlp: SimpleNamespace, work: Counter[str], shape: str

@@ -205,6 +205,23 @@ def test_keys_inside_json(otlp: SimpleNamespace, action: str, before: str, after
         assert value(otlp, data | {"engine": engine}, before) == after
 
 
+@pytest.mark.parametrize("engine", ["hyperscan", "re2", "stdlib"])
+@pytest.mark.parametrize(
+    ("match", "key"),
+    [
+        ("my key", "my key"),
+        ("a-b#c/d", "A-B#C/D"),
+        ("clé.*", "clé.x"),
+        ("[a]{2}(b)?c", "[a]{2}(b)xc"),
+        ("日本", "日本"),
+    ],
+)
+def test_any_key_can_be_named(otlp: SimpleNamespace, engine: str, match: str, key: str) -> None:
+    data = {"keys": [{"match": match, "action": "token"}], "engine": engine}
+    assert value(otlp, data, "x", key=key) == "[REDACTED]"
+    assert value(otlp, data, "x", key="other") == "x"
+
+
 def test_a_pseudonym_is_the_same_at_every_depth(otlp: SimpleNamespace) -> None:
     data = {"packs": [], "keys": [{"match": "*.name", "action": "pseudonym", "inside_json": True}]}
     flat = json.loads(value(otlp, data, json.dumps({"name": 'Zoë "Z"'})))

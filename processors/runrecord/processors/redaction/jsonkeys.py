@@ -12,6 +12,8 @@ from bisect import bisect_right
 from collections.abc import Callable
 from typing import Generic, NamedTuple, TypeVar
 
+from runrecord.processors.redaction.keys import joined
+
 _Found = TypeVar("_Found")
 
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"?|[{}\[\]:,]|[^\s"{}\[\]:,]+', re.DOTALL)
@@ -78,7 +80,7 @@ def _search(  # noqa: C901, PLR0912  one state machine over tokens
             continue
         if char == b":":
             if name is not None:
-                key = here + b"." + _unescape(text[name[0] : name[1]])[0]
+                key = joined(here, _unescape(text[name[0] : name[1]])[0])
             name = None
             continue
         name = None

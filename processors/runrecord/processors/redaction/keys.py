@@ -15,8 +15,14 @@ from runrecord.processors.errors import PolicyError
 _FRAGMENT_MINIMUM = 3
 _CACHE_LIMIT = 4096
 _CACHED_PATH = 256
+_PATH_LIMIT = 512
 # \u0070 and its like: a letter, digit, dot, hyphen or underscore that is escaped although it need not be.
 _ESCAPED_NAME = r"\\u00(?:2[dDeE]|3[0-9]|4[1-9a-fA-F]|5[0-9aAfF]|6[1-9a-fA-F]|7[0-9aA])"
+
+
+def joined(path: bytes, key: bytes) -> bytes:
+    """The dotted path of a key below another; of a very long one, the end."""
+    return (path[-_PATH_LIMIT:] + b"." + key[-_PATH_LIMIT:])[-_PATH_LIMIT:]
 
 
 @dataclass(frozen=True)

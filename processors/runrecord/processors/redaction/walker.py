@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from runrecord.processors.redaction import wire
 from runrecord.processors.redaction.annotate import Findings, annotation, string_attribute
-from runrecord.processors.redaction.keys import KeyRule
+from runrecord.processors.redaction.keys import KeyRule, joined
 from runrecord.processors.redaction.leaf import ANY, DropAttribute, DropRecord, Leaves, Plan, keyed_value
 from runrecord.processors.redaction.schema import ANY_VALUE, Kind, Message
 from runrecord.processors.redaction.wire import Edit, WireError, WireField
@@ -249,7 +249,7 @@ class Walk:
         for part in keys:
             self._key(part)
         key = self._body[keys[-1].content : keys[-1].end] if keys else b""
-        path = key if where is None else where.path + b"." + key
+        path = key if where is None else joined(where.path, key)
         force = where is not None and where.force
         if self._plan.keys and self._mode is not Mode.MASK:
             looked_at = force or any(
