@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Callable
-from typing import Generic, NamedTuple, TypeVar
+from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
 
 from runrecord.processors.redaction.keys import joined
 
@@ -23,7 +24,8 @@ _MAX_NESTING = 8
 _QUOTE = 0x22
 
 
-class KeyedValue(NamedTuple, Generic[_Found]):
+@dataclass(frozen=True)
+class KeyedValue(Generic[_Found]):
     """A value whose key was asked for.
 
     Attributes:
@@ -129,7 +131,7 @@ def _string(
         return start + raw_starts[index] + offset - decoded_starts[index]
 
     return [
-        nested._replace(start=outside(nested.start), end=outside(nested.end))
+        replace(nested, start=outside(nested.start), end=outside(nested.end))
         for nested in _search(value, path[0], want, nesting + 1)
     ]
 
