@@ -9,11 +9,11 @@ import difflib
 import logging
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Final, final
+from typing import Final, TypeVar, final
 
 from runrecord.ledger.checkpoint import Checkpoint
 from runrecord.ledger.dedup import conflict_key
@@ -25,6 +25,8 @@ from runrecord.ledger.records import Record
 from runrecord.ledger.run_index import Row, RunIndex, RunIndexError, RunSummary, row_of, row_of_entry
 from runrecord.ledger.runs import RunView
 from runrecord.ledger.sequencer import Appended
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -82,7 +84,7 @@ class Ledger:
         path = self.path / ".state" / "index.sqlite"
         try:
             if read_only:
-                self._index = RunIndex.snapshot(path, self._log.origin, self._log.size)
+                self._index = RunIndex.beside(path, self._log.origin, self._log.size)
             else:
                 self._index = RunIndex.open(path, self._log.origin)
                 self._index.truncate(self._log.size)
@@ -164,8 +166,7 @@ class Ledger:
             since: Only those that ended at or after this time, nanoseconds since the Unix epoch.
             limit: At most this many; negative for all.
         """
-        self._catch_up()
-        return self._index.runs(since=since, limit=limit)
+        return self._ask(lambda index: index.runs(since=since, limit=limit))
 
     def resolve(self, run: str) -> str:
         """Return the run id that a user means by an id or the start of one.
@@ -173,8 +174,7 @@ class Ledger:
         Raises:
             UnknownRun: None or several match; the error names the nearest.
         """
-        self._catch_up()
-        matching = self._index.matching(run) if run else []
+        matching = self._ask(lambda index: index.matching(run) if run else [])
         if run in matching or len(matching) == 1:
             return run if run in matching else matching[0]
         if matching:
@@ -182,7 +182,7 @@ class Ledger:
             raise UnknownRun(
                 f"more than one run starts with {run!r}: {shown}", "type more of the id", matching
             )
-        known = self._index.names()
+        known = self._ask(RunIndex.names)
         nearest = difflib.get_close_matches(run, known, n=_NEAREST, cutoff=0.4) or known[:_NEAREST]
         hint = f"the nearest are: {', '.join(nearest)}" if nearest else "the ledger holds no run yet"
         raise UnknownRun(f"there is no run {run!r} in the ledger in {self.path}", hint, nearest)
@@ -198,13 +198,17 @@ class Ledger:
             MalformedEntry: A leaf of it is not an entry.
         """
         name = self.resolve(run)
-        return RunView(name, list(self._records(self._index.indices(name))))
+        return RunView(name, list(self._records(self._ask(lambda index: index.indices(name)))))
 
     def rebuild_index(self) -> None:
-        """Make the index of runs anew from the leaves."""
+        """Make the index of runs anew from the leaves; opened to read, in memory."""
         with self._lock:
             self._pending.clear()
-            self._index.truncate(0)
+            if self._read_only:
+                self._index.close()
+                self._index = RunIndex(None, self._log.origin)
+            else:
+                self._index.truncate(0)
         self._catch_up()
 
     def close(self) -> None:
@@ -223,6 +227,17 @@ class Ledger:
 
     def _row(self, index: int) -> Row | None:
         return row_of(index, self._log.leaf(index))
+
+    def _ask(self, question: Callable[[RunIndex], T]) -> T:
+        """Return what the index answers; a reader that can't use the writer's file builds its own in memory."""
+        try:
+            self._catch_up()
+            return question(self._index)
+        except RunIndexError:
+            if not self._read_only:
+                raise
+        self.rebuild_index()
+        return question(self._index)
 
     def _flush(self) -> None:
         """Write the rows that follow the index without a hole; threads may finish out of order."""

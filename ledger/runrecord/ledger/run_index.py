@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import sqlite3
 import threading
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple
 
 from runrecord.ledger.completeness import CLOSES
 from runrecord.ledger.entry import SCHEMA, Entry, Kind
@@ -24,6 +25,7 @@ from runrecord.semconv import attributes as names
 
 _VERSION: Final = "1"
 _MAX_INTEGER: Final = 2**63 - 1
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS entries (
@@ -31,13 +33,18 @@ CREATE TABLE IF NOT EXISTS entries (
     segment INTEGER, outcome TEXT, agent TEXT, start INTEGER NOT NULL, "end" INTEGER NOT NULL
 );
 CREATE INDEX IF NOT EXISTS entries_run ON entries (run);
+CREATE TEMP VIEW known AS SELECT * FROM main.entries;
+"""
+_OVER_BASE: Final = """
+DROP VIEW known;
+CREATE TEMP VIEW known AS SELECT * FROM base.entries WHERE idx < {size} UNION ALL SELECT * FROM main.entries;
 """
 _RUNS: Final = """
-SELECT run, MAX(tenant), COUNT(*), MIN(idx), MIN(NULLIF(start, 0)), MAX("end") FROM entries
+SELECT run, MAX(tenant), COUNT(*), MIN(idx), MIN(NULLIF(start, 0)), MAX("end") FROM known
 WHERE run <> '' GROUP BY run HAVING MAX("end") >= ? ORDER BY 5 DESC, 4 DESC LIMIT ?
 """
 _CLOSES: Final = """
-SELECT kind, outcome, agent FROM entries WHERE run = ? AND kind IN ('run_close', 'source_close')
+SELECT kind, outcome, agent FROM known WHERE run = ? AND kind IN ('run_close', 'source_close')
 ORDER BY segment DESC, idx DESC
 """
 
@@ -54,8 +61,8 @@ class Row(NamedTuple):
     tenant: str
     kind: str
     segment: int | None
-    outcome: str | None
-    agent: str | None
+    outcome: str
+    agent: str
     start: int
     end: int
 
@@ -97,7 +104,7 @@ class RunIndex:
         self._connection = connection or _connect(":memory:")
         self._lock = threading.Lock()
         self._connection.executescript(_TABLES)
-        known = dict(self._connection.execute("SELECT name, value FROM meta"))
+        known = dict(self._connection.execute("SELECT name, value FROM main.meta"))
         self.size = int(known.get("size", "0"))
         if (known.get("version"), known.get("origin")) != (_VERSION, origin):
             self._clear()
@@ -112,7 +119,7 @@ class RunIndex:
         """
         for _ in range(2):
             try:
-                connection = _connect(str(path))
+                connection = _connect(path.absolute().as_uri())
                 return cls(connection, origin)
             except (sqlite3.DatabaseError, ValueError) as error:
                 if isinstance(error, sqlite3.OperationalError):
@@ -125,35 +132,41 @@ class RunIndex:
         )
 
     @classmethod
-    def snapshot(cls, path: Path, origin: str, size: int) -> RunIndex:
-        """Return a copy in memory of the writer's index, cut to the first ``size`` leaves; empty if there is none to read."""
-        memory = _connect(":memory:")
+    def beside(cls, path: Path, origin: str, size: int) -> RunIndex:
+        """Return the index of a reader: what the writer's file knows of the first ``size`` leaves, and memory for the rest.
+
+        A file that can't be read, or is of another log, is not used.
+        """
+        index = cls(None, origin)
         if path.exists():
             try:
-                with contextlib.closing(
-                    sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=2)
-                ) as source:
-                    source.backup(memory)
-                index = cls(memory, origin)
+                index._attach(path, origin, size)
             except (sqlite3.Error, ValueError):
-                memory.close()
-            else:
-                index.truncate(size)
-                return index
-        return cls(None, origin)
+                index.close()
+                return cls(None, origin)
+        return index
+
+    def _attach(self, path: Path, origin: str, size: int) -> None:
+        self._connection.execute("ATTACH ? AS base", (f"{path.absolute().as_uri()}?mode=ro",))
+        known = dict(self._connection.execute("SELECT name, value FROM base.meta"))
+        if (known.get("version"), known.get("origin")) == (_VERSION, origin):
+            self.size = min(int(known["size"]), size)
+            self._connection.executescript(_OVER_BASE.format(size=self.size))
 
     def add(self, rows: Iterable[Row], size: int) -> None:
         """Add entries, which makes the index cover the first ``size`` leaves."""
         with self._using(), self._connection:
-            self._connection.executemany("INSERT OR REPLACE INTO entries VALUES (?,?,?,?,?,?,?,?,?)", rows)
+            self._connection.executemany(
+                "INSERT OR REPLACE INTO main.entries VALUES (?,?,?,?,?,?,?,?,?)", rows
+            )
             self._set(size=str(size))
             self.size = size
 
     def truncate(self, size: int) -> None:
-        """Forget everything from leaf ``size`` on."""
+        """Forget everything from leaf ``size`` on; for the index of a writer."""
         with self._using(), self._connection:
             if self.size > size:
-                self._connection.execute("DELETE FROM entries WHERE idx >= ?", (size,))
+                self._connection.execute("DELETE FROM main.entries WHERE idx >= ?", (size,))
                 self._set(size=str(size))
                 self.size = size
 
@@ -166,19 +179,21 @@ class RunIndex:
     def indices(self, run: str) -> list[int]:
         """Return the log indices of a run, ascending."""
         with self._using():
-            found = self._connection.execute("SELECT idx FROM entries WHERE run = ? ORDER BY idx", (run,))
+            found = self._connection.execute("SELECT idx FROM known WHERE run = ? ORDER BY idx", (run,))
             return [index for (index,) in found]
 
     def matching(self, prefix: str) -> list[str]:
         """Return the run ids that start with a prefix, at most 20."""
         pattern = prefix.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
-        query = "SELECT DISTINCT run FROM entries WHERE run LIKE ? ESCAPE '\\' AND run <> '' ORDER BY run LIMIT 20"
+        query = (
+            "SELECT DISTINCT run FROM known WHERE run LIKE ? ESCAPE '\\' AND run <> '' ORDER BY run LIMIT 20"
+        )
         with self._using():
             return [run for (run,) in self._connection.execute(query, (pattern,)) if run.startswith(prefix)]
 
     def names(self) -> list[str]:
         """Return all run ids, the newest first, at most 10,000."""
-        query = "SELECT run FROM entries WHERE run <> '' GROUP BY run ORDER BY MAX(idx) DESC LIMIT 10000"
+        query = "SELECT run FROM known WHERE run <> '' GROUP BY run ORDER BY MAX(idx) DESC LIMIT 10000"
         with self._using():
             return [run for (run,) in self._connection.execute(query)]
 
@@ -209,50 +224,57 @@ class RunIndex:
 
     def _clear(self) -> None:
         with self._connection:
-            self._connection.execute("DELETE FROM entries")
+            self._connection.execute("DELETE FROM main.entries")
             self.size = 0
 
     def _set(self, **values: str) -> None:
-        self._connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", values.items())
+        self._connection.executemany("INSERT OR REPLACE INTO main.meta VALUES (?, ?)", values.items())
 
 
 def row_of_entry(index: int, entry: Entry) -> Row:
     """Return the row of an entry that was just appended."""
-    segment = outcome = agent = None
-    if entry.kind in CLOSES:
-        segment = entry.integer(names.RUN_SEGMENT) or 0
-        outcome = entry.text(names.RUN_OUTCOME)
-        agent = entry.text(names.GEN_AI_AGENT_NAME) or entry.text(names.GEN_AI_WORKFLOW_NAME)
-    times = (min(entry.start, _MAX_INTEGER), min(entry.end, _MAX_INTEGER))
-    return Row(index, entry.run, entry.tenant, entry.kind, segment, outcome, agent, *times)
+    close = _close(entry.attributes) if entry.kind in CLOSES else _NO_CLOSE
+    return _row(index, (entry.run, entry.tenant, entry.kind), close, (entry.start, entry.end))
 
 
 def row_of(index: int, leaf: bytes) -> Row | None:
     """Return the row of a leaf, or None for a leaf that is not an entry of this schema; nothing is verified."""
     try:
-        members: Any = json.loads(leaf)
-        if not isinstance(members, dict) or cast("dict[str, Any]", members).get("schema") != SCHEMA:
+        entry: Any = json.loads(leaf)
+        if entry["schema"] != SCHEMA:
             return None
-        entry = cast("dict[str, Any]", members)
-        kind = str(entry["kind"])
-        start, end = int(entry["start"]), int(entry["end"])
-    except (ValueError, KeyError, TypeError, RecursionError):
+        kind, attributes = entry["kind"], entry.get("attributes", {})
+        close = _close(attributes) if kind in CLOSES else _NO_CLOSE
+        texts = (str(entry.get("run", "")), str(entry.get("tenant", "")), str(kind))
+        return _row(index, texts, close, (int(entry["start"]), int(entry["end"])))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
-    segment = outcome = agent = None
-    if kind in CLOSES:
-        attributes: dict[str, Any] = entry.get("attributes", {})
-        number = unwrap(attributes.get(names.RUN_SEGMENT))
-        segment = number if isinstance(number, int) else 0
-        outcome = str(attributes.get(names.RUN_OUTCOME, ""))
-        agent = str(attributes.get(names.GEN_AI_AGENT_NAME) or attributes.get(names.GEN_AI_WORKFLOW_NAME, ""))
-    times = (min(start, _MAX_INTEGER), min(end, _MAX_INTEGER))
-    return Row(
-        index, str(entry.get("run", "")), str(entry.get("tenant", "")), kind, segment, outcome, agent, *times
+
+
+def _close(attributes: Mapping[str, Any]) -> tuple[int, str, str]:
+    """Return segment, outcome and agent from the attributes of a run span."""
+    segment = unwrap(attributes.get(names.RUN_SEGMENT))
+    agent = attributes.get(names.GEN_AI_AGENT_NAME) or attributes.get(names.GEN_AI_WORKFLOW_NAME, "")
+    return segment if isinstance(segment, int) else 0, str(attributes.get(names.RUN_OUTCOME, "")), str(agent)
+
+
+_NO_CLOSE: Final = (None, "", "")
+
+
+def _row(
+    index: int, texts: tuple[str, str, str], close: tuple[int | None, str, str], times: tuple[int, int]
+) -> Row:
+    """Return a row that SQLite can hold: integers of 63 bits, text without lone surrogates, as in the leaf."""
+    run, tenant, kind, outcome, agent = (
+        text if text.isascii() else _SURROGATE.sub("\ufffd", text) for text in (*texts, *close[1:])
     )
+    segment = None if close[0] is None else max(min(close[0], _MAX_INTEGER), 0)
+    start, end = (min(time, _MAX_INTEGER) for time in times)
+    return Row(index, run, tenant, kind, segment, outcome, agent, start, end)
 
 
 def _connect(path: str) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, check_same_thread=False, timeout=5)
+    connection = sqlite3.connect(path, check_same_thread=False, timeout=5, uri=True)
     # Rebuildable, so never waited for; and without a WAL, so that readers need no right to write.
     connection.execute("PRAGMA journal_mode = DELETE")
     connection.execute("PRAGMA synchronous = OFF")

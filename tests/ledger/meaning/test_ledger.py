@@ -10,8 +10,10 @@ from dataclasses import replace
 import pytest
 
 from runrecord.ledger.completeness import Verdict
+from runrecord.ledger.entry import Entry
 from runrecord.ledger.ledger import Ledger, UnknownRun
 from runrecord.ledger.run_index import RunIndexError
+from runrecord.ledger.values import wrap
 
 
 def test_a_run_comes_back_from_the_leaves(ledger, refund):
@@ -231,3 +233,40 @@ def test_an_index_that_can_not_be_opened_gives_the_directory_up(tmp_path, refund
         assert [s.run for s in reader.runs()] == ["run-0001"]
     index.rmdir()
     Ledger(tmp_path).close()  # the lock was given up
+
+
+def test_a_reader_survives_an_index_that_is_damaged_deep_inside(tmp_path, refund):
+    with Ledger(tmp_path, origin="example.com/test") as ledger:
+        for number in range(40):
+            ledger.append_entries(refund(f"run-{number:04d}").entries)
+    index = tmp_path / ".state" / "index.sqlite"
+    data = bytearray(index.read_bytes())
+    page = int.from_bytes(data[16:18], "big")
+    for start in range(3 * page, len(data), page):
+        data[start : start + 200] = b"\xff" * 200
+    index.write_bytes(data)
+    with Ledger(tmp_path, read_only=True) as reader:
+        assert len(reader.runs()) == 40
+        assert reader.run("run-0017").completeness.complete
+        reader.rebuild_index()
+        assert len(reader.runs()) == 40
+
+
+def test_odd_text_and_numbers_are_indexed_as_the_leaf_has_them(ledger):
+    huge = {"runrecord.run.segment": wrap(2**70), "runrecord.run.outcome": "x\udfff"}
+    ledger.append_entries(
+        [Entry(kind="run_close", run="a\ud800", trace_id="ab" * 16, span_id="ab" * 8, attributes=huge)]
+    )
+    ledger.log.append(
+        [
+            (
+                b"k",
+                b'{"schema":"runrecord.ledger.entry/v1","kind":"run_close","start":"1","end":"1","attributes":[]}',
+            )
+        ]
+    )
+    (summary,) = ledger.runs()
+    assert (summary.run, summary.outcome) == ("a\ufffd", "x\ufffd")
+    ledger.rebuild_index()
+    assert ledger.runs() == [summary]
+    assert ledger.run("a\ufffd").run == "a\ufffd"
