@@ -103,7 +103,8 @@ class Graph:
         for identity, value in extract.resume_values(
             self.entering.resume, waiting or list(groups)[-1:]
         ).items():
-            approvals = groups.get(identity, [])
+            every = groups.get(identity, [])
+            approvals = [item for item in every if not item.decided] or every
             tool_calls = bool(approvals) and approvals[0].stored.subject_type == "tool_call"
             said = extract.answers(value, len(approvals), tool_calls=tool_calls)
             for approval, answer in zip(approvals, said, strict=False):
