@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import json
-from importlib import util
 from pathlib import Path
 
 import pytest
@@ -20,12 +19,8 @@ app.command()(audit)
 
 
 @pytest.fixture
-def directory(tmp_path, monkeypatch) -> Path:
+def directory(tmp_path, monkeypatch, builders) -> Path:
     monkeypatch.setenv("COLUMNS", "200")
-    path = Path(__file__).parents[1] / "ledger" / "meaning" / "conftest.py"
-    spec = util.spec_from_file_location("meaning_builders", path)
-    builders = util.module_from_spec(spec)
-    spec.loader.exec_module(builders)
     bad = builders.RunBuilder("bad-1")
     bad.begin()
     bad.decision("c1", "deny")

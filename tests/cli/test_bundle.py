@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import stat
-from importlib import util
 from pathlib import Path
 
 import pytest
@@ -20,11 +19,7 @@ app.command()(bundle)
 
 
 @pytest.fixture
-def directory(tmp_path, monkeypatch) -> Path:
-    path = Path(__file__).parents[1] / "ledger" / "meaning" / "conftest.py"
-    spec = util.spec_from_file_location("meaning_builders", path)
-    builders = util.module_from_spec(spec)
-    spec.loader.exec_module(builders)
+def directory(tmp_path, monkeypatch, builders) -> Path:
     with Ledger(tmp_path / "ledger", origin="example.com/test") as ledger:
         ledger.append_entries(builders.approved_refund("run-0001").entries)
     monkeypatch.setenv("RUNRECORD_LEDGER", str(tmp_path / "ledger"))

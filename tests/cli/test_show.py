@@ -5,9 +5,7 @@
 from __future__ import annotations
 
 import json
-from importlib import util
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 import typer
@@ -18,17 +16,6 @@ from runrecord.ledger import Ledger
 
 app = typer.Typer()
 app.command()(show)
-
-
-@pytest.fixture(scope="module")
-def builders() -> ModuleType:
-    path = Path(__file__).parents[1] / "ledger" / "meaning" / "conftest.py"
-    spec = util.spec_from_file_location("meaning_builders", path)
-    assert spec
-    assert spec.loader
-    module = util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture

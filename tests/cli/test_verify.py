@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import json
-from importlib import util
 from pathlib import Path
 
 import pytest
@@ -20,13 +19,9 @@ app.command()(verify)
 
 
 @pytest.fixture
-def trust(tmp_path, monkeypatch) -> Trust:
+def trust(tmp_path, monkeypatch, builders) -> Trust:
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.chdir(tmp_path)
-    path = Path(__file__).parents[1] / "ledger" / "meaning" / "conftest.py"
-    spec = util.spec_from_file_location("meaning_builders", path)
-    builders = util.module_from_spec(spec)
-    spec.loader.exec_module(builders)
     broken = builders.RunBuilder("broken")
     broken.begin()
     broken.decision("c1", "deny")

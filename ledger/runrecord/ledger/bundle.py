@@ -37,6 +37,7 @@ from runrecord.ledger.bundle_format import (
     proof_path,
 )
 from runrecord.ledger.checkpoint import Checkpoint
+from runrecord.ledger.completeness import UNSEEN
 from runrecord.ledger.container import MAX_MEMBERS, pack
 from runrecord.ledger.dsse import seal
 from runrecord.ledger.errors import LedgerError
@@ -167,6 +168,7 @@ def _statement(
                 severity.value: str(len([f for f in findings if f.severity is severity]))
                 for severity in Severity
             },
+            "limits": list(UNSEEN),
             "materials": {name: digest(data) for name, data in files.items()},
         },
     }

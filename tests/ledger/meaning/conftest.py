@@ -220,17 +220,17 @@ def approved_refund(run: str = "run-0001") -> RunBuilder:
     return b
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def build():
     return RunBuilder
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def refund():
     return approved_refund
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def digests():
     return AGREED, OTHER
 

@@ -60,13 +60,8 @@ class Case:
 
 
 @pytest.fixture(scope="module")
-def case(tmp_path_factory, request):
-    from importlib import util
-
-    spec = util.spec_from_file_location("meaning_builders", request.path.parent / "conftest.py")
-    module = util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return Case(tmp_path_factory.mktemp("ledger"), module.approved_refund)
+def case(tmp_path_factory, refund):
+    return Case(tmp_path_factory.mktemp("ledger"), refund)
 
 
 def test_a_bundle_verifies(case):
@@ -506,20 +501,15 @@ def test_data_beside_the_files_is_refused(case, where):
 
 
 @pytest.fixture(scope="module")
-def small(tmp_path_factory, request):
+def small(tmp_path_factory, build):
     """A bundle of one record, so that every byte of it can be changed in turn."""
-    from importlib import util
-
-    spec = util.spec_from_file_location("meaning_builders", request.path.parent / "conftest.py")
-    module = util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    build = module.RunBuilder()
-    build.begin()
-    build.close()
+    run = build()
+    run.begin()
+    run.close()
     log_key, bundle_key = NoteSigner("l", b"l" * 32), NoteSigner("b", b"b" * 32)
     with Ledger(tmp_path_factory.mktemp("small"), signer=log_key, checkpoint_interval=None) as ledger:
-        ledger.append_entries(build.entries)
-        archive = build_bundle(ledger, build.run, signer=bundle_key)
+        ledger.append_entries(run.entries)
+        archive = build_bundle(ledger, run.run, signer=bundle_key)
     return archive, Trust((log_key.verifier,), (bundle_key.verifier,))
 
 
