@@ -7,7 +7,6 @@ from __future__ import annotations
 import json
 import subprocess
 import threading
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -196,18 +195,14 @@ def test_verify_accepts_the_bundle_and_audit_finds_nothing(played: Job, bundle: 
     assert audit.returncode == 0, audit.stdout
 
 
-@pytest.mark.parametrize("member", ["statement.dsse.json", "entries/", "proofs/", "checkpoints/"])
-def test_verify_rejects_a_changed_bundle(
-    played: Job, bundle: tuple[Path, Path], tmp_path: Path, member: str
+@pytest.mark.parametrize("place", [0.05, 0.35, 0.65, 0.95])
+def test_verify_rejects_a_bundle_with_a_flipped_bit(
+    played: Job, bundle: tuple[Path, Path], tmp_path: Path, place: float
 ) -> None:
     path, trust = bundle
+    data = bytearray(path.read_bytes())
+    data[int(len(data) * place)] ^= 1
     changed = tmp_path / "changed.auditbundle.zip"
-    with zipfile.ZipFile(path) as source, zipfile.ZipFile(changed, "w") as target:
-        (victim, *_) = [info.filename for info in source.infolist() if info.filename.startswith(member)]
-        for info in source.infolist():
-            data = bytearray(source.read(info))
-            if info.filename == victim:
-                data[len(data) // 2] ^= 1
-            target.writestr(info, bytes(data))
+    changed.write_bytes(data)
     done = runrecord(played, "verify", str(changed), "--trust", str(trust))
     assert done.returncode == 1, done.stdout + done.stderr
