@@ -94,7 +94,7 @@ def instrument(telemetry: Any) -> Generator[Callable[..., LangGraphInstrumentor]
 
     yield switch_on
     if instrumentor.is_instrumented_by_opentelemetry:
-        tracker = instrumentor._handler._tracker
+        tracker = instrumentor._patches.handler._tracker
         instrumentor.uninstrument()
         assert (tracker._entries, tracker._graphs) == ({}, {}), "something is still held after the runs"
 

@@ -84,4 +84,4 @@ def test_the_callers_own_list_of_callbacks_is_not_changed(instrument: Any) -> No
     mine: list[Any] = []
     manager = BaseCallbackManager(mine)
     assert mine == []
-    assert manager.handlers[0] is instrumentor._handler
+    assert manager.handlers[0] is instrumentor._patches.handler

@@ -67,7 +67,10 @@ Limits
 from collections.abc import Collection
 from typing import Any
 
+from runrecord.instrumentation._on_import import OnImport
 from runrecord.instrumentation.base import Instrumentor
+from runrecord.instrumentation.langgraph import patch
+from runrecord.instrumentation.langgraph._tracker import Tracker
 from runrecord.instrumentation.langgraph.package import CAPABILITIES, INSTRUMENTS
 from runrecord.instrumentation.recorder import Recorder
 
@@ -85,16 +88,10 @@ class LangGraphInstrumentor(Instrumentor):
 
     def _patch(self, recorder: Recorder, **kwargs: Any) -> None:
         del kwargs
-        # The SDK is imported here, not with this module: an entry point must load where there is none.
-        from runrecord.instrumentation.langgraph import patch  # noqa: PLC0415
-        from runrecord.instrumentation.langgraph._handler import Handler  # noqa: PLC0415
-        from runrecord.instrumentation.langgraph._tracker import Tracker  # noqa: PLC0415
-
-        tracker = Tracker(recorder)
-        self._handler = Handler(tracker)
-        self._patches = patch.apply(tracker, self._handler)
+        self._imports = OnImport()
+        self._patches = patch.apply(self._imports, Tracker(recorder))
 
     def _unpatch(self, **kwargs: Any) -> None:
         del kwargs
+        self._imports.disarm()
         self._patches.undo()
-        self._handler.disable()

@@ -12,10 +12,15 @@ Wrapper = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 class Patches:
-    """What was replaced, and how to put it back."""
+    """What was replaced, and how to put it back.
+
+    Attributes:
+        handler: Our callback handler, once its base class is there.
+    """
 
     def __init__(self) -> None:
         self.enabled = True
+        self.handler: Any = None
         self._undo: list[tuple[Any, str, Any, Any]] = []
 
     def replace(
@@ -47,6 +52,8 @@ class Patches:
     def undo(self) -> None:
         """Put everything back that nobody else has replaced since; what remains does nothing more."""
         self.enabled = False
+        if self.handler is not None:
+            self.handler.disable()
         for kind, name, original, replacement in reversed(self._undo):
             if kind.__dict__.get(name) is replacement:
                 setattr(kind, name, original)

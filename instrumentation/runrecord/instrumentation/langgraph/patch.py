@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where we hook into LangChain and LangGraph; nothing else. Middleware is in ``patch_middleware``.
 
-Only class attributes are replaced, so it does not matter who imported what before:
+Each module is patched when it is imported, and only attributes of classes are replaced, so that it does not matter who
+imported what before:
 
 ==========================================================  =====================================================
 ``BaseCallbackManager.__init__``                            adds our handler (ends, errors, interrupts)
@@ -14,12 +15,15 @@ Only class attributes are replaced, so it does not matter who imported what befo
 ==========================================================  =====================================================
 """
 
+import sys
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import suppress
 from functools import partial, wraps
-from typing import Any
+from types import ModuleType
+from typing import Any, Final
 
-from runrecord.instrumentation._safety import swallowed
+from runrecord.instrumentation._on_import import OnImport
+from runrecord.instrumentation._safety import note_once, swallowed
 from runrecord.instrumentation.langgraph._entering import (
     Entering,
     announce,
@@ -32,45 +36,80 @@ from runrecord.instrumentation.langgraph._patches import Patches, Wrapper, bound
 from runrecord.instrumentation.langgraph._tracker import Tracker, restored
 from runrecord.instrumentation.langgraph.patch_middleware import patch_middleware
 
+_BASE: Final = "langchain_core.callbacks.base"
+_MANAGERS: Final = "langchain_core.callbacks.manager"
+_PREGEL: Final = "langgraph.pregel"
+_CALLBACKS: Final = "langgraph.callbacks"
 
-def apply(tracker: Tracker, handler: Any) -> Patches:
-    """Hook into the SDK."""
+
+def apply(imports: OnImport, tracker: Tracker) -> Patches:
+    """Hook into each module of the SDK when it is imported."""
     patches = Patches()
-    managers = "langchain_core.callbacks.manager"
-    patches.replace(
-        "langchain_core.callbacks.base", "BaseCallbackManager", "__init__", _adding(patches, handler)
+    _when(imports, patches, _BASE, ("BaseCallbackManager", "__init__", partial(_adding, patches)))
+    _when(imports, patches, _MANAGERS, *_starts(patches, tracker))
+    _when(imports, patches, "langchain_core.tools.base", ("BaseTool", "arun", _restoring))
+    _when(
+        imports,
+        patches,
+        _PREGEL,
+        ("Pregel", "stream", partial(_streaming, patches, tracker)),
+        ("Pregel", "astream", partial(_astreaming, patches, tracker)),
     )
+    imports.when(_CALLBACKS, partial(_make_handler, patches, tracker))
+    imports.when(_PREGEL, _check)
+    patch_middleware(imports, patches, tracker)
+    return patches
+
+
+def _when(imports: OnImport, patches: Patches, name: str, *replacements: tuple[str, str, Wrapper]) -> None:
+    def patch(_module: ModuleType) -> None:
+        for owner, attribute, wrapper in replacements:
+            patches.replace(name, owner, attribute, wrapper)
+
+    imports.when(name, patch)
+
+
+def _make_handler(patches: Patches, tracker: Tracker, _module: ModuleType) -> None:
+    from runrecord.instrumentation.langgraph._handler import Handler  # noqa: PLC0415  # a subclass of the SDK's
+
+    patches.handler = Handler(tracker)
+
+
+def _check(_module: ModuleType) -> None:
+    """Say which module the graphs of the installed version do without."""
+    for name in (_BASE, _MANAGERS, _CALLBACKS):
+        if name not in sys.modules:
+            note_once(
+                f"langgraph-{name}",
+                "runrecord: the installed langgraph does not use %s; less is recorded",
+                name,
+            )
+
+
+def _starts(patches: Patches, tracker: Tracker) -> Generator[tuple[str, str, Wrapper], None, None]:
     for kind, wrap, inline in (
         ("CallbackManager", _starting, True),
         ("AsyncCallbackManager", _astarting, False),
     ):
-        chain, tool = partial(_chain, tracker, inline), partial(_tool, tracker, inline)
-        patches.replace(managers, kind, "on_chain_start", wrap(patches, chain, handler))
-        patches.replace(managers, kind, "on_tool_start", wrap(patches, tool, handler))
-    patches.replace("langchain_core.tools.base", "BaseTool", "arun", _restoring)
-    patches.replace("langgraph.pregel", "Pregel", "stream", _streaming(patches, tracker))
-    patches.replace("langgraph.pregel", "Pregel", "astream", _astreaming(patches, tracker))
-    patch_middleware(patches, tracker)
-    return patches
+        yield kind, "on_chain_start", partial(wrap, patches, partial(_chain, tracker, inline))
+        yield kind, "on_tool_start", partial(wrap, patches, partial(_tool, tracker, inline))
 
 
 # callbacks
 
 
-def _adding(patches: Patches, handler: Any) -> Wrapper:
-    def wrapper(original: Callable[..., None]) -> Callable[..., None]:
-        @wraps(original)
-        def init(self: Any, *args: Any, **kwargs: Any) -> None:
-            bound(original, self)(*args, **kwargs)
-            if patches.enabled and handler not in self.inheritable_handlers:
-                # First, so that at the end of a span that somebody else made we come before them; new lists, since the
-                # ones at hand may be the caller's own.
-                self.handlers = [handler, *(item for item in self.handlers if item is not handler)]
-                self.inheritable_handlers = [handler, *self.inheritable_handlers]
+def _adding(patches: Patches, original: Callable[..., None]) -> Callable[..., None]:
+    @wraps(original)
+    def init(self: Any, *args: Any, **kwargs: Any) -> None:
+        bound(original, self)(*args, **kwargs)
+        handler = patches.handler
+        if patches.enabled and handler is not None and handler not in self.inheritable_handlers:
+            # First, so that at the end of a span that somebody else made we come before them; new lists, since the
+            # ones at hand may be the caller's own.
+            self.handlers = [handler, *(item for item in self.handlers if item is not handler)]
+            self.inheritable_handlers = [handler, *self.inheritable_handlers]
 
-        return init
-
-    return wrapper
+    return init
 
 
 def _chain(
@@ -99,36 +138,30 @@ def _restoring(original: Callable[..., Any]) -> Callable[..., Any]:
 Started = Callable[[Any, tuple[Any, ...], dict[str, Any]], None]
 
 
-def _starting(patches: Patches, started: Started, handler: Any) -> Wrapper:
-    def wrapper(original: Callable[..., Any]) -> Callable[..., Any]:
-        @wraps(original)
-        def start(self: Any, *args: Any, **kwargs: Any) -> Any:
-            with continued(patches.enabled):
-                run_manager = bound(original, self)(*args, **kwargs)
-            if patches.enabled and handler in self.handlers:
-                with swallowed("the start of a chain"):
-                    started(run_manager, args, kwargs)
-            return run_manager
+def _starting(patches: Patches, started: Started, original: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(original)
+    def start(self: Any, *args: Any, **kwargs: Any) -> Any:
+        with continued(patches.enabled):
+            run_manager = bound(original, self)(*args, **kwargs)
+        if patches.enabled and patches.handler in self.handlers:
+            with swallowed("the start of a chain"):
+                started(run_manager, args, kwargs)
+        return run_manager
 
-        return start
-
-    return wrapper
+    return start
 
 
-def _astarting(patches: Patches, started: Started, handler: Any) -> Wrapper:
-    def wrapper(original: Callable[..., Any]) -> Callable[..., Any]:
-        @wraps(original)
-        async def start(self: Any, *args: Any, **kwargs: Any) -> Any:
-            with continued(patches.enabled):
-                run_manager = await bound(original, self)(*args, **kwargs)
-            if patches.enabled and handler in self.handlers:
-                with swallowed("the start of a chain"):
-                    started(run_manager, args, kwargs)
-            return run_manager
+def _astarting(patches: Patches, started: Started, original: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(original)
+    async def start(self: Any, *args: Any, **kwargs: Any) -> Any:
+        with continued(patches.enabled):
+            run_manager = await bound(original, self)(*args, **kwargs)
+        if patches.enabled and patches.handler in self.handlers:
+            with swallowed("the start of a chain"):
+                started(run_manager, args, kwargs)
+        return run_manager
 
-        return start
-
-    return wrapper
+    return start
 
 
 # graphs
@@ -145,18 +178,15 @@ def _config(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     return args[1] if len(args) > 1 else kwargs.get("config")
 
 
-def _streaming(patches: Patches, tracker: Tracker) -> Wrapper:
-    def wrapper(original: Callable[..., Any]) -> Callable[..., Any]:
-        @wraps(original)
-        def stream(self: Any, *args: Any, **kwargs: Any) -> Any:
-            items = bound(original, self)(*args, **kwargs)
-            if not patches.enabled:
-                return items
-            return _streamed(tracker, items, self, args, kwargs)
+def _streaming(patches: Patches, tracker: Tracker, original: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(original)
+    def stream(self: Any, *args: Any, **kwargs: Any) -> Any:
+        items = bound(original, self)(*args, **kwargs)
+        if not patches.enabled:
+            return items
+        return _streamed(tracker, items, self, args, kwargs)
 
-        return stream
-
-    return wrapper
+    return stream
 
 
 def _streamed(
@@ -190,18 +220,15 @@ def _streamed(
             _leave(tracker, found, error)
 
 
-def _astreaming(patches: Patches, tracker: Tracker) -> Wrapper:
-    def wrapper(original: Callable[..., Any]) -> Callable[..., Any]:
-        @wraps(original)
-        def astream(self: Any, *args: Any, **kwargs: Any) -> Any:
-            items = bound(original, self)(*args, **kwargs)
-            if not patches.enabled:
-                return items
-            return _astreamed(tracker, items, self, args, kwargs)
+def _astreaming(patches: Patches, tracker: Tracker, original: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(original)
+    def astream(self: Any, *args: Any, **kwargs: Any) -> Any:
+        items = bound(original, self)(*args, **kwargs)
+        if not patches.enabled:
+            return items
+        return _astreamed(tracker, items, self, args, kwargs)
 
-        return astream
-
-    return wrapper
+    return astream
 
 
 async def _astreamed(

@@ -4,39 +4,50 @@
 
 from collections.abc import Callable
 from functools import partial, wraps
-from typing import Any
+from types import ModuleType
+from typing import Any, Final
 
+from runrecord.instrumentation._on_import import OnImport
 from runrecord.instrumentation._safety import note_once, swallowed
 from runrecord.instrumentation.langgraph import _middleware as middleware
 from runrecord.instrumentation.langgraph._patches import Patches, bound
 from runrecord.instrumentation.langgraph._tracker import Tracker
 
+_MIDDLEWARE: Final = "langchain.agents.middleware"
 
-def patch_middleware(patches: Patches, tracker: Tracker) -> None:
-    """Hook into the middleware, if langchain is installed beside langgraph."""
-    try:
-        from langchain.agents.middleware.types import AgentMiddleware  # noqa: PLC0415  # langchain is optional
-    except ImportError:
-        return
-    kind: Any = AgentMiddleware
-    _patch_classes(patches, tracker, kind)
-    _patch_future_classes(patches, tracker, kind)
-    review = partial(_reviewing, patches, tracker)
-    patches.replace(
-        "langchain.agents.middleware.human_in_the_loop",
-        middleware.HUMAN,
-        "after_model",
-        review,
-        optional=True,
+
+def patch_middleware(imports: OnImport, patches: Patches, tracker: Tracker) -> None:
+    """Hook into the middleware; langchain is optional beside langgraph."""
+
+    def patch_types(module: ModuleType) -> None:
+        _patch_classes(patches, tracker, module.AgentMiddleware)
+        _patch_future_classes(patches, tracker, module.AgentMiddleware)
+
+    def note(module: str, owner: str, *hooks: tuple[str, partial[Any]]) -> None:
+        def patch(_module: ModuleType) -> None:
+            for hook, wrapper in hooks:
+                patches.replace(f"{_MIDDLEWARE}.{module}", owner, hook, wrapper, optional=True)
+
+        imports.when(f"{_MIDDLEWARE}.{module}", patch)
+
+    def noting(hook: str, noted: Note) -> tuple[str, partial[Any]]:
+        return hook, partial(_noting, patches, tracker, hook, noted)
+
+    imports.when(f"{_MIDDLEWARE}.types", patch_types)
+    note("human_in_the_loop", middleware.HUMAN, ("after_model", partial(_reviewing, patches, tracker)))
+    note(
+        "pii",
+        "PIIMiddleware",
+        *(noting(hook, partial(_note_pii, hook)) for hook in ("before_model", "after_model")),
     )
-    for module, owner, hook, note in (
-        ("pii", "PIIMiddleware", "before_model", partial(_note_pii, "before_model")),
-        ("pii", "PIIMiddleware", "after_model", partial(_note_pii, "after_model")),
-        ("tool_call_limit", "ToolCallLimitMiddleware", "after_model", partial(_note_limit, "tool_call")),
-        ("model_call_limit", "ModelCallLimitMiddleware", "before_model", partial(_note_limit, "model_call")),
-    ):
-        wrapper = partial(_noting, patches, tracker, hook, note)
-        patches.replace(f"langchain.agents.middleware.{module}", owner, hook, wrapper, optional=True)
+    note(
+        "tool_call_limit", "ToolCallLimitMiddleware", noting("after_model", partial(_note_limit, "tool_call"))
+    )
+    note(
+        "model_call_limit",
+        "ModelCallLimitMiddleware",
+        noting("before_model", partial(_note_limit, "model_call")),
+    )
 
 
 def _patch_classes(patches: Patches, tracker: Tracker, kind: Any) -> None:

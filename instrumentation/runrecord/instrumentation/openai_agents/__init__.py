@@ -73,8 +73,10 @@ calls are that run's, and its own ``invoke_agent`` span is a plain one.
 """
 
 from collections.abc import Collection
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from runrecord.instrumentation._on_import import OnImport
 from runrecord.instrumentation.base import Instrumentor
 from runrecord.instrumentation.openai_agents.package import CAPABILITIES, INSTRUMENTS
 from runrecord.instrumentation.recorder import Recorder
@@ -91,6 +93,7 @@ class OpenAIAgentsInstrumentor(Instrumentor):
     scope = "runrecord.instrumentation.openai_agents"
 
     _applied: "Patch | None" = None
+    _imports: OnImport | None = None
 
     def instrumentation_dependencies(self) -> Collection[str]:
         """Return the supported releases of the SDK."""
@@ -98,13 +101,23 @@ class OpenAIAgentsInstrumentor(Instrumentor):
 
     def _patch(self, recorder: Recorder, **kwargs: Any) -> None:
         del kwargs
-        from runrecord.instrumentation.openai_agents.patch import Patch  # noqa: PLC0415  # it imports the SDK
 
-        self._applied = Patch(recorder)
-        self._applied.apply()
+        def apply(module: ModuleType) -> None:
+            if not hasattr(module, "RunState"):
+                return  # the application has a package of that name, too
+            from runrecord.instrumentation.openai_agents.patch import Patch  # noqa: PLC0415  # it imports the SDK
+
+            self._applied = Patch(recorder)
+            self._applied.apply()
+
+        self._imports = OnImport()
+        # The package imports all of its modules before it is done, so this one hook is in time for all of them.
+        self._imports.when("agents", apply)
 
     def _unpatch(self, **kwargs: Any) -> None:
         del kwargs
+        if self._imports is not None:
+            self._imports.disarm()
         if self._applied is not None:
             self._applied.remove()
             self._applied = None
