@@ -87,6 +87,7 @@ def process(directory: Path, receiver: Receiver, *arguments: str) -> str:
         "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint,
         "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
         "OTEL_METRICS_EXPORTER": "none",
+        "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "openai_agents",  # the official one; test_official_spans.py is about it
     }
     instrument = str(Path(sys.executable).with_name("opentelemetry-instrument"))
     done = subprocess.run(
