@@ -19,6 +19,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import httpx2
 import pytest
 import uvicorn
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
@@ -236,6 +237,20 @@ class InThread:
             self._loop.call_soon_threadsafe(self._stop.set)
             self._thread.join(TIMEOUT)
             assert not self._thread.is_alive()
+
+    def post(self, request, path="/v1/traces"):
+        """Send a request over HTTP in protobuf; the answer is returned."""
+        headers = {"content-type": "application/x-protobuf"}
+        return httpx2.post(self.http + path, content=request.SerializeToString(), headers=headers, timeout=60)
+
+    def metric(self, name):
+        """Add up the samples of a metric."""
+        lines = httpx2.get(self.metrics).text.splitlines()
+        return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(name))
+
+    def part(self, name):
+        """Return how a part is, from the health endpoint."""
+        return httpx2.get(self.health).json()["parts"][name]
 
     @property
     def http(self):

@@ -11,32 +11,20 @@ import os
 import shutil
 import socket
 
-import grpc
 import httpx2
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from runrecord.collector import AddressError, ConfigError, Gateway, GatewayConfig, StartError
-from runrecord.collector.receiver.requests import SERVICES
 from runrecord.processors.errors import RedactionError
 from runrecord.processors.redaction import Redactor
 
 PROTOBUF = {"content-type": "application/x-protobuf"}
 
 
-def post(gateway, request, path="/v1/traces"):
-    return httpx2.post(gateway.http + path, content=request.SerializeToString(), headers=PROTOBUF, timeout=60)
-
-
-def metric(gateway, name):
-    """Add up the samples of a metric."""
-    lines = httpx2.get(gateway.metrics).text.splitlines()
-    return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(name))
-
-
 def test_a_request_is_redacted_sealed_and_forwarded(run_gateway, sink, requests, poll, sealed):
     gateway = run_gateway(sink.url, processors={"redaction": {"packs": ["pii"]}})
-    answer = post(gateway, requests.traces(3, text="mail to ada@example.org"))
+    answer = gateway.post(requests.traces(3, text="mail to ada@example.org"))
     assert (answer.status_code, answer.headers["content-type"]) == (200, "application/x-protobuf")
     assert not ExportTraceServiceResponse.FromString(answer.content).HasField("partial_success")
     poll(lambda: len(sink.spans()) == 3)
@@ -47,10 +35,10 @@ def test_a_request_is_redacted_sealed_and_forwarded(run_gateway, sink, requests,
 def test_the_same_request_twice_is_one_entry_each(run_gateway, requests, poll, sealed):
     gateway = run_gateway()
     for _ in range(3):
-        assert post(gateway, requests.traces(2)).status_code == 200
-    poll(lambda: metric(gateway, "runrecord_ledger_appended_total") == 6)
+        assert gateway.post(requests.traces(2)).status_code == 200
+    poll(lambda: gateway.metric("runrecord_ledger_appended_total") == 6)
     poll(lambda: len(sealed()) == 2)
-    assert metric(gateway, 'runrecord_ledger_appended_total{ledger="ledger",status="duplicate"}') == 4
+    assert gateway.metric('runrecord_ledger_appended_total{ledger="ledger",status="duplicate"}') == 4
 
 
 def test_compat_is_added_for_the_back_end_and_not_for_the_ledger(
@@ -59,7 +47,7 @@ def test_compat_is_added_for_the_back_end_and_not_for_the_ledger(
     config = settings(sink.url, processors={"compat": {"openinference": True}})
     config["service"]["pipelines"]["traces"]["processors"] = ["redaction", "compat"]
     gateway = run_gateway(config=config)
-    post(gateway, requests.traces())
+    gateway.post(requests.traces())
     poll(sink.spans)
     assert "openinference.span.kind" in {item.key for item in sink.spans()[0].attributes}
     poll(sealed)
@@ -69,138 +57,25 @@ def test_metrics_and_health_tell_what_happens(run_gateway, sink, requests, poll)
     gateway = run_gateway(sink.url, processors={"redaction": {"packs": ["pii"]}})
     bad = requests.traces(3, text="ada@example.org")
     bad.resource_spans[0].scope_spans[0].spans[0].span_id = b""
-    post(gateway, bad)
-    post(gateway, requests.logs(), "/v1/logs")
-    post(gateway, requests.metrics(), "/v1/metrics")
+    gateway.post(bad)
+    gateway.post(requests.logs(), "/v1/logs")
+    gateway.post(requests.metrics(), "/v1/metrics")
     httpx2.post(gateway.http + "/v1/traces", content=b"\xff", headers=PROTOBUF)
     poll(lambda: len(sink.requests) == 3)
-    poll(lambda: metric(gateway, "runrecord_ledger_entries") == 2)
-    poll(lambda: metric(gateway, "otelcol_exporter_sent_metric_points_total") == 2)
-    assert metric(gateway, 'otelcol_receiver_accepted_spans_total{receiver="otlp",transport="http"}') == 2
-    assert metric(gateway, "otelcol_receiver_failed_spans_total") == 1
-    assert metric(gateway, "otelcol_receiver_refused_requests_total") == 1
-    assert metric(gateway, "otelcol_exporter_sent_spans_total") == 2
-    assert metric(gateway, "runrecord_redaction_matches_total") == 2
-    poll(lambda: metric(gateway, "runrecord_intake_lag_records") == 0)
-    assert metric(gateway, "runrecord_intake_bytes") > 0
+    poll(lambda: gateway.metric("runrecord_ledger_entries") == 2)
+    poll(lambda: gateway.metric("otelcol_exporter_sent_metric_points_total") == 2)
+    assert gateway.metric('otelcol_receiver_accepted_spans_total{receiver="otlp",transport="http"}') == 2
+    assert gateway.metric("otelcol_receiver_failed_spans_total") == 1
+    assert gateway.metric("otelcol_receiver_refused_requests_total") == 1
+    assert gateway.metric("otelcol_exporter_sent_spans_total") == 2
+    assert gateway.metric("runrecord_redaction_matches_total") == 2
+    poll(lambda: gateway.metric("runrecord_intake_lag_records") == 0)
+    assert gateway.metric("runrecord_intake_bytes") > 0
     health = httpx2.get(gateway.health)
     assert (health.status_code, health.json()["status"]) == (200, "ok")
     assert set(health.json()["parts"]) == {"ledger", "otlp_http/backend", "intake"}
     assert health.json()["parts"]["ledger"]["entries"] == 2
     assert httpx2.get(gateway.metrics.replace("/metrics", "/")).status_code == 404
-
-
-def test_a_dead_back_end_delays_nobody_and_gets_everything_when_it_is_back(
-    run_gateway, sink, requests, poll, sealed
-):
-    sink.stop()
-    gateway = run_gateway(sink.url)
-    for number in range(40):
-        assert post(gateway, requests.traces(2, start=2 * number)).status_code == 200
-    poll(lambda: len(sealed()) == 80)
-    health = poll(lambda: (h := httpx2.get(gateway.health)).status_code == 503 and h.json())
-    assert health["parts"]["otlp_http/backend"]["status"] == "degraded"
-    assert "ConnectError" in health["parts"]["otlp_http/backend"]["message"]
-    assert health["parts"]["ledger"]["status"] == "ok"
-    sink.start()
-    poll(lambda: sorted(sink.span_ids()) == [f"{n + 1:016x}" for n in range(80)])
-    poll(lambda: httpx2.get(gateway.health).status_code == 200)
-
-
-def test_a_back_end_that_hangs_delays_nobody(run_gateway, sink, requests, poll, sealed):
-    gateway = run_gateway(sink.url)
-    sink.hang.set()
-    for number in range(20):
-        assert post(gateway, requests.traces(start=number)).status_code == 200
-    poll(lambda: len(sealed()) == 20)
-    sink.hang.clear()
-    poll(lambda: len(set(sink.span_ids())) == 20)
-
-
-@pytest.mark.parametrize("status", [429, 502, 503, 504])
-def test_a_retryable_answer_is_repeated_until_it_is_taken(run_gateway, sink, requests, poll, status):
-    sink.status, sink.headers = status, {"retry-after": "0"}
-    gateway = run_gateway(sink.url)
-    post(gateway, requests.traces())
-    poll(lambda: sink.attempts >= 3)
-    sink.status = 200
-    poll(lambda: len(sink.spans()) == 1)
-    assert metric(gateway, "runrecord_exporter_retries_total") >= 2
-
-
-@pytest.mark.parametrize("status", [400, 401, 413, 500])
-def test_an_answer_for_good_is_skipped_counted_and_holds_nothing_up(
-    run_gateway, sink, requests, poll, caplog, status
-):
-    sink.status = status
-    gateway = run_gateway(sink.url)
-    for number in range(3):
-        post(gateway, requests.traces(5, start=5 * number))
-    poll(lambda: metric(gateway, "otelcol_exporter_send_failed_spans_total") == 15)
-    assert len([record for record in caplog.records if f"HTTP {status}: skipped" in record.message]) == 1
-    assert httpx2.get(gateway.health).status_code == 503
-    sink.status = 200
-    post(gateway, requests.traces(start=100))
-    poll(lambda: sink.span_ids() == [f"{101:016x}"])
-    poll(lambda: httpx2.get(gateway.health).status_code == 200)
-
-
-def test_a_request_is_given_up_after_the_time_that_was_set(run_gateway, sink, settings, requests, poll):
-    sink.status = 503
-    config = settings(sink.url)
-    config["exporters"]["otlp_http/backend"]["retry_on_failure"]["max_elapsed_time"] = "100ms"
-    gateway = run_gateway(config=config)
-    post(gateway, requests.traces())
-    poll(lambda: metric(gateway, "otelcol_exporter_send_failed_spans_total") == 1)
-
-
-def test_forwarding_over_grpc_with_headers(run_gateway, settings, requests, poll):
-    """The back end is a real gRPC server; the second gateway of a chain would do the same."""
-    got, answers = [], [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.UNAVAILABLE]
-
-    class Back(grpc.GenericRpcHandler):
-        def service(self, details):
-            def export(body, context):
-                if answers:
-                    context.abort(answers.pop(), "not now")
-                got.append((details.method, dict(context.invocation_metadata()).get("x-tenant"), body))
-                return b""
-
-            return grpc.unary_unary_rpc_method_handler(export)
-
-    from concurrent.futures import ThreadPoolExecutor
-
-    with ThreadPoolExecutor(2) as pool:
-        server = grpc.server(pool, handlers=[Back()])
-        port = server.add_insecure_port("127.0.0.1:0")
-        server.start()
-        config = settings()
-        config["exporters"]["otlp_grpc"] = {
-            "endpoint": f"127.0.0.1:{port}",
-            "tls": {"insecure": True},
-            "headers": {"x-tenant": "t1"},
-            "compression": "gzip",
-            "retry_on_failure": {"initial_interval": "20ms"},
-        }
-        config["service"]["pipelines"]["logs"]["exporters"] = ["otlp_grpc"]
-        gateway = run_gateway(config=config)
-        request = requests.logs()
-        post(gateway, request, "/v1/logs")
-        poll(lambda: got)
-        server.stop(0).wait()
-    from runrecord.processors.signal import Signal
-
-    assert got == [(SERVICES[Signal.LOGS].method, "t1", request.SerializeToString())]
-
-
-def test_two_gateways_in_a_row(tmp_path, run_gateway, settings, sink, requests, poll):
-    last = run_gateway(sink.url)
-    config = settings(last.http)
-    config["exporters"]["ledger"]["directory"] = str(tmp_path / "ledger-2")
-    config["service"]["state_dir"] = str(tmp_path / "state-2")
-    first = run_gateway(config=config)
-    post(first, requests.traces(3))
-    poll(lambda: len(sink.spans()) == 3)
 
 
 def test_what_cannot_be_redacted_is_refused_for_good_and_goes_nowhere(
@@ -219,12 +94,12 @@ def test_what_cannot_be_redacted_is_refused_for_good_and_goes_nowhere(
     monkeypatch.setattr(Redactor, "redact", redact)
     gateway = run_gateway(sink.url)
     for text in ("unlucky", "crash s3cret"):
-        answer = post(gateway, requests.traces(text=text))
+        answer = gateway.post(requests.traces(text=text))
         assert answer.status_code == 500
         assert b"can't be redacted" in answer.content
-    post(gateway, requests.traces(start=7))
+    gateway.post(requests.traces(start=7))
     poll(lambda: sink.span_ids() == [f"{8:016x}"])
-    assert metric(gateway, "runrecord_redaction_errors_total") == 2
+    assert gateway.metric("runrecord_redaction_errors_total") == 2
     assert "s3cret" not in caplog.text
 
 
@@ -290,12 +165,12 @@ def test_a_ledger_whose_last_checkpoint_does_not_match_refuses_to_start(
 ):
     """The tree of an older copy under the checkpoint of a newer one: somebody rolled it back."""
     gateway = run_gateway()
-    post(gateway, requests.traces(3))
+    gateway.post(requests.traces(3))
     poll(lambda: len(sealed()) == 3)
     gateway.stop()
     shutil.copytree(tmp_path / "ledger", tmp_path / "older")
     gateway = run_gateway()
-    post(gateway, requests.traces(3, start=3))
+    gateway.post(requests.traces(3, start=3))
     poll(lambda: len(sealed()) == 6)
     gateway.stop()
     shutil.copy(tmp_path / "ledger" / "checkpoint", tmp_path / "older" / "checkpoint")
@@ -329,7 +204,7 @@ def test_a_ledger_that_fails_delays_nobody_and_gets_everything_later(
     monkeypatch.setattr(Ledger, "append_entries", append)
     gateway = run_gateway(sink.url)
     for number in range(5):
-        assert post(gateway, requests.traces(start=number)).status_code == 200
+        assert gateway.post(requests.traces(start=number)).status_code == 200
     poll(lambda: len(sink.spans()) == 5)
     health = poll(lambda: (h := httpx2.get(gateway.health)).status_code == 503 and h.json())
     assert "no space left in the ledger" in health["parts"]["ledger"]["message"]
@@ -339,10 +214,10 @@ def test_a_ledger_that_fails_delays_nobody_and_gets_everything_later(
 
 def test_a_ledger_that_stopped_is_opened_again(run_gateway, requests, poll, sealed):
     gateway = run_gateway()
-    post(gateway, requests.traces())
+    gateway.post(requests.traces())
     poll(lambda: len(sealed()) == 1)
     gateway.gateway.consumers["ledger"].ledger.close()  # as after a failed sync
-    post(gateway, requests.traces(start=1))
+    gateway.post(requests.traces(start=1))
     poll(lambda: len(sealed()) == 2)
 
 
@@ -361,17 +236,40 @@ def test_a_request_that_is_no_message_for_the_ledger_is_kept_aside(
 
     monkeypatch.setattr(module, "project_counted", project)
     gateway = run_gateway()
-    post(gateway, requests.traces(text="odd"))
-    post(gateway, requests.traces(start=1))
+    gateway.post(requests.traces(text="odd"))
+    gateway.post(requests.traces(start=1))
     poll(lambda: len(sealed()) == 1)
-    [kept] = (tmp_path / "state" / "quarantine").iterdir()
+    [kept] = (tmp_path / "state" / "quarantine" / "ledger").iterdir()
     assert kept.read_bytes() == requests.traces(text="odd").SerializeToString()
+
+
+def test_a_request_with_an_entry_that_is_too_large_is_kept_aside(
+    tmp_path, run_gateway, requests, poll, sealed, monkeypatch
+):
+    """The projection keeps entries small; the ledger has the last word all the same."""
+    from runrecord.ledger.errors import EntryTooLarge
+    from runrecord.ledger.ledger import Ledger
+
+    whole = Ledger.append_entries
+
+    def append(self, entries):
+        if any(entry.span_id == f"{2:016x}" for entry in entries):
+            raise EntryTooLarge("too large")
+        return whole(self, entries)
+
+    monkeypatch.setattr(Ledger, "append_entries", append)
+    gateway = run_gateway()
+    gateway.post(requests.traces(3))
+    poll(lambda: sealed() == [f"{n:016x}" for n in (1, 3)])
+    [kept] = (tmp_path / "state" / "quarantine" / "ledger").iterdir()
+    assert kept.read_bytes() == requests.traces(3).SerializeToString()
+    assert gateway.part("ledger")["status"] == "ok"
 
 
 def test_stopping_delivers_what_was_accepted_and_publishes_it(run_gateway, sink, requests, sealed):
     gateway = run_gateway(sink.url)
     for number in range(20):
-        assert post(gateway, requests.traces(start=number)).status_code == 200
+        assert gateway.post(requests.traces(start=number)).status_code == 200
     gateway.stop()
     assert len(sink.spans()) == 20
     assert len(sealed()) == 20

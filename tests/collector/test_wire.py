@@ -22,8 +22,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from runrecord.collector.consumers.transport import (
     Delivered,
-    Refused,
+    Misconfigured,
     TryAgain,
+    Unacceptable,
     grpc_outcome,
     http_outcome,
     retry_after,
@@ -85,10 +86,12 @@ def test_a_zstd_window_that_wants_gigabytes_is_refused():
     ("status", "expected"),
     [
         (200, Delivered), (202, Delivered), (429, TryAgain), (502, TryAgain), (503, TryAgain), (504, TryAgain),
-        (301, Refused), (400, Refused), (401, Refused), (404, Refused), (413, Refused), (500, Refused), (501, Refused),
+        (408, TryAgain), (301, Misconfigured), (307, Misconfigured), (401, Misconfigured), (403, Misconfigured),
+        (404, Misconfigured), (405, Misconfigured), (407, Misconfigured), (501, Misconfigured),
+        (400, Unacceptable), (413, Unacceptable), (415, Unacceptable), (422, Unacceptable), (500, Unacceptable),
     ],
 )  # fmt: skip
-def test_http_statuses_mean_what_otlp_says(status, expected):
+def test_an_http_status_is_about_now_about_us_or_about_this_request(status, expected):
     assert isinstance(http_outcome(Signal.TRACES, status, {}, b""), expected)
 
 
@@ -97,6 +100,8 @@ def test_a_partial_success_counts_what_was_rejected():
     answer.partial_success.rejected_spans = 3
     assert http_outcome(Signal.TRACES, 200, {}, answer.SerializeToString()) == Delivered(3)
     assert http_outcome(Signal.TRACES, 200, {}, b"\xff{}") == Delivered(0)
+    answer.partial_success.rejected_spans = -3
+    assert http_outcome(Signal.TRACES, 200, {}, answer.SerializeToString()) == Delivered(0)
 
 
 def test_retry_after_is_seconds_or_a_date():
@@ -113,7 +118,7 @@ def trailers(seconds):
     return {"grpc-status-details-bin": status.SerializeToString()}
 
 
-def test_grpc_codes_mean_what_otlp_says():
+def test_a_grpc_code_is_about_now_about_us_or_about_this_request():
     codes = grpc.StatusCode
     retryable = {
         codes.CANCELLED,
@@ -123,8 +128,10 @@ def test_grpc_codes_mean_what_otlp_says():
         codes.UNAVAILABLE,
         codes.DATA_LOSS,
     }
+    ours = {codes.UNAUTHENTICATED, codes.PERMISSION_DENIED, codes.UNIMPLEMENTED, codes.NOT_FOUND}
     for code in set(codes) - {codes.OK}:
-        assert isinstance(grpc_outcome(code, {}, "x:1"), TryAgain if code in retryable else Refused)
+        expected = TryAgain if code in retryable else Misconfigured if code in ours else Unacceptable
+        assert isinstance(grpc_outcome(code, {}, "x:1"), expected)
     assert grpc_outcome(codes.RESOURCE_EXHAUSTED, trailers(9), "x:1") == TryAgain(
         "RESOURCE_EXHAUSTED from x:1", 9.0
     )

@@ -121,7 +121,7 @@ class Retry(Section):
         initial_interval: Seconds before the first repetition; random between half of it and one and a half.
         multiplier: Growth from one to the next.
         max_interval: Longest interval.
-        max_elapsed_time: Give a request up after so many seconds; 0 never does.
+        max_elapsed_time: Set a request aside after so many seconds in which the back end was away; 0 never does.
     """
 
     initial_interval: Seconds = Field(default=1.0, gt=0)
@@ -212,7 +212,7 @@ class Intake(Section):
     """Limits of the intake log.
 
     Attributes:
-        max_size_mib: Above it new requests are refused, retryable.
+        max_size_mib: Above it new requests are refused, retryable. The quarantine of each exporter may grow to it too.
         max_age: Refuse as well while a consumer is so many seconds behind; none by default.
     """
 

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 from runrecord.collector.config import GatewayConfig, LedgerExporter, OtlpHttpExporter
 from runrecord.collector.config_file import check_references
 from runrecord.collector.consumers import Forwarder, IntakeConsumer, LedgerSequencer
+from runrecord.collector.consumers.quarantine import Quarantine
 from runrecord.collector.consumers.transport import GrpcTransport, HttpTransport, Transport
 from runrecord.collector.errors import ConfigError, StartError
 from runrecord.collector.receiver import Acceptor, GrpcReceiver, HttpReceiver
@@ -225,7 +226,7 @@ class Gateway:
                 signals=self.config.pipelines_of(name),
                 health=self.health,
                 metrics=self.metrics,
-                quarantine=self.config.service.state_dir / "quarantine",
+                quarantine=self._quarantine(name),
             )
         )
 
@@ -243,6 +244,7 @@ class Gateway:
                 signals=pipelines,
                 health=self.health,
                 metrics=self.metrics,
+                quarantine=self._quarantine(name),
                 retry=exporter.retry_on_failure,
                 concurrency=exporter.concurrency,
                 compat=compat.openinference if settings and settings.openinference else None,
@@ -250,6 +252,12 @@ class Gateway:
                     signal for signal, pipeline in pipelines.items() if "compat" in pipeline.processors
                 ],
             )
+        )
+
+    def _quarantine(self, name: str) -> Quarantine:
+        service = self.config.service
+        return Quarantine(
+            service.state_dir / "quarantine", name, max_bytes=service.intake.max_size_mib * _MIB
         )
 
     def _bind(

@@ -53,7 +53,9 @@ class GatewayMetrics:
         self._accepted = by_signal("receiver_accepted", "Durably accepted", "receiver", "transport")
         self._rejected = by_signal("receiver_failed", "Rejected one by one", "receiver", "transport")
         self._sent = by_signal("exporter_sent", "Delivered to the back end", "exporter")
-        self._send_failed = by_signal("exporter_send_failed", "Refused by the back end for good", "exporter")
+        self._send_failed = by_signal(
+            "exporter_send_failed", "Rejected by the back end, or set aside", "exporter"
+        )
         self._refused = Counter(
             "otelcol_receiver_refused_requests",
             "Requests that were refused as a whole.",
@@ -61,6 +63,7 @@ class GatewayMetrics:
             registry=self.registry,
         )
         self._retries = counter("exporter_retries", "Attempts that have to be repeated.", "exporter")
+        self._quarantined = counter("quarantined_requests", "Requests set aside.", "exporter", "reason")
         self._matches = counter("redaction_matches", "Matches that were redacted.", "rule")
         self._redaction_errors = counter(
             "redaction_errors", "Requests refused because redaction failed.", "signal"
@@ -110,8 +113,12 @@ class GatewayMetrics:
         self._sent[signal].labels(exporter).inc(items)
 
     def send_failed(self, exporter: str, signal: Signal, items: int) -> None:
-        """Count what a back end refused for good."""
+        """Count records that a back end rejected one by one, or whose request was set aside."""
         self._send_failed[signal].labels(exporter).inc(items)
+
+    def quarantined(self, exporter: str, reason: str) -> None:
+        """Count a request that was set aside."""
+        self._quarantined.labels(exporter, reason).inc()
 
     def retried(self, exporter: str) -> None:
         """Count an attempt that has to be repeated."""

@@ -10,13 +10,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Coroutine, Sequence
 from typing import Any
 
-from runrecord.collector.telemetry import Health
+from runrecord.collector.consumers.quarantine import Quarantine
+from runrecord.collector.telemetry import GatewayMetrics, Health
 from runrecord.exporters.errors import IntakeError
 from runrecord.exporters.intake import Consumer, IntakeRecord
 from runrecord.processors.signal import Signal
 
 _log = logging.getLogger(__name__)
-_COMMIT_AGAIN_SECONDS = 5.0
+_AGAIN_SECONDS = 5.0
 
 
 class Stopped(Exception):  # noqa: N818 - how a batch is left when the gateway stops
@@ -30,18 +31,31 @@ class IntakeConsumer(ABC):
         name: The name of its cursor: the exporter's name in the configuration.
     """
 
-    def __init__(self, consumer: Consumer, *, signals: Collection[Signal], health: Health) -> None:
+    def __init__(
+        self,
+        consumer: Consumer,
+        *,
+        signals: Collection[Signal],
+        health: Health,
+        metrics: GatewayMetrics,
+        quarantine: Quarantine,
+    ) -> None:
         """Prepare; `start` begins.
 
         Args:
             consumer: Its place in the intake log.
             signals: Records of others are passed over.
             health: Where it says how it is.
+            metrics: Where it counts.
+            quarantine: Where it keeps requests that it can't pass on.
         """
         self.name = consumer.name
         self._consumer = consumer
         self._signals = frozenset(signals)
         self._health = health.part(self.name, self._facts)
+        self._metrics = metrics
+        self._quarantine = quarantine
+        self._said: set[str] = set()
         self._stop = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self.batch_records = 256
@@ -78,6 +92,7 @@ class IntakeConsumer(ABC):
         return {
             "behind_records": self._consumer.backlog_records,
             "behind_bytes": self._consumer.backlog_bytes,
+            "quarantined_requests": self._quarantine.files,
         }
 
     def degrade(self, message: str) -> None:
@@ -89,6 +104,42 @@ class IntakeConsumer(ABC):
         """Say that all is well."""
         if self._health.set(ok=True):
             _log.info("%s: works", self.name)
+
+    def warn_once(self, message: str) -> None:
+        """Log a message if it is the first of its kind.
+
+        Args:
+            message: One of a small number of texts; all of them are remembered.
+        """
+        if message not in self._said:
+            self._said.add(message)
+            _log.warning("%s: %s", self.name, message)
+
+    async def set_aside(self, record: IntakeRecord, reason: str) -> None:
+        """Keep a request that can't be passed on; return when it is durable in the quarantine.
+
+        Args:
+            record: The request.
+            reason: Why, as a label: one of a small number of texts, without content.
+
+        Raises:
+            Stopped: The consumer was told to stop before there was room for it.
+        """
+        while True:
+            try:
+                await asyncio.to_thread(self._quarantine.keep, record)
+            except OSError as error:
+                self.degrade(
+                    f"a request ({reason}) can't be set aside in {self._quarantine.directory} ({error.strerror}); "
+                    "it waits in the intake log, and all behind it: make room"
+                )
+                await self.pause(_AGAIN_SECONDS)
+            else:
+                break
+        self._metrics.quarantined(self.name, reason)
+        self.warn_once(
+            f"{reason}: the request is set aside in {self._quarantine.directory}; further ones are only counted"
+        )
 
     async def pause(self, seconds: float) -> None:
         """Wait.
@@ -136,7 +187,7 @@ class IntakeConsumer(ABC):
                 await asyncio.to_thread(self._consumer.commit)
             except IntakeError as error:
                 self.degrade(str(error))
-                await self.pause(_COMMIT_AGAIN_SECONDS)
+                await self.pause(_AGAIN_SECONDS)
             else:
                 return
 

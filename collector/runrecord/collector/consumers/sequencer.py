@@ -6,13 +6,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import sqlite3
 from collections.abc import Callable, Collection, Sequence
-from pathlib import Path
 from typing import Any, Protocol
 
 from runrecord.collector.consumers.base import IntakeConsumer
+from runrecord.collector.consumers.quarantine import Quarantine
 from runrecord.collector.telemetry import GatewayMetrics, Health
 from runrecord.exporters.intake import Consumer, IntakeRecord
 from runrecord.ledger.entry import Entry
@@ -24,6 +23,7 @@ from runrecord.processors.signal import Signal
 _log = logging.getLogger(__name__)
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 15.0
+_Origin = tuple[Entry, IntakeRecord]
 
 
 class Projected(Protocol):
@@ -53,7 +53,7 @@ class LedgerSequencer(IntakeConsumer):
         signals: Collection[Signal],
         health: Health,
         metrics: GatewayMetrics,
-        quarantine: Path,
+        quarantine: Quarantine,
     ) -> None:
         """Prepare; `start` begins.
 
@@ -65,14 +65,12 @@ class LedgerSequencer(IntakeConsumer):
             signals: The pipelines that end here.
             health: Where it says how it is.
             metrics: Where it counts.
-            quarantine: Directory for requests of which no entries can be made.
+            quarantine: Where it keeps requests of which no entries can be made.
         """
-        super().__init__(consumer, signals=signals, health=health)
+        super().__init__(consumer, signals=signals, health=health, metrics=metrics, quarantine=quarantine)
         self._ledger: Ledger | None = ledger
         self._reopen = reopen
         self._project = project
-        self._metrics = metrics
-        self._quarantine = quarantine
         self._entries = ledger.log.size
         self._metrics.ledger_entries.labels(self.name).set(self._entries)
 
@@ -83,7 +81,9 @@ class LedgerSequencer(IntakeConsumer):
 
     async def take(self, records: Sequence[IntakeRecord]) -> None:
         """Project a batch and append it; return when it is durable in the ledger."""
-        entries = await asyncio.to_thread(self._entries_of, records)
+        entries, failed = await asyncio.to_thread(self._project_all, records)
+        for record, reason in failed:
+            await self.set_aside(record, reason)
         if entries:
             await self._append(entries)
 
@@ -107,46 +107,39 @@ class LedgerSequencer(IntakeConsumer):
     def _facts(self) -> dict[str, Any]:
         return {**super()._facts(), "entries": self._entries}
 
-    def _entries_of(self, records: Sequence[IntakeRecord]) -> list[Entry]:
-        entries: list[Entry] = []
+    def _project_all(
+        self, records: Sequence[IntakeRecord]
+    ) -> tuple[list[_Origin], list[tuple[IntakeRecord, str]]]:
+        """Make the entries of a batch, each with the request it is of, and say of which requests none can be made."""
+        entries: list[_Origin] = []
+        failed: list[tuple[IntakeRecord, str]] = []
         for record in records:
             try:
                 projected = self._project(record.signal, record.body)
-            except ProjectionError as error:
-                self._set_aside(record, str(error))
+            except ProjectionError:
+                failed.append((record, "no entries can be made of it"))
                 continue
             except Exception as error:  # noqa: BLE001 - one record must not stop the ledger
-                self._set_aside(record, type(error).__name__)
+                failed.append((record, f"no entries can be made of it ({type(error).__name__})"))
                 continue
-            entries += projected.entries
+            entries += ((entry, record) for entry in projected.entries)
             for reason, number in projected.skipped.items():
                 self._metrics.ledger_skipped.labels(self.name, reason).inc(number)
-        return entries
+        return entries, failed
 
-    def _set_aside(self, record: IntakeRecord, reason: str) -> None:
-        """Keep a request of which no entries can be made, for a person to look at."""
-        self._quarantine.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path = self._quarantine / f"{record.sequence:020d}.{record.signal.value}.pb"
-        with path.open("wb") as file:
-            file.write(record.body)
-            file.flush()
-            os.fsync(file.fileno())
-        self._metrics.ledger_skipped.labels(self.name, "unreadable request").inc()
-        _log.error("%s: no entries can be made of a request (%s); it is kept in %s", self.name, reason, path)
-
-    async def _append(self, entries: list[Entry]) -> None:
+    async def _append(self, entries: list[_Origin]) -> None:
         pause = _FIRST_PAUSE
         while True:
             try:
                 await asyncio.to_thread(self._append_once, entries)
-            except (EntryTooLarge, MalformedError) as error:
+            except (EntryTooLarge, MalformedError):
                 if len(entries) > 1:
                     half = len(entries) // 2
                     await self._append(entries[:half])
                     await self._append(entries[half:])
                 else:
                     self._metrics.ledger_skipped.labels(self.name, "entry too large").inc()
-                    _log.error("%s: an entry was left out: %s", self.name, error)
+                    await self.set_aside(entries[0][1], "an entry of it is too large")
                 return
             except (LedgerError, OSError, sqlite3.Error) as error:
                 self.degrade(f"the ledger takes no entries: {error}; they wait in the intake log")
@@ -156,12 +149,12 @@ class LedgerSequencer(IntakeConsumer):
                 self.recover()
                 return
 
-    def _append_once(self, entries: list[Entry]) -> None:
+    def _append_once(self, entries: list[_Origin]) -> None:
         """Append; after a failure that the ledger does not survive, open it again first."""
         if self._ledger is None:
             self._ledger = self._reopen()
         try:
-            results = self._ledger.append_entries(entries)
+            results = self._ledger.append_entries([entry for entry, _ in entries])
         except LedgerStopped:
             ledger, self._ledger = self._ledger, None
             self._publish_and_close(ledger)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, Literal, Protocol, cast
 
 import grpc
 import grpc.aio
@@ -23,7 +23,11 @@ from runrecord.collector.receiver.requests import SERVICES
 from runrecord.collector.receiver.rpc_messages import RetryInfo, Status
 from runrecord.processors.signal import Signal
 
-_RETRYABLE_HTTP: Final = {429, 502, 503, 504}
+# OTLP 1.11, "Failures", sorts answers into retryable and not. Those that are not are told apart here: some say that this gateway
+# is configured wrongly, and the next request would meet the same; the others say that this one request is not acceptable.
+_RETRYABLE_HTTP: Final = {408, 429, 502, 503, 504}
+_CREDENTIALS_HTTP: Final = {401, 402, 403, 407, 511}
+_ENDPOINT_HTTP: Final = {404, 405, 406, 410, 421, 426, 501, 505}
 _RETRYABLE_GRPC: Final = {
     grpc.StatusCode.CANCELLED,
     grpc.StatusCode.DEADLINE_EXCEEDED,
@@ -32,6 +36,8 @@ _RETRYABLE_GRPC: Final = {
     grpc.StatusCode.UNAVAILABLE,
     grpc.StatusCode.DATA_LOSS,
 }
+_CREDENTIALS_GRPC: Final = {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED}
+_ENDPOINT_GRPC: Final = {grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.NOT_FOUND}
 _MAX_ANSWER: Final = 4 << 20  # OTLP 1.11: a client need not read more
 _INLINE_BYTES: Final = 64 << 10
 
@@ -61,8 +67,21 @@ class TryAgain:
 
 
 @dataclass(frozen=True)
-class Refused:
-    """The back end will never take it.
+class Misconfigured:
+    """The back end takes nothing from this gateway until a configuration is changed, here or there.
+
+    Attributes:
+        reason: In words, without content.
+        key: The key of the exporter that is most likely wrong.
+    """
+
+    reason: str
+    key: Literal["endpoint", "headers"]
+
+
+@dataclass(frozen=True)
+class Unacceptable:
+    """The back end will never take this request; it may well take the next one.
 
     Attributes:
         reason: In words, without content.
@@ -71,7 +90,7 @@ class Refused:
     reason: str
 
 
-Outcome = Delivered | TryAgain | Refused
+Outcome = Delivered | TryAgain | Misconfigured | Unacceptable
 
 
 class Transport(Protocol):
@@ -114,18 +133,26 @@ class HttpTransport:
             async with self._client.stream(
                 "POST", self._urls[signal], content=body, headers=self._headers
             ) as answer:
-                content = b""
-                async for part in answer.aiter_bytes():
-                    content += part
-                    if len(content) > _MAX_ANSWER:
-                        break
-                return http_outcome(signal, answer.status_code, answer.headers, content)
+                return http_outcome(signal, answer.status_code, answer.headers, await _content(answer))
         except httpx2.HTTPError as error:
             return TryAgain(f"{type(error).__name__} at {self._urls[signal]}")
 
     async def close(self) -> None:
         """Close the connections."""
         await self._client.aclose()
+
+
+async def _content(answer: httpx2.Response) -> bytes:
+    """Read the body of an answer as far as it matters; none if it can't be decoded, for the status is what counts."""
+    content = b""
+    try:
+        async for part in answer.aiter_bytes():
+            content += part
+            if len(content) > _MAX_ANSWER:
+                break
+    except httpx2.DecodingError:
+        return b""
+    return content
 
 
 def signal_url(endpoint: str, signal: Signal) -> str:
@@ -146,9 +173,14 @@ def http_outcome(signal: Signal, status: int, headers: Mapping[str, str], conten
     """
     if 200 <= status < 300:  # noqa: PLR2004
         return Delivered(_rejected(signal, content))
+    reason = f"HTTP {status}"
     if status in _RETRYABLE_HTTP:
-        return TryAgain(f"HTTP {status}", retry_after(headers.get("retry-after")))
-    return Refused(f"HTTP {status}")
+        return TryAgain(reason, retry_after(headers.get("retry-after")))
+    if status in _CREDENTIALS_HTTP:
+        return Misconfigured(reason, "headers")
+    if status in _ENDPOINT_HTTP or status < 400:  # noqa: PLR2004 - a redirect is not followed: it may lead anywhere
+        return Misconfigured(reason, "endpoint")
+    return Unacceptable(reason)
 
 
 def retry_after(value: str | None) -> float | None:
@@ -170,7 +202,7 @@ def _rejected(signal: Signal, content: bytes) -> int:
         answer.ParseFromString(content)
     except DecodeError:
         return 0
-    return int(getattr(answer.partial_success, SERVICES[signal].rejected))
+    return max(0, int(getattr(answer.partial_success, SERVICES[signal].rejected)))
 
 
 class GrpcTransport:
@@ -238,11 +270,15 @@ def grpc_outcome(code: grpc.StatusCode, trailers: Mapping[str, Any], endpoint: s
         trailers: Trailing metadata; may carry a RetryInfo.
         endpoint: For the message.
     """
-    reason = f"{code.name} from {endpoint}"
+    reason = code.name
     after = _retry_info(trailers.get(STATUS_DETAILS, b""))
     if code in _RETRYABLE_GRPC or (code is grpc.StatusCode.RESOURCE_EXHAUSTED and after is not None):
-        return TryAgain(reason, after)
-    return Refused(reason)
+        return TryAgain(f"{reason} from {endpoint}", after)
+    if code in _CREDENTIALS_GRPC:
+        return Misconfigured(reason, "headers")
+    if code in _ENDPOINT_GRPC:
+        return Misconfigured(reason, "endpoint")
+    return Unacceptable(reason)
 
 
 def _retry_info(details: bytes) -> float | None:
