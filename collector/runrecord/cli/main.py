@@ -18,16 +18,17 @@ from runrecord.cli.console import console
 USAGE_ERROR = 4
 """Exit code of a wrong command line; 1 to 3 are verdicts (ledger.md, "Audit")."""
 
-# Name, module, panel: in the order of --help. Modules hold one command each and import what it runs when it runs.
+# Name and panel, in the order of --help. A module of the same name holds each command, and imports what it runs when it runs.
 _COMMANDS = (
-    ("demo", "demo", "Start here"),
-    ("doctor", "doctor", "Start here"),
-    ("show", "show", "What happened"),
-    ("audit", "audit", "What happened"),
-    ("bundle", "bundle", "Evidence"),
-    ("verify", "verify", "Evidence"),
-    ("gateway", "gateway", "The gateway"),
-    ("validate", "validate", "The gateway"),
+    ("demo", "Start here"),
+    ("doctor", "Start here"),
+    ("show", "What happened"),
+    ("audit", "What happened"),
+    ("bundle", "Evidence"),
+    ("verify", "Evidence"),
+    ("gateway", "The gateway"),
+    ("validate", "The gateway"),
+    ("print-config", "The gateway"),
 )
 
 app = typer.Typer(
@@ -56,8 +57,11 @@ def _root(
     del version
 
 
-for _name, _module, _panel in _COMMANDS:
-    app.command(_name, rich_help_panel=_panel)(getattr(import_module(f"runrecord.cli.{_module}"), _name))
+for _name, _panel in _COMMANDS:
+    _function = _name.replace("-", "_")
+    app.command(_name, rich_help_panel=_panel)(
+        getattr(import_module(f"runrecord.cli.{_function}"), _function)
+    )
 
 
 def main() -> NoReturn:
