@@ -18,7 +18,7 @@ $(STAMP): requirements/bootstrap.txt requirements/dev.txt pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/bootstrap.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --require-hashes -r requirements/dev.txt
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
 demo: $(STAMP)  ## Run the main job: three runs of a refund agent, redacted, sealed, verified
@@ -27,14 +27,15 @@ demo: $(STAMP)  ## Run the main job: three runs of a refund agent, redacted, sea
 test: $(STAMP)  ## Lint, type-check and test everything, each agent SDK in its own environment
 	PATH="$(CURDIR)/$(BIN):$$PATH" nox $(ARGS)
 
-lint: $(STAMP)  ## Lint and format-check
-	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+lint: $(STAMP)  ## Lint, check the format and the changelog's fragments
+	PATH="$(CURDIR)/$(BIN):$$PATH" nox -s lint
 
 types: $(STAMP)  ## Type-check with mypy and pyright, both strict
-	$(BIN)/mypy && $(BIN)/pyright
+	PATH="$(CURDIR)/$(BIN):$$PATH" nox -s types
 
 generate: $(STAMP)  ## Regenerate constants and reference pages from the registry
 	$(BIN)/python -m runrecord.semconv.generate
+	$(BIN)/python docs/tables.py
 
 bench: $(STAMP)  ## Print the throughput and overhead tables
 	$(BIN)/python -m bench $(ARGS)

@@ -23,7 +23,7 @@ COMMON = [
     "--override",
     str(HERE / "overrides.txt"),
 ]
-OLDEST = ["--resolution", "lowest-direct", "--python-version", "3.11"]
+OLDEST = ["--resolution", "lowest-direct", "--python-version", "3.10"]
 
 
 def _extras(*names: str) -> list[str]:
@@ -41,16 +41,17 @@ ENVIRONMENTS: dict[str, list[str]] = {
         "--python-version",
         "3.10",
     ],
+    "lowest.txt": [*_extras("demo", "gateway"), *_groups("test"), *OLDEST],
     "langgraph-newest.txt": [
         *_extras("langgraph", "otlp"),
-        *_groups("sdk-langgraph"),
+        *_groups("sdk-langgraph", "official-langgraph"),
         "--python-version",
         "3.10",
     ],
     "langgraph-oldest.txt": [*_extras("langgraph", "otlp"), *_groups("sdk-langgraph"), *OLDEST],
     "openai-agents-newest.txt": [
         *_extras("openai-agents", "otlp"),
-        *_groups("test"),
+        *_groups("test", "official-openai-agents"),
         "--python-version",
         "3.10",
     ],
