@@ -73,7 +73,12 @@ def test_metrics_and_health_tell_what_happens(run_gateway, sink, requests, poll)
     assert gateway.metric("runrecord_intake_bytes") > 0
     health = httpx2.get(gateway.health)
     assert (health.status_code, health.json()["status"]) == (200, "ok")
-    assert set(health.json()["parts"]) == {"ledger", "otlp_http/backend", "intake"}
+    assert set(health.json()["parts"]) == {
+        "ledger",
+        "ledger checkpoints",
+        "otlp_http/backend",
+        "intake",
+    }
     assert health.json()["parts"]["ledger"]["entries"] == 2
     assert httpx2.get(gateway.metrics.replace("/metrics", "/")).status_code == 404
 
@@ -210,6 +215,26 @@ def test_a_ledger_that_fails_delays_nobody_and_gets_everything_later(
     assert "no space left in the ledger" in health["parts"]["ledger"]["message"]
     full.clear()
     poll(lambda: len(sealed()) == 5)
+
+
+def test_checkpoints_that_can_not_be_written_are_told(run_gateway, tmp_path, requests, poll):
+    """A directory stands where the checkpoint belongs."""
+    gateway = run_gateway()
+    checkpoint = tmp_path / "ledger" / "checkpoint"
+    checkpoint.unlink()
+    (checkpoint / "in the way").mkdir(parents=True)
+    gateway.post(requests.traces(3))
+    part = poll(lambda: (p := gateway.part("ledger checkpoints"))["status"] == "degraded" and p)
+    assert "no new checkpoint; entries are durable without it: " in part["message"]
+    assert str(tmp_path / "ledger") in part["message"]
+    assert gateway.part("ledger")["status"] == "ok"
+    assert gateway.metric("runrecord_ledger_publish_failed") == 1
+    assert gateway.metric("runrecord_ledger_unpublished_entries") == 3
+    (checkpoint / "in the way").rmdir()
+    checkpoint.rmdir()
+    poll(lambda: gateway.part("ledger checkpoints")["status"] == "ok")
+    poll(lambda: gateway.metric("runrecord_ledger_unpublished_entries") == 0)
+    assert gateway.metric("runrecord_ledger_publish_failed") == 0
 
 
 def test_a_ledger_that_stopped_is_opened_again(run_gateway, requests, poll, sealed):

@@ -111,6 +111,10 @@ class Gateway:
         await self.stop()
 
     @property
+    def _sequencers(self) -> list[LedgerSequencer]:
+        return [consumer for consumer in self._consumers if isinstance(consumer, LedgerSequencer)]
+
+    @property
     def consumers(self) -> dict[str, IntakeConsumer]:
         """What reads the intake log, by name."""
         return {consumer.name: consumer for consumer in self._consumers}
@@ -312,9 +316,11 @@ class Gateway:
         self.metrics.intake_lag_seconds.set(intake.oldest_age_seconds())
         for consumer in self._consumers:
             self.metrics.intake_lag_records.labels(consumer.name).set(consumer.backlog_records)
+        for sequencer in self._sequencers:
+            sequencer.watch_checkpoints()
 
     async def _watch(self, intake: IntakeLog) -> None:
-        """Show an intake log that has stopped, or is nearly full, in the health."""
+        """Show in the health what has no call of its own to say it: the intake log, and the checkpoints of ledgers."""
         part = self.health.part(
             "intake", lambda: {"stored_bytes": intake.stored_bytes, "limit_bytes": intake.limits.max_bytes}
         )
@@ -325,6 +331,8 @@ class Gateway:
                 part.set(ok=False, message="nearly full: a consumer is far behind")
             else:
                 part.set(ok=True)
+            for sequencer in self._sequencers:
+                sequencer.watch_checkpoints()
             await asyncio.sleep(1.0)
 
     async def caught_up(self, timeout: float) -> bool:

@@ -70,6 +70,12 @@ class GatewayMetrics:
         )
         self.redaction_rules = gauge("redaction_info", "1, with what redacts as labels.", "engine", "rules")
         self.ledger_entries = gauge("ledger_entries", "Entries in the ledger.", "ledger")
+        self.ledger_unpublished = gauge(
+            "ledger_unpublished_entries", "Durable entries that no checkpoint covers yet.", "ledger"
+        )
+        self.ledger_publish_failed = gauge(
+            "ledger_publish_failed", "1 while no checkpoint can be written or signed.", "ledger"
+        )
         self.ledger_appended = counter("ledger_appended", "Entries handed to the ledger.", "ledger", "status")
         self.ledger_skipped = counter(
             "ledger_skipped", "Governed records that can't be entries.", "ledger", "reason"

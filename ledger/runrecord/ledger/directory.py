@@ -164,6 +164,11 @@ class DirectoryLog:
         return self._checkpoint
 
     @property
+    def publish_failure(self) -> LedgerError | None:
+        """Why the last attempt to publish a checkpoint failed; None if it worked. It is tried again in the background."""
+        return self._publisher.failure if self._publisher else None
+
+    @property
     def size(self) -> int:
         """How many entries are durable; opened to read, how many the checkpoint covers."""
         return self._sequencer.size if self._sequencer else self._checkpoint.size

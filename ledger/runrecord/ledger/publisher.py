@@ -47,6 +47,8 @@ class Publisher:
         self._dirty = threading.Event()
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
+        self.failure: LedgerError | None = None
+        """Why the last attempt to publish failed; None if it worked."""
 
     def start(self, interval: float | None) -> None:
         """Publish in the background, ``interval`` seconds after something is new; None does not."""
@@ -68,25 +70,33 @@ class Publisher:
             self._dirty.clear()  # before asking: a close whose wake-up this took has set the other event already
             if self._closing.is_set():
                 return
+            before = self.failure
             try:
                 self.publish()
             except LedgerStopped:
                 _log.exception("the ledger in %s stopped", self._path)
                 return
             except LedgerError as error:
-                _log.warning("the ledger in %s has no new checkpoint: %s", self._path, error)
+                if before is None or str(before) != str(error):
+                    _log.warning("the ledger in %s has no new checkpoint: %s", self._path, error)
                 self._dirty.set()
 
     def publish(self) -> Checkpoint:
         """Publish what is durable now (see :meth:`runrecord.ledger.directory.DirectoryLog.publish`)."""
         with self._lock:
-            self._sequencer.check()
             try:
+                self._sequencer.check()
                 with disk_errors(self._path):
-                    return self._publish()
+                    checkpoint = self._publish()
             except LedgerStopped as error:
                 self._sequencer.stop(error)
+                self.failure = error
                 raise
+            except LedgerError as error:
+                self.failure = error
+                raise
+            self.failure = None
+            return checkpoint
 
     def _publish(self) -> Checkpoint:
         self._sequencer.drop_pending(self._edge.size)  # an interrupt may have come between the last two steps
@@ -103,7 +113,7 @@ class Publisher:
         root = edge.root()
         self._recovered.keys.add(pending.first, pending.digests, edge.size, root)
         self._remove_superseded(full)
-        checkpoint = Checkpoint(self._checkpoint.origin, edge.size, root).sign([self._recovered.signer])
+        checkpoint = self._sign(Checkpoint(self._checkpoint.origin, edge.size, root))
         with FileBatch(self._path, scratch) as files:
             files.write("checkpoint", checkpoint.note)
             files.commit()
@@ -113,6 +123,17 @@ class Publisher:
         self._sequencer.drop_pending(edge.size)
         self._recovered.wal.release(edge.size)
         return checkpoint
+
+    def _sign(self, checkpoint: Checkpoint) -> Checkpoint:
+        try:
+            return checkpoint.sign([self._recovered.signer])
+        except LedgerError:
+            raise
+        except Exception as error:  # a signer may be anyone's code, for example a client of a key service
+            raise LedgerError(
+                f"the checkpoint of size {checkpoint.size} can't be signed ({type(error).__name__})",
+                "check the log key, or the service that holds it",
+            ) from error
 
     def _remove_superseded(self, full: Sequence[TilePath]) -> None:
         """Remove the partial tiles whose full one is durable (C2SP tlog-tiles, "Partial Tiles")."""

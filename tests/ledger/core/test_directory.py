@@ -277,6 +277,53 @@ def test_a_checkpoint_comes_by_itself(open_log, items):
             assert time.monotonic() < deadline
 
 
+def test_why_there_is_no_new_checkpoint_can_be_asked_for(open_log, items, caplog):
+    """A directory stands where the checkpoint belongs: nothing is lost, the reason is logged once, and later it goes on."""
+    log = open_log(checkpoint_interval=0.01)
+    assert log.publish_failure is None
+    checkpoint = log.path / "checkpoint"
+    kept = checkpoint.read_bytes()
+    checkpoint.unlink()
+    (checkpoint / "in the way").mkdir(parents=True)
+    log.append(items(0, 3))
+    deadline = time.monotonic() + 60
+    while log.publish_failure is None:
+        assert time.monotonic() < deadline
+    first = log.publish_failure
+    while log.publish_failure is first:
+        assert time.monotonic() < deadline
+    assert str(log.path) in str(log.publish_failure)
+    assert log.publish_failure.next_step
+    assert log.append(items(3, 4))[0].status == "new"
+    assert len([record for record in caplog.records if "no new checkpoint" in record.message]) == 1
+    (checkpoint / "in the way").rmdir()
+    checkpoint.rmdir()
+    checkpoint.write_bytes(kept)
+    while log.publish_failure is not None:
+        assert time.monotonic() < deadline
+    assert log.publish().size == 4
+
+
+def test_a_signer_that_fails_is_the_reason_too(open_log, items, signer):
+    class Unreachable(NoteSigner):
+        def sign(self, text):
+            if up:
+                return super().sign(text)
+            raise TimeoutError("token s3cret")
+
+    up = [True]
+    log = open_log(signer=Unreachable(signer.name, bytes(range(32))))
+    up.clear()
+    log.append(items(0, 3))
+    with pytest.raises(LedgerError, match=r"size 3 can't be signed \(TimeoutError\)") as caught:
+        log.publish()
+    assert log.publish_failure is caught.value
+    assert "s3cret" not in str(caught.value)
+    up.append(True)
+    assert log.publish().size == 3
+    assert log.publish_failure is None
+
+
 def test_a_reader_sees_what_a_checkpoint_covers_while_the_writer_goes_on(open_log, items):
     writer = open_log()
     writer.append(items(0, 200))

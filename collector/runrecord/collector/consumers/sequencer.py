@@ -71,6 +71,7 @@ class LedgerSequencer(IntakeConsumer):
         self._ledger: Ledger | None = ledger
         self._reopen = reopen
         self._project = project
+        self._checkpoints = health.part(f"{self.name} checkpoints")
         self._entries = ledger.log.size
         self._metrics.ledger_entries.labels(self.name).set(self._entries)
 
@@ -78,6 +79,21 @@ class LedgerSequencer(IntakeConsumer):
     def ledger(self) -> Ledger | None:
         """The ledger, or None while it is being opened again."""
         return self._ledger
+
+    def watch_checkpoints(self) -> None:
+        """Show in health and metrics whether checkpoints can be published; call it about once a second."""
+        if self._ledger is None:  # being opened again: `degrade` says so
+            return
+        log = self._ledger.log
+        failure = log.publish_failure
+        self._metrics.ledger_unpublished.labels(self.name).set(log.size - log.checkpoint.size)
+        self._metrics.ledger_publish_failed.labels(self.name).set(failure is not None)
+        if failure is None:
+            self._checkpoints.set(ok=True)
+        else:
+            self._checkpoints.set(
+                ok=False, message=f"no new checkpoint; entries are durable without it: {failure}"
+            )
 
     async def take(self, records: Sequence[IntakeRecord]) -> None:
         """Project a batch and append it; return when it is durable in the ledger."""
