@@ -81,7 +81,11 @@ def test_the_ledger_tells_the_three_stories(played: Job) -> None:
     assert len(views) == len(STORIES)
     approved, denied_by_policy, denied_by_person = views
 
-    assert [call.tool for call in approved.calls] == ["lookup_customer", "list_invoices", "create_refund"]
+    assert [(call.tool, call.effect) for call in approved.calls] == [
+        ("lookup_customer", "read"),
+        ("list_invoices", "read"),
+        ("create_refund", "pay"),
+    ]
     (approval,) = approved.approvals
     answer = approval.answers[-1].entry
     assert approval.status == "approved"
@@ -90,8 +94,8 @@ def test_the_ledger_tells_the_three_stories(played: Job) -> None:
         "u-17",
     )
     refund = approved.calls[-1]
-    assert refund.effect == "pay"
     assert refund.took_effect
+    assert refund.entry.flag(names.SIDE_EFFECT_COMMITTED) is True
     assert refund.entry.flag(names.SIDE_EFFECT_REVERSIBLE) is False
     assert refund.approvals == (approval,)
     assert approval.digests == {refund.digest}
@@ -106,6 +110,7 @@ def test_the_ledger_tells_the_three_stories(played: Job) -> None:
     assert ("refunds", "deny") in outcomes
     assert not denied_by_policy.approvals
 
+    assert (denied_by_policy.outcome, denied_by_person.outcome) == ("denied", "denied")
     assert [call.tool for call in denied_by_person.calls] == ["lookup_customer", "list_invoices"]
     assert [approval.status for approval in denied_by_person.approvals] == ["denied"]
     assert all(view.completeness.verdict == "COMPLETE" for view in views), [
@@ -173,7 +178,7 @@ def test_show_answers_what_happened_at_the_step_and_what_it_wrote(played: Job) -
     step = view.calls[-1].entry.integer(names.STEP_INDEX)
     done = runrecord(played, "show", view.run, "--step", str(step))
     assert done.returncode == 0, done.stderr
-    for words in ("create_refund", "pay", "payments", "u-17", "approved"):
+    for words in ("create_refund", "pay", "payments", "u-17", "approved", "committed", "NOT reversible"):
         assert words in done.stdout
 
 

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Final
 
 from opentelemetry.context import Context
 from opentelemetry.trace import Link, SpanKind
@@ -18,6 +19,8 @@ from runrecord.instrumentation.context_store import ContextKey, SpanRef, StoredA
 from runrecord.semconv import attributes as a
 from runrecord.semconv.commitment import LABEL_MESSAGE, LABEL_TOOL_ARGUMENTS
 from runrecord.semconv.signals import EVENT_APPROVAL_DECIDED, EVENT_APPROVAL_REQUESTED
+
+_GO_AHEAD: Final = frozenset({"approved", "modified"})
 
 
 def durable_approval_id(*parts: str) -> str:
@@ -59,6 +62,7 @@ def describe(state: RunState) -> StoredContext:
         conversation_id=state.conversation_id,
         next_step=state.next_step,
         phases=state.phases,
+        stopped=state.stopped.calls(),
     )
 
 
@@ -191,6 +195,10 @@ class Approval:
         state = self._owner.state
         before = self.stored
         self.stored = replace(before, decided=True)
+        if status in _GO_AHEAD:
+            state.stopped.let_run(before.subject_id)
+        elif before.subject_type == "tool_call":
+            state.stopped.stop(before.subject_id or before.approval_id, before.name)
         where, parent = parent_for(self._owner, context)
         waited = max(0.0, state.core.clock() - before.requested_at) if before.requested_at else None
         facts: Attributes = {

@@ -102,6 +102,11 @@ class Governed:
         """Finish with a failure: ``error.type``, and its text only where content is captured."""
         self._finish({}, error)
 
+    @guarded
+    def cut_short(self, error_type: str | None = None) -> None:
+        """Finish without a claim of success, which is not an error either: it waits, or was cancelled or abandoned."""
+        self._finish({a.ERROR_TYPE: error_type}, None)
+
     # the life of the span
 
     def _open(

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The records that have no children: policy decisions, verifications and compensations."""
 
+from typing import Final
+
 from opentelemetry.context import Context
 from opentelemetry.trace import Link
 
@@ -13,6 +15,9 @@ from runrecord.instrumentation.context_store import SpanRef
 from runrecord.semconv import attributes as a
 from runrecord.semconv.commitment import LABEL_MESSAGE, LABEL_TOOL_ARGUMENTS
 from runrecord.semconv.signals import EVENT_POLICY_DECIDED
+
+_LETS_RUN: Final = frozenset({"none", "warn", "modify", "redact"})
+"""Actions after a denial that don't keep a tool call from being made, such as withholding its result."""
 
 
 class Decision(Governed):
@@ -84,8 +89,18 @@ class Decision(Governed):
             a.POLICY_RULE_ID: rule,
         }
         if self._finish(decided, None):
+            self._note_denial(outcome, action)
             facts: Attributes = {a.STEP_INDEX: self._step_index, **self._facts}
             self._state.emit(EVENT_POLICY_DECIDED, {**facts, **decided}, self._context)
+
+    def _note_denial(self, outcome: str, action: str | None) -> None:
+        facts = self._facts
+        enforced = facts.get(a.POLICY_MODE) != "monitor" and action not in _LETS_RUN
+        if outcome == "deny" and enforced and facts.get(a.SUBJECT_TYPE) == "tool_call":
+            subject, tool = facts.get(a.SUBJECT_ID), facts.get(a.SUBJECT_NAME)
+            self._state.stopped.stop(
+                str(subject or facts.get(a.DECISION_ID)), None if tool is None else str(tool)
+            )
 
     @guarded
     def stop(self) -> None:

@@ -33,8 +33,10 @@ _VERSIONS: Final = {
 class Run(Scope):
     """A segment of a run.
 
-    Left normally it is complete with outcome success, left by an exception its outcome is failure, and cancelled
-    if the exception is a cancellation. :meth:`suspend`, :meth:`finish` and :meth:`escalate` say otherwise.
+    Left by an exception its outcome is failure, or cancelled if the exception is a cancellation. Left normally it is
+    complete with outcome success, or denied if a tool call was stopped in it, in any segment: a policy that is enforced
+    denied it, or an approval ended as denied, expired or cancelled; the call did not run afterwards, and no later call of
+    the same tool succeeded. :meth:`suspend`, :meth:`finish` and :meth:`escalate` say otherwise.
     """
 
     def __init__(
@@ -168,7 +170,7 @@ class Run(Scope):
     @guarded
     def stop(self) -> None:
         """Finish the segment."""
-        self._close(self._outcome or "success", None)
+        self._close(self._outcome or ("denied" if self._state.stopped else "success"), None)
 
     @guarded
     def fail(self, error: BaseException | str) -> None:

@@ -4,7 +4,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Literal, cast
+from typing import Final, Literal, cast
 
 from opentelemetry import trace
 from opentelemetry.context import Context
@@ -269,12 +269,27 @@ class Step(Scope):
         self._open(f"agent_step {kind}", facts, parent=self._where, span=span)
 
 
+_OF_EFFECT: Final = (
+    a.SIDE_EFFECT_TYPE,
+    a.SIDE_EFFECT_COMMITTED,
+    a.DRY_RUN,
+    a.IDEMPOTENCY_DEDUPLICATED,
+)
+
+
 class Tool(Scope):
-    """A tool call."""
+    """A tool call.
+
+    ``with`` finishes it with :meth:`stop` if the block returns and with :meth:`fail` if it raises. On failure nothing is
+    said of whether the effect took place, since it may or may not have.
+    """
 
     def __init__(self, owner: Governed, context: Context | None) -> None:
         self._where, parent = parent_for(owner, context)
         super().__init__(owner.state, parent, parent.step_index)
+        self._name = ""
+        self._call_id: str | None = None
+        self._effects: dict[str, object] = {}
 
     @guarded
     def begin(
@@ -302,8 +317,42 @@ class Tool(Scope):
             a.GEN_AI_CONVERSATION_ID: self._state.conversation_id,
             a.APPROVAL_ID: approval_id,
         }
-        every: Attributes = {**named, **facts, **attributes}  # type: ignore[dict-item]
+        self._name, self._call_id = name, call_id
+        self._state.stopped.let_run(call_id)
+        every: Attributes = {**named, **facts, **self._effective(attributes)}  # type: ignore[dict-item]
         self._open(f"execute_tool {name}", every, parent=self._where, links=links, span=span)
+
+    def _effective(self, attributes: Attributes) -> Attributes:
+        """Note what is said of the effect; a tool that declares itself read-only reads, if it says nothing else."""
+        if attributes.get(a.TOOL_READ_ONLY) is True and attributes.get(a.SIDE_EFFECT_TYPE) is None:
+            attributes = {**attributes, a.SIDE_EFFECT_TYPE: "read"}
+        self._note(attributes)
+        return attributes
+
+    def _note(self, attributes: Attributes) -> None:
+        for name in _OF_EFFECT:
+            if attributes.get(name) is not None:
+                self._effects[name] = attributes[name]
+
+    def set(self, attributes: Attributes) -> None:
+        """Set attributes; those that are None are left out."""
+        self._note(attributes)
+        super().set(attributes)
+
+    @guarded
+    def stop(self) -> None:
+        """Finish: the tool reported success, so that a changing effect that it declares is committed.
+
+        Nothing is claimed of an effect of which :meth:`effect` said so itself, of a dry run, and of a repeat that was
+        not carried out.
+        """
+        said = self._effects
+        changed = said.get(a.SIDE_EFFECT_TYPE) not in {None, "none", "read"}
+        unknown = a.SIDE_EFFECT_COMMITTED not in said
+        real = said.get(a.DRY_RUN) is not True and said.get(a.IDEMPOTENCY_DEDUPLICATED) is not True
+        facts: Attributes = {a.SIDE_EFFECT_COMMITTED: True} if changed and unknown and real else {}
+        if self._finish(facts, None):
+            self._state.stopped.succeeded(self._call_id, self._name)
 
     @guarded
     def result(self, value: object) -> None:

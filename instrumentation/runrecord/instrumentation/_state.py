@@ -19,6 +19,7 @@ from opentelemetry.util.types import AttributeValue
 
 from runrecord.instrumentation._content import commitment
 from runrecord.instrumentation._safety import report
+from runrecord.instrumentation._stopped import Stopped
 from runrecord.instrumentation.context_store import ContextKey, ContextStore, SpanRef, StoredContext
 from runrecord.semconv import attributes as a
 from runrecord.semconv.commitment import RunKey, TenantKey
@@ -115,6 +116,7 @@ class RunState:
         segment: From 0.
         root: The span of the first segment, parent of every later one.
         pending: What was stored for the approvals that were requested in this segment.
+        stopped: The tool calls that were denied and have not happened since.
     """
 
     def __init__(self, core: Core, run_id: str, segment: int = 0) -> None:
@@ -128,6 +130,7 @@ class RunState:
         self.root: SpanRef | None = None
         self.current: SpanRef | None = None
         self.pending: dict[ContextKey, StoredContext] = {}
+        self.stopped: Final = Stopped()
         self._phases: dict[str, None] = {}
         self._next_step = 0
         self._lock = threading.Lock()

@@ -94,7 +94,8 @@ class StoredContext:
     """What another process needs to continue a suspended run.
 
     ``phases`` names what was recorded already and must not be recorded again when an SDK re-executes the same code;
-    ``closed`` says that the run ended.
+    ``stopped`` holds (call id, tool) of the tool calls that were denied and have not happened since; ``closed`` says that
+    the run ended.
     """
 
     run_id: str
@@ -107,6 +108,7 @@ class StoredContext:
     next_step: int = 0
     closed: bool = False
     phases: tuple[str, ...] = ()
+    stopped: tuple[tuple[str, str | None], ...] = ()
     approvals: tuple[StoredApproval, ...] = field(default=())
 
     def approval(self, approval_id: str) -> StoredApproval | None:
@@ -144,6 +146,8 @@ class StoredContext:
                 for item in items
             )
             data["phases"] = tuple(cast("list[str]", data.get("phases", [])))
+            stopped = cast("list[tuple[str, str | None]]", data.get("stopped", []))
+            data["stopped"] = tuple((call_id, tool) for call_id, tool in stopped)
             return cls(**data, approvals=approvals)
         except TypeError as error:
             raise ValueError("a stored context lacks a required member") from error

@@ -213,6 +213,7 @@ class Recorder:
             state = RunState(self._core, stored.run_id, stored.segment + 1)
             state.next_step = stored.next_step
             state.once(*stored.phases)
+            state.stopped.restore(stored.stopped)
             agent = agent or stored.agent
             workflow = workflow or (stored.workflow if agent is None else None)
             conversation_id = conversation_id or stored.conversation_id

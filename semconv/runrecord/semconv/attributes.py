@@ -598,7 +598,10 @@ RUN_OUTCOME: Final = "runrecord.run.outcome"
 """How the run ended.
 
 Do NOT set it while the run is suspended. Only failure goes with span status ERROR; a denial, an escalation
-and a cancellation are outcomes, not errors.
+and a cancellation are outcomes, not errors. Unless the application or the SDK says otherwise, a run that
+ends without an error is denied, not success, if a tool call was stopped in it, in any of its segments: a
+policy that is enforced denied the call, or its approval ended as denied, expired or cancelled; the call
+did not run afterwards, and no later call of the same tool in the run succeeded.
 
 One of :class:`RunOutcome`. Stability: development.
 """
@@ -636,10 +639,12 @@ Type: string. Stability: development. Examples: 'final_answer', 'max_steps', 'ap
 """
 
 SIDE_EFFECT_COMMITTED: Final = "runrecord.side_effect.committed"
-"""Whether the target confirmed that the effect took place.
+"""Whether the effect took place, as the tool reported it.
 
-A tool span that ended without an error does not prove an effect. Do NOT set it without a confirmation
-either way.
+Set true if a tool that declares a changing effect reported success: it returned normally, and its answer
+does not say that it failed. Do NOT set it if the call ended with an exception or an answer that reports an
+error, since the effect may or may not have happened; nor for a dry run or a deduplicated repeat. A value
+that the application or the tool gives itself wins.
 
 Type: boolean. Stability: development.
 """
@@ -669,7 +674,8 @@ Type: string. Stability: development. Examples: 'billing', 'crm'.
 SIDE_EFFECT_TYPE: Final = "runrecord.side_effect.type"
 """What kind of effect the call has outside the agent.
 
-Do NOT guess it from the name of the tool; leave it out where the application or the tool does not say.
+A tool that declares itself read-only (MCP readOnlyHint true) and no other type has the type read. Do NOT
+guess it from the name of the tool; leave it out where the application or the tool does not say.
 
 One of :class:`SideEffectType`. Stability: development.
 """

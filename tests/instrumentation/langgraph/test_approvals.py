@@ -92,6 +92,8 @@ def test_the_answer_is_about_the_call_that_runs(  # noqa: PLR0917
         telemetry.one("request_approval").context.span_id
     ]
     ran = [s.attributes for s in telemetry.named("execute_tool refund")]
+    ended = [s.attributes.get("runrecord.run.outcome") for s in telemetry.named("invoke_agent")]
+    assert ended == [None, "denied" if status == "denied" else "success"]
     if status == "denied":
         assert ran == []
     else:

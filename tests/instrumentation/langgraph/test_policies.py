@@ -93,6 +93,8 @@ def test_a_declared_policy(  # noqa: PLR0917
     assert (decision["subject.type"], decision["subject.id"]) == ("tool_call", "call_1")
     ran = telemetry.named("execute_tool")
     assert len(ran) == (outcome == "allow")
+    ended = telemetry.one("invoke_agent").attributes["runrecord.run.outcome"]
+    assert ended == ("success" if outcome == "allow" else "denied")
     for call in ran:
         assert call.attributes["runrecord.arguments.digest"] == decision["subject.digest"]
     assert {span.status.status_code.name for span in telemetry.spans} == {"UNSET"}

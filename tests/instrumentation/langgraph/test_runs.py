@@ -12,7 +12,7 @@ from inline_snapshot import snapshot
 from langchain_core.runnables import RunnableLambda
 from langchain_core.tools import StructuredTool, ToolException, tool
 from langgraph.graph import END, START, StateGraph
-from langgraph.types import Command, Send
+from langgraph.types import Command, Send, interrupt
 from opentelemetry import trace
 
 pytestmark = pytest.mark.sdk
@@ -206,6 +206,30 @@ def test_a_tool_that_handles_its_error_failed_all_the_same(telemetry: Any, agent
     agents.make([agents.call("refuse", order="o-1")], "done", tools=[refusing]).invoke(agents.ask)
     assert telemetry.one("execute_tool").attributes["error.type"] == "tool_error"
     assert telemetry.one("invoke_agent").attributes["runrecord.run.outcome"] == "success"
+
+
+@pytest.mark.parametrize("ends", ["returns", "answers with an error", "pauses"])
+def test_an_effect_is_committed_if_the_tool_reports_success(
+    telemetry: Any, agents: Any, on: Any, ends: str
+) -> None:
+    def pay(amount: float) -> str:
+        """Pay."""
+        if ends == "answers with an error":
+            raise ToolException("secret-text")
+        return interrupt("sure?") if ends == "pauses" else "paid"
+
+    metadata = {"runrecord.side_effect.type": "pay", "runrecord.side_effect.reversible": False}
+    paying = StructuredTool.from_function(pay, metadata=metadata, handle_tool_error=True)
+    agent = agents.make([agents.call("pay", amount=1)], "done", tools=[paying], checkpointer=agents.saver())
+    agent.invoke(agents.ask, agents.config())
+    committed = telemetry.one("execute_tool").attributes.get("runrecord.side_effect.committed")
+    assert committed is (True if ends == "returns" else None)
+
+
+def test_a_read_only_tool_reads(telemetry: Any, agents: Any, on: Any) -> None:
+    reading = StructuredTool.from_function(lookup.func, name="lookup", metadata={"readOnlyHint": True})
+    agents.make([agents.call("lookup", order="o-1")], "done", tools=[reading]).invoke(agents.ask)
+    assert telemetry.one("execute_tool").attributes["runrecord.side_effect.type"] == "read"
 
 
 def test_the_applications_spans_in_a_tool_and_a_node_nest(telemetry: Any, agents: Any, on: Any) -> None:

@@ -99,7 +99,11 @@ def test_a_run_that_waits_and_goes_on(telemetry: Any, approve: bool, streamed: b
     ]
     waiting, going_on = by_start(telemetry.named("invoke_agent"))
     assert facts(waiting, "run.segment", "run.state", "run.outcome") == [0, "suspended", None]
-    assert facts(going_on, "run.segment", "run.state", "run.outcome") == [1, "completed", "success"]
+    assert facts(going_on, "run.segment", "run.state", "run.outcome") == [
+        1,
+        "completed",
+        "success" if approve else "denied",
+    ]
     assert waiting.attributes["runrecord.run.id"] == going_on.attributes["runrecord.run.id"]
     assert going_on.links[0].context.span_id == waiting.context.span_id
     policy = telemetry.one("policy_decision")

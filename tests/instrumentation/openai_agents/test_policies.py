@@ -145,7 +145,7 @@ def test_a_call_that_a_tool_guardrail_rejects_does_not_run(telemetry: Any) -> No
     assert Runner.run_sync(agent, "hi").final_output == "Done."
     assert outcome(telemetry.one("policy_decision"))[3:] == ["deny", "block", "reject_content"]
     assert not telemetry.named("execute_tool")
-    assert ended(telemetry) == ["success", None]
+    assert ended(telemetry) == ["denied", None]
 
 
 def test_a_result_that_a_tool_guardrail_rejects_is_replaced(telemetry: Any) -> None:

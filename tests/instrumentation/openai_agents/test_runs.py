@@ -84,6 +84,7 @@ def test_a_run_with_one_tool_call(telemetry: Any) -> None:
                     "runrecord.record.seq": 2,
                     "runrecord.result.digest": "hmac-sha256:7f7d32179a3b209abf069367fcd1c9ed2d51a050a1779960a4b91ebd8909538e",
                     "runrecord.run.id": "ad7bf57b00d6e1009a36ad8533702d50",
+                    "runrecord.side_effect.committed": True,
                     "runrecord.side_effect.target": "payments",
                     "runrecord.side_effect.type": "pay",
                     "runrecord.source.id": "0000000000000001",
@@ -201,6 +202,7 @@ def test_a_tool_that_fails_is_an_error_also_where_the_model_gets_an_answer(telem
     span = telemetry.one("execute_tool failing")
     assert span.status.status_code is otel.StatusCode.ERROR
     assert span.attributes["error.type"] == "ValueError"
+    assert "runrecord.side_effect.committed" not in span.attributes
     assert span.attributes["runrecord.result.digest"].startswith("hmac-sha256:")
     assert telemetry.one("invoke_agent").attributes["runrecord.run.outcome"] == "success"
     telemetry.check_counters()

@@ -291,8 +291,7 @@ class Tracker:
     def _close_children(self, graph: Graph) -> None:
         for run_id, entry in list(graph.open.items()):
             if entry.record is not None and entry.record is not graph.run:
-                entry.record.set({a.ERROR_TYPE: "abandoned"})
-                entry.record.stop()
+                entry.record.cut_short("abandoned")
             self._entries.pop(run_id, None)
         graph.open.clear()
 
@@ -347,10 +346,9 @@ def _finish(entry: Entry, error: BaseException) -> None:
     if record is None:
         return
     if is_control_flow(error):
-        record.stop()
+        record.cut_short()
     elif isinstance(error, (asyncio.CancelledError, GeneratorExit)):
-        record.set({a.ERROR_TYPE: type(error).__name__})
-        record.stop()
+        record.cut_short(type(error).__name__)
     else:
         record.fail(error)
 

@@ -267,7 +267,8 @@ async def _tool_input_guardrail(wrapped: _Wrapped, instance: Any, args: _Args, k
     policy = extract.guardrail_policy(instance)
     context = extract.get(args[0] if args else kwargs.get("data"), "context")
     call_id, arguments = extract.get(context, "tool_call_id"), extract.get(context, "tool_arguments")
-    decision = _decision(active, policy, "tool_call", subject=call_id, arguments=arguments)
+    tool = extract.text(extract.get(context, "tool_name"))
+    decision = _decision(active, policy, "tool_call", subject=call_id, subject_name=tool, arguments=arguments)
     result, _ = await _decided(decision, policy, wrapped(*args, **kwargs))
     return result
 
@@ -354,7 +355,7 @@ async def _invoke_tool(wrapped: _Wrapped, _instance: Any, args: _Args, kwargs: _
 def _end_call(call: Tool, notes: CallNotes, result: object) -> None:
     handled = extract.get(result, "is_sdk_generated_error")
     if notes.waits:
-        call.stop()
+        call.cut_short()
         return
     call.result(extract.get(result, "output") if isinstance(handled, bool) else result)
     if notes.error is not None:
