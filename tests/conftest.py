@@ -16,6 +16,11 @@ settings.load_profile("shared-machine")
 _NEEDS_A_TOOLCHAIN = ("go", "browser", "e2e", "sdk")
 
 
+def _must_run(report: pytest.TestReport | pytest.CollectReport) -> None:
+    report.outcome = "failed"
+    report.longrepr = f"skipped in CI, where it must run: {report.longrepr}"
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Turn a skip into a failure in CI where the test's marker says that the project's own files must provide what is missing."""
@@ -25,6 +30,14 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
         and os.environ.get("CI")
         and any(item.get_closest_marker(name) for name in _NEEDS_A_TOOLCHAIN)
     ):
-        report.outcome = "failed"
-        report.longrepr = f"skipped in CI, where it must run: {report.longrepr}"
+        _must_run(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """The same for a whole module, whose markers nobody could read: a session leaves out by name what it cannot run."""
+    report = yield
+    if report.skipped and os.environ.get("CI"):
+        _must_run(report)
     return report
