@@ -8,9 +8,17 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from runrecord.collector.values import Address, Seconds, Url, is_mapping
+from runrecord.collector.values import (
+    Address,
+    FilePath,
+    HeaderName,
+    HeaderValue,
+    Seconds,
+    Url,
+    is_mapping,
+)
 from runrecord.processors.redaction import RedactionPolicy
 from runrecord.processors.signal import Signal
 from runrecord.semconv.commitment import state_dir
@@ -21,7 +29,7 @@ MIB = 1 << 20
 class Section(BaseModel):
     """A mapping of the file; a key that is not listed is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, hide_input_in_errors=True)
 
 
 def _or_empty(value: Any) -> Any:
@@ -131,7 +139,7 @@ class Retry(Section):
 
 
 class _Forwarder(Section):
-    headers: dict[str, SecretStr] = {}
+    headers: dict[HeaderName, HeaderValue] = {}
     compression: Literal["gzip", "none"] = "gzip"
     timeout: Seconds = Field(default=10.0, gt=0)
     retry_on_failure: Retry = Retry()
@@ -158,7 +166,7 @@ class Tls(Section):
     """
 
     insecure: bool = False
-    ca_file: Path | None = None
+    ca_file: FilePath | None = None
 
 
 class OtlpGrpcExporter(_Forwarder):
@@ -189,12 +197,11 @@ class LedgerExporter(Section):
     """
 
     kind: Literal["ledger"] = "ledger"
-    directory: Path = Field(default_factory=default_ledger)
+    directory: FilePath = Field(default_factory=default_ledger)
     origin: str | None = None
 
 
 Exporter = Annotated[OtlpHttpExporter | OtlpGrpcExporter | LedgerExporter, Field(discriminator="kind")]
-EXPORTER_KINDS = ("otlp_http", "otlp_grpc", "ledger")
 
 
 # -- service ---------------------------------------------------------------------------------------------------
@@ -259,7 +266,7 @@ class Service(Section):
         drain_timeout: Seconds that consumers have to catch up when the gateway is told to stop.
     """
 
-    state_dir: Path = Field(default_factory=default_state_dir)
+    state_dir: FilePath = Field(default_factory=default_state_dir)
     intake: Intake = Intake()
     pipelines: dict[Signal, Pipeline] = Field(default_factory=_default_pipelines, min_length=1)
     telemetry: Telemetry = Telemetry()

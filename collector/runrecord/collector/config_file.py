@@ -5,24 +5,16 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
-from types import UnionType
-from typing import Annotated, Any, Union, get_args, get_origin
 
-from pydantic import BaseModel, ValidationError
-
-from runrecord.collector.config import EXPORTER_KINDS, GatewayConfig, Pipeline
+from runrecord.collector.config import GatewayConfig, Pipeline
+from runrecord.collector.config_problems import nearest, problem_at, validate
 from runrecord.collector.errors import ConfigError, Problem
 from runrecord.collector.values import is_mapping, parse_address
 from runrecord.collector.yaml_marks import Document, read_yaml
 from runrecord.processors.signal import Signal
 
-Location = tuple[str | int, ...]
-
-_UNKNOWN_KEY = re.compile(r"unknown key '([^']+)'")  # a section that checks its own keys says so
 _RECEIVERS = ("otlp",)
 _PROCESSORS = ("redaction", "compat")
 
@@ -67,104 +59,19 @@ def parse_config(
         ConfigError: It is wrong.
     """
     document = read_yaml(text, environment or {})
-    problems = list(document.problems)
-    config: GatewayConfig | None = None
-    value: Any = {} if document.value is None else document.value
-    if not problems and not is_mapping(value):
-        problems.append(
-            Problem("must be a mapping with receivers, processors, exporters and service", line=1, column=1)
-        )
-    if not problems:
-        try:
-            config = GatewayConfig.model_validate(value)
-        except ValidationError as error:
-            problems += _translate(error, document)
-        else:
-            problems += check_references(config, document)
-    if problems or config is None:
-        raise ConfigError(path, problems)
-    return config
-
-
-# -- what pydantic found -------------------------------------------------------------------------------------------
-
-
-def _translate(error: ValidationError, document: Document) -> Iterator[Problem]:
-    for found in error.errors(include_url=False, include_input=False, include_context=False):
-        path = tuple(_in_file(found["loc"], document))
-        line, column = document.place(path)
-        kind, message, nearest = found["type"], found["msg"], ""
-        if kind == "extra_forbidden":
-            valid = sorted(_keys_at(GatewayConfig, path[:-1], document.value))
-            nearest = _nearest(str(path[-1]), valid)
-            message = f"unknown key; valid here: {', '.join(valid)}"
-        elif kind == "union_tag_invalid":
-            name, _, rest = str(path[-1]).partition("/")
-            best = _nearest(name, EXPORTER_KINDS)
-            nearest = best and (f"{best}/{rest}" if rest else best)
-            message = f"unknown kind of exporter; there are {', '.join(EXPORTER_KINDS)}"
-        elif found["loc"][-1] == "[key]":
-            nearest = _nearest(str(path[-1]), [signal.value for signal in Signal])
-            message = f"unknown signal; there are {', '.join(signal.value for signal in Signal)}"
-        elif kind == "missing":
-            path = (*path, str(found["loc"][-1]))
-            message = "is required"
-        else:
-            if (unknown := _UNKNOWN_KEY.search(message)) and (*path, unknown[1]) in document.keys:
-                path = (*path, unknown[1])
-                line, column = document.place(path)
-            message = message.removeprefix("Value error, ").removeprefix("Input ")
-        yield Problem(message, ".".join(map(str, path)), line, column, nearest)
-
-
-def _in_file(location: Location, document: Document) -> Iterator[str | int]:
-    """Leave out what pydantic adds to a location: the tags of unions, ``[key]``."""
-    path: Location = ()
-    for part in location:
-        if (*path, part) in document.keys:
-            path = (*path, part)
-            yield part
-
-
-def _keys_at(model: Any, path: Location, value: Any) -> Iterable[str]:
-    """List the keys that are valid in the mapping at a path."""
-    if get_origin(model) is Annotated:
-        return _keys_at(get_args(model)[0], path, value)
-    if get_origin(model) in {Union, UnionType}:
-        options = [option for option in get_args(model) if _fits(option, value)]
-        return [key for option in options for key in _keys_at(option, path, value)]
-    if get_origin(model) in {dict, list, tuple} and path:
-        return _keys_at(
-            get_args(model)[-1 if get_origin(model) is dict else 0], path[1:], _get(value, path[0], model)
-        )
-    if not (isinstance(model, type) and issubclass(model, BaseModel)):
-        return []
-    fields = {field.alias or name: field.annotation for name, field in model.model_fields.items()}
-    if not path:
-        return [name for name in fields if name != "kind"]
-    return _keys_at(fields.get(str(path[0])), path[1:], _get(value, path[0], model))
-
-
-def _get(value: Any, key: str | int, model: Any) -> Any:
-    found = _mapping(value).get(key)
-    if get_origin(model) is dict and is_mapping(found):  # exporters: the kind is in the name
-        return {**_mapping(found), "kind": str(key).partition("/")[0]}
-    return found
-
-
-def _fits(option: Any, value: Any) -> bool:
-    """Choose the option of a union that the `kind` of a mapping asks for."""
-    if isinstance(option, type) and issubclass(option, BaseModel) and "kind" in option.model_fields:
-        return _mapping(value).get("kind") in {None, option.model_fields["kind"].default}
-    return True
-
-
-def _mapping(value: Any) -> dict[Any, Any]:
-    return value if is_mapping(value) else {}
-
-
-def _nearest(name: str, valid: Iterable[str]) -> str:
-    return next(iter(get_close_matches(name, list(valid), n=1, cutoff=0.5)), "")
+    if document.problems:
+        raise ConfigError(path, document.problems)
+    if document.value is None:
+        document.value = {}
+    if not is_mapping(document.value):
+        message = "must be a mapping with receivers, processors, exporters and service"
+        raise ConfigError(path, [Problem(message, line=1, column=1)])
+    config, problems = validate(GatewayConfig, document)
+    if config is not None:
+        problems += check_references(config, document)
+        if not problems:
+            return config
+    raise ConfigError(path, problems)
 
 
 # -- what goes beyond one key --------------------------------------------------------------------------------------
@@ -181,6 +88,11 @@ def check_references(config: GatewayConfig, document: Document | None = None) ->
         The problems.
     """
     found = _References(document or Document())
+    if "pipelines" not in config.service.model_fields_set and "ledger" not in config.exporters:
+        example = next(iter(config.exporters), "ledger")
+        message = f"is required to use these exporters, for example {{traces: {{exporters: [{example}]}}}}"
+        found.add(message, "service", "pipelines")
+        return found.problems
     for signal, pipeline in config.service.pipelines.items():
         found.pipeline(config, signal, pipeline)
     if config.processors.redaction.on_error == "quarantine":
@@ -201,9 +113,8 @@ class _References:
         self._document = document
         self.problems: list[Problem] = []
 
-    def add(self, message: str, *path: str | int, nearest: str = "") -> None:
-        line, column = self._document.place(path)
-        self.problems.append(Problem(message, ".".join(map(str, path)), line, column, nearest))
+    def add(self, message: str, *path: str | int, near: str = "") -> None:
+        self.problems.append(problem_at(self._document, path, message, near))
 
     def pipeline(self, config: GatewayConfig, signal: Signal, pipeline: Pipeline) -> None:
         here = ("service", "pipelines", signal.value)
@@ -222,9 +133,7 @@ class _References:
     def _names(self, here: tuple[str, ...], kind: str, names: Sequence[str], known: Sequence[str]) -> None:
         for index, name in enumerate(names):
             if name not in known:
-                self.add(
-                    f"there is no {name!r} under {kind}", *here, kind, index, nearest=_nearest(name, known)
-                )
+                self.add(f"there is no {name!r} under {kind}", *here, kind, index, near=nearest(name, known))
             elif name in names[:index]:
                 self.add(f"{name!r} is here a second time", *here, kind, index)
 

@@ -1,18 +1,22 @@
 # SPDX-FileCopyrightText: The Runrecord authors
 # SPDX-License-Identifier: Apache-2.0
-"""The values a configuration is made of: addresses, URLs and durations."""
+"""The values a configuration is made of: addresses, URLs, durations, paths and headers."""
 
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Annotated, Any, NamedTuple, TypeGuard
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import AfterValidator, BeforeValidator, SecretStr
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _MAX_PORT = 65535
+_NO_URL = "must be a URL that begins with http:// or https://, for example http://localhost:4318"
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE = re.compile(r"[\x20-\x7e]*")
 
 
 class HostPort(NamedTuple):
@@ -61,29 +65,33 @@ def _address(text: str) -> str:
 
 
 def _url(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError("must be a URL that begins with http:// or https://")
+    try:
+        parts = urlsplit(text)
+        host, _ = parts.hostname, parts.port  # a port that is none raises
+    except ValueError:
+        raise ValueError(_NO_URL) from None
+    if parts.scheme not in {"http", "https"} or not host:
+        raise ValueError(_NO_URL)
     if parts.username or parts.password:
         raise ValueError("must not hold a password; put it into headers, as ${env:NAME}")
     return text.rstrip("/")
 
 
-def parse_duration(value: object) -> object:
+def parse_duration(value: object) -> float:
     """Read ``300ms``, ``5s``, ``1m30s``, ``12h`` or ``7d``, or a number of seconds.
 
     Args:
         value: From the file.
 
     Returns:
-        Seconds, or the value itself if it is no text.
+        Seconds.
 
     Raises:
-        ValueError: The text is no duration.
+        ValueError: It is no duration.
     """
-    if not isinstance(value, str):
-        return value
-    text = value.strip()
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value)
+    text = value.strip() if isinstance(value, str) else ""
     if not text or _DURATION.sub("", text):
         raise ValueError("must be a duration, for example 300ms, 5s, 1m30s or 7d")
     return sum(float(number) * _UNITS[unit] for number, unit in _DURATION.findall(text))
@@ -99,6 +107,30 @@ def is_sequence(value: Any) -> TypeGuard[list[Any]]:
     return isinstance(value, list)
 
 
+def _path(value: object) -> object:
+    if value == "":
+        raise ValueError("must not be empty")
+    return value
+
+
+def _header_name(name: str) -> str:
+    if not _HEADER_NAME.fullmatch(name):
+        raise ValueError("is not a valid name of a header")
+    return name
+
+
+def _header_value(value: SecretStr) -> SecretStr:
+    if not _HEADER_VALUE.fullmatch(value.get_secret_value()):
+        raise ValueError("must be one line of printable ASCII; is there a line break at its end?")
+    return value
+
+
+FilePath = Annotated[Path, BeforeValidator(_path)]
+"""The name of a file or a directory."""
+HeaderName = Annotated[str, AfterValidator(_header_name)]
+"""The name of a header (RFC 9110, section 5.1)."""
+HeaderValue = Annotated[SecretStr, AfterValidator(_header_value)]
+"""What a header says; hidden in every repr and dump."""
 Address = Annotated[str, AfterValidator(_address)]
 """``HOST:PORT``."""
 Url = Annotated[str, AfterValidator(_url)]

@@ -13,10 +13,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
+from yaml.composer import ComposerError
+from yaml.constructor import ConstructorError
 
 from runrecord.collector.errors import Problem
 
 _VARIABLE = re.compile(r"\$(?:(\$)|\{env:([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}|(\{[^}]*\}?))")
+
+_MERGE = "tag:yaml.org,2002:merge"
+_TEXT = "tag:yaml.org,2002:str"
 
 Path = tuple[str | int, ...]
 
@@ -62,12 +67,20 @@ def read_yaml(text: str, environment: Mapping[str, str]) -> Document:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
-        document.problems.append(Problem(f"not valid YAML: {error.problem}", line=line, column=column))
+        document.problems.append(Problem(f"not valid YAML: {_say(error)}", line=line, column=column))
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         document.problems.append(Problem(f"not valid YAML ({type(error).__name__})", line=1, column=1))
     finally:
         loader.dispose()
     return document
+
+
+def _say(error: yaml.MarkedYAMLError) -> str:
+    if isinstance(error, ComposerError):  # its text quotes what is in the file
+        return "there is no anchor of this name, or there are two"
+    if isinstance(error, ConstructorError):
+        return "tags (!...) and keys that are no text are not allowed"
+    return str(error.problem)
 
 
 class _Walk:
@@ -92,7 +105,11 @@ class _Walk:
 
     def _mapping(self, node: yaml.MappingNode, path: Path) -> None:
         for key, value in node.value:
-            name = str(key.value) if isinstance(key, yaml.ScalarNode) else "?"
+            name = "?"
+            if isinstance(key, yaml.ScalarNode):
+                name = str(key.value)
+                if key.tag != _MERGE:
+                    key.tag = _TEXT  # `on:` and `1:` are names like any other
             here = (*path, name)
             line, column = key.start_mark.line + 1, key.start_mark.column + 1
             if here in self._document.keys:
