@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runrecord.instrumentation import FileContextStore, MemoryContextStore, Recorder
@@ -133,6 +133,7 @@ _events = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(_events))
 def test_what_is_stopped_is_what_the_rule_says(events: list[Any]) -> None:
     stopped = Stopped()

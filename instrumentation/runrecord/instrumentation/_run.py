@@ -6,13 +6,15 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from types import TracebackType
-from typing import Final
+from typing import Final, cast
 
 from opentelemetry.context import Context
 from opentelemetry.trace import Link, NonRecordingSpan, Span, get_current_span, set_span_in_context
 
 from runrecord.instrumentation._approval import Approval, describe, store_get, store_put
+from runrecord.instrumentation._content import captures_content
 from runrecord.instrumentation._governed import Governed, parent_for
+from runrecord.instrumentation._messages import input_messages, output_messages
 from runrecord.instrumentation._safety import guarded, swallowed
 from runrecord.instrumentation._scope import Scope, existing_span
 from runrecord.instrumentation._state import Attributes, RunState
@@ -122,6 +124,23 @@ class Run(Scope):
         """The first request that is still without an answer, else the first."""
         every = self.approvals
         return next((item for item in every if not item.decided), every[0] if every else None)
+
+    @guarded
+    def given(self, value: object) -> None:
+        """Record what this segment was given, where content is captured: text, messages, or any other value."""
+        if captures_content():
+            self._content(a.GEN_AI_INPUT_MESSAGES, input_messages(value))
+
+    @guarded
+    def answered(self, value: object) -> None:
+        """Record the last message of what this segment returned, where content is captured."""
+        if captures_content():
+            self._content(a.GEN_AI_OUTPUT_MESSAGES, output_messages(value))
+
+    def _content(self, name: str, messages: str | None) -> None:
+        known = cast("Mapping[str, object]", getattr(self._span, "attributes", None) or {})
+        if name not in known:  # another instrumentation, whose span this is, may have said so
+            self.set({name: messages})
 
     def finish(self, outcome: str | None = None, *, stop_reason: str | None = None) -> None:
         """Say how the run ended (success, failure, denied, escalated, cancelled, budget_exceeded, abandoned).

@@ -3,6 +3,7 @@
 """Runs, steps and tool calls: the records, and that the program does not notice."""
 
 import asyncio
+import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any, TypedDict
@@ -613,3 +614,24 @@ def test_content_is_recorded_where_it_is_asked_for(
     attributes = telemetry.one("execute_tool").attributes
     assert attributes["gen_ai.tool.call.arguments"] == '{"order": "o-1"}'
     assert attributes["gen_ai.tool.call.result"] == "order o-1"
+    run = telemetry.one("invoke_agent").attributes
+    assert json.loads(run["gen_ai.input.messages"]) == [
+        {"role": "user", "parts": [{"type": "text", "content": "please"}]}
+    ]
+    assert json.loads(run["gen_ai.output.messages"]) == [
+        {"role": "assistant", "parts": [{"type": "text", "content": "done"}], "finish_reason": "stop"}
+    ]
+
+
+def test_each_segment_has_its_own_content(
+    telemetry: Any, agents: Any, on: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", "SPAN_ONLY")
+    compiled = graph(ask=lambda state: {"seen": [interrupt("sure?")]}).compile(checkpointer=agents.saver())
+    compiled.invoke({"seen": ["first"]}, agents.config())
+    compiled.invoke(Command(resume="of course"), agents.config())
+    first, second = (span.attributes for span in telemetry.named("invoke_workflow"))
+    assert json.loads(first["gen_ai.input.messages"])[0]["parts"][0]["content"] == '{"seen": ["first"]}'
+    assert json.loads(second["gen_ai.input.messages"])[0]["parts"][0]["content"] == "of course"
+    said = json.loads(second["gen_ai.output.messages"])[0]["parts"][0]["content"]
+    assert json.loads(said)["seen"] == ["first", "of course"]

@@ -141,6 +141,16 @@ def test_content_is_captured_where_the_standard_variable_says_so(
     (call,) = telemetry.named("execute_tool lookup")
     assert json.loads(call.attributes["gen_ai.tool.call.arguments"]) == {"customer": PERSONAL}
     assert call.attributes["gen_ai.tool.call.result"] == f"{PERSONAL} {PERSONAL}"
+    first, second, failed = (span.attributes for span in telemetry.named("invoke_agent"))
+    assert json.loads(first["gen_ai.input.messages"]) == [
+        {"role": "user", "parts": [{"type": "text", "content": f"Hello from {PERSONAL}"}]}
+    ]
+    (asked,) = json.loads(first["gen_ai.output.messages"])
+    assert [part["type"] for part in asked["parts"]] == ["tool_call", "tool_call"]
+    assert "gen_ai.input.messages" not in second
+    (said,) = json.loads(second["gen_ai.output.messages"])
+    assert (said["role"], said["finish_reason"]) == ("assistant", "stop")
+    assert "gen_ai.output.messages" not in failed
 
 
 def _patched() -> list[Any]:

@@ -31,6 +31,7 @@ class Entering:
         stored: The context of the run that waits in this thread.
         earlier: The context of the last run in this thread, if it is over; what it asked may be answered again.
         run_id: The callback run that claimed this.
+        given: The input, or what resumes, until the run has noted it.
         pending: Interrupts read from the checkpoint, if the run is resumed and no context of it is stored.
     """
 
@@ -43,6 +44,7 @@ class Entering:
     earlier: StoredContext | None = None
     pending: list[Any] = field(default_factory=list[Any])
     run_id: UUID | None = None
+    given: Any = None
 
     @property
     def thread(self) -> str | None:
@@ -122,6 +124,7 @@ def entering(recorder: Recorder, graph: Any, given: object, config: object) -> E
         merged,
         resume=getattr(given, "resume", None),
     )
+    found.given = given if found.resume is None else found.resume
     if found.key is not None and (given is None or found.resume is not None):
         stored = recorder.lookup(found.key)
         if stored is not None and stored.closed:

@@ -38,9 +38,9 @@ class Handler(GraphCallbackHandler):
 
     def on_chain_end(self, outputs: Any, *, run_id: UUID, **kwargs: Any) -> None:
         """A chain returned."""
-        del outputs, kwargs
+        del kwargs
         if self._tracker is not None:
-            self._tracker.chain_ended(run_id)
+            self._tracker.chain_ended(run_id, outputs)
 
     def on_chain_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         """A chain raised."""

@@ -127,6 +127,8 @@ class Tracker:
             run = self.recorder.run(**common)
         if entering.resume is not None and entering.key is not None:
             run.keep(entering.key)
+        run.given(entering.given)
+        entering.given = None
         return Graph(run, run, entering)
 
     def _step_started(
@@ -176,14 +178,15 @@ class Tracker:
     # ends
 
     @guarded
-    def chain_ended(self, run_id: UUID) -> None:
-        """A chain ended."""
+    def chain_ended(self, run_id: UUID, outputs: object = None) -> None:
+        """A chain ended, with ``outputs`` if they are known."""
         entry = self._take(run_id)
         if entry is None:
             return
         if entry.record is None:
             self._forget_guest(entry)
-        elif entry.record is entry.graph.run:
+        elif (run := entry.graph.run) is entry.record and run is not None:
+            run.answered(outputs)
             self._run_ended(entry.graph)
         else:
             entry.record.stop()

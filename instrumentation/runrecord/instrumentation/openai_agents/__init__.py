@@ -62,7 +62,7 @@ tracing switched off, the group, conversation or session id stands in for the tr
 - attributes ``policy_id``, ``policy_version`` and ``policy_rule`` of a guardrail's or ``needs_approval`` function. Without
   them the policy is called as the guardrail is.
 
-**What is not recorded.** Content, unless ``OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT`` asks for it: arguments,
+**What is not recorded.** Content, unless ``OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT`` asks for it: messages, arguments,
 results and what guardrails looked at appear as keyed commitments. Model calls: the official OpenAI instrumentation makes
 those spans. Tools that OpenAI hosts, realtime sessions and voice pipelines. The time of an answer that was given in
 one process and run in another: the decision is recorded when the state is run. The SDK's trace processors and exporters

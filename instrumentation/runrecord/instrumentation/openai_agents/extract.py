@@ -301,6 +301,15 @@ def interruptions(state_or_result: object) -> list[object]:
     return list(cast("list[object]", items)) if isinstance(items, list) else []
 
 
+def answer(result: object, waiting: list[object]) -> object:
+    """Return what a run answered: its final output, or the tool calls that wait for a person."""
+    if not waiting:
+        return get(result, "final_output")
+    calls = [pending_call(item) for item in waiting]
+    said = [{"id": call.call_id, "name": call.tool, "arguments": call.arguments} for call in calls]
+    return {"role": "assistant", "tool_calls": said}
+
+
 def sticky(wrapper: object, call: Call) -> bool:
     """Say whether an answer holds for later calls of the tool too; read from the SDK's record, which is private."""
     records = get(wrapper, "_approvals")

@@ -109,8 +109,10 @@ class Patch:
             open_trace=get_current_trace(),
             new_trace_id=get_trace_provider().gen_trace_id,
         )
-        if state is not None and active.parent is None:
+        if active.parent is None and state is not None:
             approvals.decide_all(active, state)
+        elif active.parent is None:
+            active.run.given(cast("object", given))
         return active
 
     def _observed(self, active: ActiveRun, kwargs: _Kwargs) -> _Kwargs:
@@ -162,6 +164,8 @@ def _entered(active: ActiveRun) -> Generator[None, None, None]:
 def _completed(active: ActiveRun, result: object) -> None:
     """End a call that returned a result."""
     waits = extract.interruptions(result)
+    if active.parent is None:
+        active.run.answered(extract.answer(result, waits))
     if active.tripped is not None:
         active.finish(active.tripped)
     elif waits:
