@@ -77,7 +77,7 @@ def test_the_output_is_the_last_message_and_says_why_it_ended() -> None:
 
 _json = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["role", "type", "content", "text", "x"]), inner),
+    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["role", "type", "content", "text", "tool_calls", "tool_call_id", "args", "function", "messages"]), inner),
     max_leaves=10,
 )  # fmt: skip
 

@@ -11,7 +11,7 @@ image, only the type is kept. Nothing here is called unless content is captured.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
 from runrecord.instrumentation._content import as_text, parsed_arguments
@@ -19,6 +19,7 @@ from runrecord.instrumentation._content import as_text, parsed_arguments
 Message = dict[str, Any]
 
 _ROLES: Final = {"human": "user", "ai": "assistant"}
+_SPEAKERS: Final = frozenset({"human", "ai", "system", "tool", "chat"})
 _TEXTS: Final = frozenset({"text", "input_text", "output_text", "refusal"})
 _CALLS: Final = frozenset({"tool_use", "tool_call", "function_call"})
 
@@ -71,20 +72,20 @@ def _message(value: object, role: str) -> Message:
     pair = _pair(value)
     if pair is not None:
         return {"role": _ROLES.get(pair[0], pair[0]), "parts": _parts(pair[1])}
-    kind = _get(value, "type")
-    said_by = _get(value, "role") or (kind if kind in {"human", "ai", "system", "tool", "chat"} else None)
-    if isinstance(said_by, str):
+    kind = _text(value, "type")
+    said_by = _text(value, "role") or (kind if kind in _SPEAKERS else None)
+    if said_by is not None:
         return {"role": _ROLES.get(said_by, said_by), "parts": _said(value)}
     if kind in _CALLS:
         return {"role": "assistant", "parts": [_call(value)]}
-    if isinstance(kind, str) and kind.endswith("_call_output"):
+    if kind is not None and kind.endswith("_call_output"):
         response = {
             "type": "tool_call_response",
             "id": _get(value, "call_id"),
             "response": _get(value, "output"),
         }
         return {"role": "tool", "parts": [response]}
-    if isinstance(kind, str):
+    if kind is not None:
         return {"role": role, "parts": [{"type": kind}]}
     dump = getattr(value, "model_dump_json", None)  # pydantic, of which many results are made
     return {"role": role, "parts": _parts(dump() if callable(dump) else as_text(value))}
@@ -95,7 +96,8 @@ def _said(message: object) -> list[Message]:
     answered = _get(message, "tool_call_id")
     if answered is not None:
         return [{"type": "tool_call_response", "id": answered, "response": content}]
-    calls = [_call(call) for call in cast("Iterable[object]", _get(message, "tool_calls") or ())]
+    made = _get(message, "tool_calls")
+    calls = [_call(call) for call in cast("list[object]", made)] if isinstance(made, list) else []
     return [*(part for part in _parts(content) if not calls or part["type"] not in _CALLS), *calls]
 
 
@@ -124,7 +126,7 @@ def _parts(content: object) -> list[Message]:
 def _part(item: object) -> Message:
     if isinstance(item, str):
         return {"type": "text", "content": item}
-    kind = _get(item, "type")
+    kind = _text(item, "type")
     text = next(
         (
             found
@@ -137,7 +139,12 @@ def _part(item: object) -> Message:
         return {"type": "text", "content": text}
     if kind in {"reasoning", "thinking"} and text is not None:
         return {"type": "reasoning", "content": text}
-    return _call(item) if kind in _CALLS else {"type": kind if isinstance(kind, str) else "unknown"}
+    return _call(item) if kind in _CALLS else {"type": kind or "unknown"}
+
+
+def _text(value: object, name: str) -> str | None:
+    found = _get(value, name)
+    return found if isinstance(found, str) else None
 
 
 def _get(value: object, name: str) -> Any:
