@@ -10,6 +10,8 @@ from collections.abc import Generator
 import pytest
 from hypothesis import settings
 
+os.environ["COLUMNS"] = "160"  # rich asks for it once, when the console is made
+
 settings.register_profile("shared-machine", deadline=None)
 settings.load_profile("shared-machine")
 
