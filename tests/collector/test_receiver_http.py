@@ -192,7 +192,12 @@ def test_invalid_json_is_400_in_json(shared_gateway, body, message):
 @pytest.mark.parametrize("encoding", ["gzip", "zstd"])
 @pytest.mark.parametrize(
     "body",
-    [b"", b"no compression at all", gzip.compress(b"x" * 999, mtime=0)[:-9], zstandard.compress(b"x" * 999)[:-4]],
+    [
+        b"",
+        b"no compression at all",
+        gzip.compress(b"x" * 999, mtime=0)[:-9],
+        zstandard.compress(b"x" * 999)[:-4],
+    ],
 )
 def test_a_body_that_is_not_what_its_encoding_says_is_400(shared_gateway, encoding, body):
     refused(post(shared_gateway, body, content_encoding=encoding), 400, 3)

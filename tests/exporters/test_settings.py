@@ -30,28 +30,39 @@ def configured(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (None, "No such file"),
-        ("", "is not a mapping"),
-        ("- a", "is not a mapping"),
-        ("a: [}", "is not YAML: line 1, column 5"),
-        ("processors: [redaction]", "processors is not a mapping"),
-        ("processors: {redaction: hello}", "processors.redaction is not a mapping"),
-        ("processors: {redaction: '${env:WITH_A_COLON}'}", "is not YAML"),
-        ("processors: {compat: [openinference]}", "processors.compat is not a mapping"),
-        ("processors: {redaction: {pack: [pii]}}", "did you mean 'packs'"),
-        ("processors: {redaction: {packs: [piii]}}", "no pack 'piii'"),
-        ("processors: {redaction: {packs: '${env:NOT_SET_ANYWHERE}'}}", "${env:NOT_SET_ANYWHERE} is not set"),
+        (None, ": can't be read (No such file or directory)"),
+        ("", ":1:1: must be a mapping with a section processors"),
+        ("- a", ":1:1: must be a mapping with a section processors"),
+        ("a: [}", ":1:5: not valid YAML: expected the node content, but found '}'"),
+        ("processors: [redaction]", ":1:1: processors: must be a mapping, not a list"),
+        ("processors: {redaction: hello}", ":1:14: processors.redaction: must be a mapping, not text"),
+        ("processors: {redaction: '${env:SECRET}'}", ":1:14: processors.redaction: must be a mapping, not text"),
+        ("processors: {compat: [openinference]}", ":1:14: processors.compat: must be a mapping, not a list"),
+        ("processors: {redaction: {packs: [piii]}}", ":1:26: processors.redaction.packs: no pack 'piii'; there are secrets, pii"),
+        ("processors: {redaction: {packs: ['${env:UNSET}']}}", ":1:34: processors.redaction.packs.0: the environment variable UNSET is not set"),
+        ("processors: {redaction: {rules: {nosuch: mask}}}", ":1:14: processors.redaction: redaction.rules: no rule 'nosuch'; "),
+        ("\nprocessors:\n  batch: {}\n", ":3:3: processors.batch: unknown key; valid here: compat, redaction"),
     ],
-)
+)  # fmt: skip
 def test_a_file_that_cannot_be_used_says_what_is_wrong(configured, monkeypatch, content, said):
-    monkeypatch.setenv("WITH_A_COLON", "a: hunter2: [")
+    monkeypatch.setenv("SECRET", "a: hunter2: [")
     configured(content)
     with pytest.raises(SettingsError) as caught:
         settings.load_protection()
-    assert said in str(caught.value)
-    assert "runrecord.yaml" in str(caught.value)
+    assert f"runrecord.yaml{said}" in str(caught.value)
     assert "hunter2" not in str(caught.value)
     assert caught.value.next_step
+
+
+def test_everything_that_is_wrong_is_told_at_once(configured):
+    configured("processors: {redaction: {pack: [pii], limit: {}}, compat: {openinference: perhaps}}")
+    with pytest.raises(SettingsError) as caught:
+        settings.load_protection()
+    assert [(problem.line, problem.column, problem.nearest) for problem in caught.value.problems] == [
+        (1, 26, "packs"),
+        (1, 39, "limits"),
+        (1, 60, ""),
+    ]
 
 
 def test_without_a_file_the_default_policy_applies(configured, monkeypatch):
@@ -63,14 +74,16 @@ def test_without_a_file_the_default_policy_applies(configured, monkeypatch):
 
 
 def test_the_gateways_other_sections_do_not_matter(configured):
-    configured("receivers: {otlp: ~}\nservice: {pipelines: {traces: {receivers: [otlp]}}}")
+    configured(
+        "receivers: {otlp: ~}\nexporters: {otlp_http: {headers: {a: '${env:UNSET_IN_THE_APP}'}}}\nservices: {}"
+    )
     assert settings.load_protection().processors == (compat.openinference,)
 
 
 def test_the_processors_of_the_file_apply(configured, monkeypatch):
-    monkeypatch.setenv("PACKS", "[secrets]")
+    monkeypatch.setenv("PACK", "secrets")
     configured(
-        "processors: {redaction: {packs: '${env:PACKS}'}, compat: {openinference: '${env:OI:-false}'}}"
+        "processors: {redaction: {packs: ['${env:PACK}']}, compat: {openinference: '${env:OI:-false}'}}"
     )
     protection = settings.load_protection()
     assert protection.processors == ()

@@ -4,8 +4,9 @@
 
 from runrecord.collector.config import GatewayConfig
 from runrecord.collector.config_file import load_config, parse_config
-from runrecord.collector.errors import AddressError, ConfigError, GatewayError, Problem, StartError
+from runrecord.collector.errors import AddressError, ConfigError, GatewayError, StartError
 from runrecord.collector.gateway import Bound, Gateway
+from runrecord.exporters.settings_yaml import Problem
 
 __all__ = [
     "AddressError",

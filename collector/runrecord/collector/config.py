@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from runrecord.collector.values import (
     Address,
@@ -17,24 +17,13 @@ from runrecord.collector.values import (
     HeaderValue,
     Seconds,
     Url,
-    is_mapping,
 )
-from runrecord.processors.redaction import RedactionPolicy
+from runrecord.exporters.settings_model import Processors, Section, or_empty
+from runrecord.exporters.settings_yaml import is_mapping
 from runrecord.processors.signal import Signal
 from runrecord.semconv.commitment import state_dir
 
 MIB = 1 << 20
-
-
-class Section(BaseModel):
-    """A mapping of the file; a key that is not listed is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, hide_input_in_errors=True)
-
-
-def _or_empty(value: Any) -> Any:
-    """``grpc:`` with nothing behind it means: with its defaults."""
-    return {} if value is None else value
 
 
 # -- receivers -------------------------------------------------------------------------------------------------
@@ -60,7 +49,7 @@ class Protocols(Section):
     grpc: GrpcServer | None = None
     http: HttpServer | None = None
 
-    _defaults = field_validator("grpc", "http", mode="before")(_or_empty)
+    _defaults = field_validator("grpc", "http", mode="before")(or_empty)
 
     @model_validator(mode="after")
     def _one_at_least(self) -> Protocols:
@@ -98,25 +87,7 @@ class Receivers(Section):
 
     otlp: OtlpReceiver = OtlpReceiver()
 
-    _defaults = field_validator("otlp", mode="before")(_or_empty)
-
-
-# -- processors ------------------------------------------------------------------------------------------------
-
-
-class Compat(Section):
-    """Attributes added for tracing UIs that read another convention."""
-
-    openinference: bool = True
-
-
-class Processors(Section):
-    """All processors."""
-
-    redaction: RedactionPolicy = Field(default_factory=lambda: RedactionPolicy.model_validate({}))
-    compat: Compat | None = None
-
-    _defaults = field_validator("redaction", "compat", mode="before")(_or_empty)
+    _defaults = field_validator("otlp", mode="before")(or_empty)
 
 
 # -- exporters -------------------------------------------------------------------------------------------------
@@ -139,7 +110,7 @@ class Retry(Section):
 
 
 class _Forwarder(Section):
-    headers: dict[HeaderName, HeaderValue] = {}
+    headers: dict[HeaderName, HeaderValue] = Field(default_factory=dict[str, SecretStr])
     compression: Literal["gzip", "none"] = "gzip"
     timeout: Seconds = Field(default=10.0, gt=0)
     retry_on_failure: Retry = Retry()
@@ -272,7 +243,7 @@ class Service(Section):
     telemetry: Telemetry = Telemetry()
     drain_timeout: Seconds = Field(default=10.0, ge=0)
 
-    _defaults = field_validator("intake", "telemetry", mode="before")(_or_empty)
+    _defaults = field_validator("intake", "telemetry", mode="before")(or_empty)
 
 
 def _processors() -> Processors:
@@ -295,7 +266,7 @@ class GatewayConfig(Section):
     exporters: dict[str, Exporter] = Field(default_factory=_default_exporters)
     service: Service = Field(default_factory=_service)
 
-    _defaults = field_validator("receivers", "processors", "service", mode="before")(_or_empty)
+    _defaults = field_validator("receivers", "processors", "service", mode="before")(or_empty)
 
     @field_validator("exporters", mode="before")
     @classmethod

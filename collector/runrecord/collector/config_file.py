@@ -9,10 +9,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from runrecord.collector.config import GatewayConfig, Pipeline
-from runrecord.collector.config_problems import nearest, problem_at, validate
-from runrecord.collector.errors import ConfigError, Problem
-from runrecord.collector.values import is_mapping, parse_address
-from runrecord.collector.yaml_marks import Document, read_yaml
+from runrecord.collector.errors import ConfigError
+from runrecord.collector.values import parse_address
+from runrecord.exporters.settings_problems import nearest, validate
+from runrecord.exporters.settings_yaml import Document, Problem, is_mapping, load_yaml, read_yaml
 from runrecord.processors.signal import Signal
 
 _RECEIVERS = ("otlp",)
@@ -32,14 +32,8 @@ def load_config(path: str | Path, *, environment: Mapping[str, str] | None = Non
     Raises:
         ConfigError: The file can't be read or is wrong; it carries every problem found.
     """
-    path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(path, [Problem(f"can't be read ({error.strerror})")]) from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(path, [Problem("is not UTF-8 text")]) from error
-    return parse_config(text, path=path, environment=os.environ if environment is None else environment)
+    document = load_yaml(path, os.environ if environment is None else environment)
+    return _config_of(document, Path(path))
 
 
 def parse_config(
@@ -58,12 +52,13 @@ def parse_config(
     Raises:
         ConfigError: It is wrong.
     """
-    document = read_yaml(text, environment or {})
+    return _config_of(read_yaml(text, environment or {}), path)
+
+
+def _config_of(document: Document, path: Path | None) -> GatewayConfig:
     if document.problems:
         raise ConfigError(path, document.problems)
-    if document.value is None:
-        document.value = {}
-    if not is_mapping(document.value):
+    if document.value is not None and not is_mapping(document.value):
         message = "must be a mapping with receivers, processors, exporters and service"
         raise ConfigError(path, [Problem(message, line=1, column=1)])
     config, problems = validate(GatewayConfig, document)
@@ -114,7 +109,7 @@ class _References:
         self.problems: list[Problem] = []
 
     def add(self, message: str, *path: str | int, near: str = "") -> None:
-        self.problems.append(problem_at(self._document, path, message, near))
+        self.problems.append(self._document.problem(path, message, near))
 
     def pipeline(self, config: GatewayConfig, signal: Signal, pipeline: Pipeline) -> None:
         here = ("service", "pipelines", signal.value)

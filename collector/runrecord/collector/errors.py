@@ -13,8 +13,9 @@ GatewayError
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from runrecord.exporters.settings_yaml import Problem
 
 
 class GatewayError(Exception):
@@ -33,32 +34,6 @@ class GatewayError(Exception):
         """
         super().__init__(message)
         self.next_step = next_step
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One thing that is wrong in a configuration file.
-
-    Attributes:
-        message: What is wrong; never a value that may be a secret.
-        key: The key, with dots, from the top of the file.
-        line: Line in the file, from 1; 0 if it belongs to no line.
-        column: Column in the line, from 1.
-        nearest: The valid key that the reader may have meant.
-    """
-
-    message: str
-    key: str = ""
-    line: int = 0
-    column: int = 0
-    nearest: str = ""
-
-    def render(self, path: Path | None) -> str:
-        """Write it the way compilers do, so that editors can jump to it."""
-        place = ":".join([str(path or "configuration"), *(str(n) for n in (self.line, self.column) if n)])
-        key = f" {self.key}:" if self.key else ""
-        hint = f" (did you mean {self.nearest!r}?)" if self.nearest else ""
-        return f"{place}:{key} {self.message}{hint}"
 
 
 class ConfigError(GatewayError):

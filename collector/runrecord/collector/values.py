@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, TypeGuard
+from typing import Annotated, NamedTuple
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr
@@ -95,16 +95,6 @@ def parse_duration(value: object) -> float:
     if not text or _DURATION.sub("", text):
         raise ValueError("must be a duration, for example 300ms, 5s, 1m30s or 7d")
     return sum(float(number) * _UNITS[unit] for number, unit in _DURATION.findall(text))
-
-
-def is_mapping(value: Any) -> TypeGuard[dict[Any, Any]]:
-    """Say whether a value of unknown origin is a mapping."""
-    return isinstance(value, dict)
-
-
-def is_sequence(value: Any) -> TypeGuard[list[Any]]:
-    """Say whether a value of unknown origin is a list."""
-    return isinstance(value, list)
 
 
 def _path(value: object) -> object:

@@ -8,33 +8,40 @@ the default policy applies: the packs `secrets` and `pii`, and the OpenInference
 
 from __future__ import annotations
 
-import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from os import environ
-from pathlib import Path
-from typing import Any, Final, cast
-
-import yaml
+from typing import Final
 
 from runrecord.exporters.errors import ExporterError
 from runrecord.exporters.pipeline import Processor, Redacts
+from runrecord.exporters.settings_model import Processors
+from runrecord.exporters.settings_problems import validate
+from runrecord.exporters.settings_yaml import Document, Problem, is_mapping, load_yaml
 from runrecord.processors import PolicyError, compat
-from runrecord.processors.redaction import RedactionPolicy, Redactor
+from runrecord.processors.redaction import Redactor
 from runrecord.semconv.commitment import load_tenant_key
 from runrecord.semconv.errors import SemconvError
 
 RUNRECORD_CONFIG: Final = "RUNRECORD_CONFIG"
 """Environment variable: the path of a `runrecord.yaml`."""
 
-DEFAULT_POLICY: Final[Mapping[str, Any]] = {"packs": ["secrets", "pii"]}
-
-_VARIABLE: Final = re.compile(r"\$\{env:([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
-
 
 class SettingsError(ExporterError):
-    """The file that ``RUNRECORD_CONFIG`` names can't be used; nothing is exported without a policy."""
+    """The file that ``RUNRECORD_CONFIG`` names can't be used; nothing is exported without a policy.
+
+    Attributes:
+        problems: Everything that was found.
+    """
+
+    def __init__(self, path: str, problems: Sequence[Problem]) -> None:
+        """Render every problem on a line of its own, with file, line and column."""
+        self.problems = tuple(problems)
+        super().__init__(
+            "\n".join(problem.render(path) for problem in problems),
+            next_step=f"correct the file that {RUNRECORD_CONFIG} names; check it with: runrecord validate {path}",
+        )
 
 
 @dataclass(frozen=True)
@@ -71,19 +78,32 @@ def load_protection() -> Protection:
 
 
 def _make(path: str) -> Protection:
-    section = _processors(path) if path else {}
-    redaction = section.get("redaction")
+    settings, document = _read(path) if path else (Processors(), Document())
+    policy = settings.redaction
     try:
-        policy = RedactionPolicy.parse(DEFAULT_POLICY if redaction is None else redaction)
         keyed = policy.needs_key or bool(policy.rule_files)
         redactor = Redactor(policy, key=_pseudonym_key() if keyed else None)
     except PolicyError as error:
         if not path:
             raise
-        raise SettingsError(f"{path}: processors.{error}", next_step=f"runrecord validate {path}") from None
-    compatibility: dict[str, Any] = section.get("compat") or {}
-    wanted = bool(compatibility.get("openinference", True))
+        raise SettingsError(path, [document.problem(("processors", "redaction"), str(error))]) from None
+    wanted = settings.compat is None or settings.compat.openinference
     return Protection(redactor, (compat.openinference,) if wanted else (), path or "default")
+
+
+def _read(path: str) -> tuple[Processors, Document]:
+    """Read the one section that counts here; what is wrong in the others, or not set here, is the gateway's business."""
+    document = load_yaml(path, environ)
+    problems = [
+        problem for problem in document.problems if problem.key.partition(".")[0] in {"", "processors"}
+    ]
+    if not problems and not is_mapping(document.value):
+        problems = [Problem("must be a mapping with a section processors", line=1, column=1)]
+    if not problems:
+        settings, problems = validate(Processors, document, "processors")
+        if settings is not None and not problems:
+            return settings, document
+    raise SettingsError(path, problems)
 
 
 def _pseudonym_key() -> bytes | None:
@@ -95,60 +115,3 @@ def _pseudonym_key() -> bytes | None:
         return load_tenant_key().pseudonym_key()
     except SemconvError:
         return None
-
-
-def _processors(path: str) -> dict[str, Any]:
-    try:
-        document: Any = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SettingsError(
-            f"{RUNRECORD_CONFIG}={path}: {error.strerror or type(error).__name__}",
-            next_step="Name a readable file, or unset the variable for the default policy.",
-        ) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"line {mark.line + 1}, column {mark.column + 1}" if mark is not None else "not UTF-8"
-        raise SettingsError(f"{path} is not YAML: {where}", next_step=f"runrecord validate {path}") from None
-    if not isinstance(document, dict):
-        raise SettingsError(f"{path} is not a mapping", next_step=f"runrecord validate {path}")
-    section: Any = cast("dict[str, Any]", document).get("processors") or {}
-    if not isinstance(section, dict):
-        raise SettingsError(f"{path}: processors is not a mapping", next_step=f"runrecord validate {path}")
-    chosen = {
-        key: _substitute(cast("dict[str, Any]", section).get(key), path) for key in ("redaction", "compat")
-    }
-    for key, value in chosen.items():
-        if value is not None and not isinstance(value, dict):
-            raise SettingsError(
-                f"{path}: processors.{key} is not a mapping", next_step=f"runrecord validate {path}"
-            )
-    return chosen
-
-
-def _substitute(value: object, path: str) -> Any:
-    """Replace `${env:NAME:-default}`, as the gateway does; a value that is nothing else is read as YAML again."""
-    if isinstance(value, dict):
-        return {key: _substitute(item, path) for key, item in cast("dict[object, object]", value).items()}
-    if isinstance(value, list):
-        return [_substitute(item, path) for item in cast("list[object]", value)]
-    if not isinstance(value, str) or "${env:" not in value:
-        return value
-
-    def replace(match: re.Match[str]) -> str:
-        name, default = match.group(1), match.group(2)
-        found = environ.get(name)
-        if found is None and default is None:
-            raise SettingsError(
-                f"{path}: {match.group(0)} is not set", next_step=f"Set {name}, or give it a default."
-            )
-        return found if found is not None else default or ""
-
-    replaced = _VARIABLE.sub(replace, value)
-    if not _VARIABLE.fullmatch(value):
-        return replaced
-    try:
-        return yaml.safe_load(replaced)
-    except yaml.YAMLError:  # whose text quotes the value
-        raise SettingsError(
-            f"{path}: what {value} stands for is not YAML", next_step="Put it in quotes."
-        ) from None

@@ -20,7 +20,7 @@ from google.protobuf.message import Message
 
 from runrecord.collector.receiver.requests import SERVICES
 from runrecord.collector.receiver.status import Code, Refusal
-from runrecord.collector.values import is_mapping, is_sequence
+from runrecord.exporters.settings_yaml import is_mapping, is_sequence
 from runrecord.processors.signal import Signal
 
 _HEX_FIELDS = {"trace_id", "span_id", "parent_span_id"}

@@ -1,29 +1,56 @@
 # SPDX-FileCopyrightText: The Runrecord authors
 # SPDX-License-Identifier: Apache-2.0
-"""YAML with the place of every key, and with environment variables filled in after parsing.
+"""YAML with the place of every key, and with environment variables filled in after parsing: for the gateway and for apps.
 
 Substitution works on scalars that are already parsed, so a variable can't add keys to the file. ``$$`` is a dollar sign.
 """
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeGuard
 
 import yaml
 from yaml.composer import ComposerError
 from yaml.constructor import ConstructorError
-
-from runrecord.collector.errors import Problem
 
 _VARIABLE = re.compile(r"\$(?:(\$)|\{env:([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}|(\{[^}]*\}?))")
 
 _MERGE = "tag:yaml.org,2002:merge"
 _TEXT = "tag:yaml.org,2002:str"
 
-Path = tuple[str | int, ...]
+KeyPath = tuple[str | int, ...]
+"""Where a value is: the keys and indices from the top of the file."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong in a configuration file.
+
+    Attributes:
+        message: What is wrong; never a value that may be a secret.
+        key: The key, with dots, from the top of the file.
+        line: Line in the file, from 1; 0 if it belongs to no line.
+        column: Column in the line, from 1.
+        nearest: The valid key that the reader may have meant.
+    """
+
+    message: str
+    key: str = ""
+    line: int = 0
+    column: int = 0
+    nearest: str = ""
+
+    def render(self, file: str | os.PathLike[str] | None) -> str:
+        """Write it the way compilers do, so that editors can jump to it."""
+        place = ":".join([str(file or "configuration"), *(str(n) for n in (self.line, self.column) if n)])
+        key = f" {self.key}:" if self.key else ""
+        hint = f" (did you mean {self.nearest!r}?)" if self.nearest else ""
+        return f"{place}:{key} {self.message}{hint}"
 
 
 @dataclass
@@ -37,14 +64,33 @@ class Document:
     """
 
     value: Any = None
-    keys: dict[Path, tuple[int, int]] = field(default_factory=dict[Path, tuple[int, int]])
+    keys: dict[KeyPath, tuple[int, int]] = field(default_factory=dict[KeyPath, tuple[int, int]])
     problems: list[Problem] = field(default_factory=list[Problem])
 
-    def place(self, path: Path) -> tuple[int, int]:
-        """Return line and column of the key at a path, or of the nearest key above it."""
-        while path and path not in self.keys:
-            path = path[:-1]
-        return self.keys.get(path, (0, 0))
+    def problem(self, path: KeyPath, message: str, nearest: str = "") -> Problem:
+        """Make a problem with the place of a key, or with that of the nearest key above it.
+
+        Args:
+            path: The key.
+            message: What is wrong.
+            nearest: The valid name that may have been meant.
+        """
+        known = path
+        while known and known not in self.keys:
+            known = known[:-1]
+        line, column = self.keys.get(known, (0, 0))
+        return Problem(message, ".".join(map(str, path)), line, column, nearest)
+
+
+def load_yaml(file: str | os.PathLike[str], environment: Mapping[str, str]) -> Document:
+    """Read and parse a file, as `read_yaml` does."""
+    try:
+        text = Path(file).read_text(encoding="utf-8")
+    except OSError as error:
+        return Document(problems=[Problem(f"can't be read ({error.strerror})")])
+    except UnicodeDecodeError:
+        return Document(problems=[Problem("is not UTF-8 text")])
+    return read_yaml(text, environment)
 
 
 def read_yaml(text: str, environment: Mapping[str, str]) -> Document:
@@ -88,9 +134,9 @@ class _Walk:
         self._document = document
         self._loader = loader
         self._environment = environment
-        self._path_of: dict[int, Path] = {}
+        self._path_of: dict[int, KeyPath] = {}
 
-    def visit(self, node: yaml.Node, path: Path) -> None:
+    def visit(self, node: yaml.Node, path: KeyPath) -> None:
         if id(node) in self._path_of:  # an alias: filled in where its anchor is
             return
         self._path_of[id(node)] = path
@@ -103,7 +149,7 @@ class _Walk:
         elif isinstance(node, yaml.ScalarNode):
             self._scalar(node, path)
 
-    def _mapping(self, node: yaml.MappingNode, path: Path) -> None:
+    def _mapping(self, node: yaml.MappingNode, path: KeyPath) -> None:
         for key, value in node.value:
             name = "?"
             if isinstance(key, yaml.ScalarNode):
@@ -118,7 +164,7 @@ class _Walk:
             self._document.keys[here] = (line, column)
             self.visit(value, here)
 
-    def _scalar(self, node: yaml.ScalarNode, path: Path) -> None:
+    def _scalar(self, node: yaml.ScalarNode, path: KeyPath) -> None:
         if "$" not in node.value:
             return
         line, column = node.start_mark.line + 1, node.start_mark.column + 1
@@ -144,6 +190,16 @@ class _Walk:
         if node.style is None:  # plain: 4317 from a variable is a number, as it would be in the file
             node.tag = self._loader.resolve(yaml.ScalarNode, node.value, (True, False))
 
-    def _problem(self, message: str, path: Path, line: int, column: int) -> None:
+    def _problem(self, message: str, path: KeyPath, line: int, column: int) -> None:
         key = ".".join(map(str, path))
         self._document.problems.append(Problem(message, key=key, line=line, column=column))
+
+
+def is_mapping(value: Any) -> TypeGuard[dict[Any, Any]]:
+    """Say whether a value of unknown origin is a mapping."""
+    return isinstance(value, dict)
+
+
+def is_sequence(value: Any) -> TypeGuard[list[Any]]:
+    """Say whether a value of unknown origin is a list."""
+    return isinstance(value, list)

@@ -16,9 +16,7 @@ from typing import Annotated, Any, Final, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from runrecord.collector.errors import Problem
-from runrecord.collector.values import is_mapping, is_sequence
-from runrecord.collector.yaml_marks import Document, Path
+from runrecord.exporters.settings_yaml import Document, KeyPath, Problem, is_mapping, is_sequence
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -41,40 +39,31 @@ _LIMITS: Final = {
 }
 
 
-def validate(model: type[Model], document: Document) -> tuple[Model | None, list[Problem]]:
+def validate(model: type[Model], document: Document, *top: str) -> tuple[Model | None, list[Problem]]:
     """Validate a file.
 
     Args:
         model: What it should be.
-        document: The file; its value must be a mapping.
+        document: The file.
+        top: The path of the section that is validated; the whole file by default.
 
     Returns:
         The configuration, None if it can't be made, and every problem found.
     """
     unknown = _UnknownKeys(document)
-    value = unknown.without(model, document.value, ())
+    value = document.value
+    for key in top:
+        value = value.get(key) if is_mapping(value) else None
+    value = unknown.without(model, {} if value is None else value, top)
     try:
         return model.model_validate(value), unknown.problems
     except ValidationError as error:
-        return None, [*unknown.problems, *_translate(error, value, document)]
+        return None, [*unknown.problems, *_translate(error, value, document, top)]
 
 
 def nearest(name: object, valid: Iterable[str]) -> str:
     """Return the valid name that somebody may have meant; empty if none is near."""
     return next(iter(get_close_matches(str(name), list(valid), n=1, cutoff=0.5)), "")
-
-
-def problem_at(document: Document, path: Path, message: str, nearest: str = "") -> Problem:
-    """Make a problem with the place of a key.
-
-    Args:
-        document: The file.
-        path: The key; its place, or that of the nearest key above it, is shown.
-        message: What is wrong.
-        nearest: The valid name that may have been meant.
-    """
-    line, column = document.place(path)
-    return Problem(message, ".".join(map(str, path)), line, column, nearest)
 
 
 # -- unknown keys ------------------------------------------------------------------------------------------------------
@@ -85,7 +74,7 @@ class _UnknownKeys:
         self._document = document
         self.problems: list[Problem] = []
 
-    def without(self, annotation: Any, value: Any, path: Path) -> Any:
+    def without(self, annotation: Any, value: Any, path: KeyPath) -> Any:
         """Return a value without the keys that its type does not have, and note each of them."""
         options = _options(annotation)
         if is_sequence(value):
@@ -102,7 +91,7 @@ class _UnknownKeys:
         model = _model_for(options, path)
         return value if model is None else self._section(model, value, path)
 
-    def _section(self, model: type[BaseModel], section: dict[Any, Any], path: Path) -> dict[Any, Any]:
+    def _section(self, model: type[BaseModel], section: dict[Any, Any], path: KeyPath) -> dict[Any, Any]:
         fields = {name: field.annotation for name, field in model.model_fields.items() if name != "kind"}
         known: dict[Any, Any] = {}
         for key, value in section.items():
@@ -110,7 +99,7 @@ class _UnknownKeys:
                 known[key] = self.without(fields[key], value, (*path, key))
             else:
                 message = f"unknown key; valid here: {', '.join(sorted(fields))}"
-                self.problems.append(problem_at(self._document, (*path, key), message, nearest(key, fields)))
+                self.problems.append(self._document.problem((*path, key), message, nearest(key, fields)))
         return known
 
 
@@ -123,7 +112,7 @@ def _options(annotation: Any) -> list[Any]:
     return [annotation]
 
 
-def _model_for(options: list[Any], path: Path) -> type[BaseModel] | None:
+def _model_for(options: list[Any], path: KeyPath) -> type[BaseModel] | None:
     """Choose the model of a section; where there are several kinds, the name of the section begins with the kind."""
     for option in options:
         if isinstance(option, type) and issubclass(option, BaseModel):
@@ -136,7 +125,7 @@ def _model_for(options: list[Any], path: Path) -> type[BaseModel] | None:
 # -- what pydantic found -----------------------------------------------------------------------------------------------
 
 
-def _translate(error: ValidationError, value: Any, document: Document) -> Iterator[Problem]:
+def _translate(error: ValidationError, value: Any, document: Document, top: KeyPath) -> Iterator[Problem]:
     for found in error.errors(include_url=False, include_input=False):
         path, last = _in_file(found["loc"], value)
         kind, context = found["type"], found.get("ctx", {})
@@ -162,12 +151,12 @@ def _translate(error: ValidationError, value: Any, document: Document) -> Iterat
                 near = nearest(last, names) if isinstance(last, str) else ""
         else:
             message = _say(kind, context, found["msg"], path, last)
-        yield problem_at(document, path, message, near)
+        yield document.problem((*top, *path), message, near)
 
 
-def _in_file(location: tuple[str | int, ...], value: Any) -> tuple[Path, Any]:
+def _in_file(location: tuple[str | int, ...], value: Any) -> tuple[KeyPath, Any]:
     """Leave out of a location what pydantic adds to it (tags of unions, ``[key]``); return the value there too."""
-    path: Path = ()
+    path: KeyPath = ()
     for part in location:
         if is_mapping(value) and part in value:  # noqa: SIM114 - the types differ
             path, value = (*path, part), value[part]
@@ -176,7 +165,7 @@ def _in_file(location: tuple[str | int, ...], value: Any) -> tuple[Path, Any]:
     return path, value
 
 
-def _say(kind: str, context: Mapping[str, Any], message: str, path: Path, value: Any) -> str:
+def _say(kind: str, context: Mapping[str, Any], message: str, path: KeyPath, value: Any) -> str:
     if kind in _WANTED:
         return f"must be {_WANTED[kind]}{_but(_WANTED[kind], value)}"
     if kind in _LIMITS:
