@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import warnings
 from collections.abc import Callable, Iterator
@@ -57,6 +58,7 @@ def in_child() -> Callable[[Callable[[], None]], int]:
             )  # threads that other tests left; the child uses none
             child = os.fork()
         if child == 0:
+            gc.disable()  # a gRPC server that another test left would wait here for its threads, which did not survive the fork
             try:
                 work()
             except BaseException:  # noqa: BLE001 - the parent reads the status
