@@ -93,6 +93,7 @@ def test_options_add_a_back_end_and_a_ledger(tmp_path):
         (["--config", "/nowhere.yaml"], 4, "/nowhere.yaml: can't be read"),
         (["--forward", "back:1"], 4, "must be a URL"),
         (["--log-level", "loud"], 4, "--log-level loud"),
+        (["--config", "/no[w]here.yaml"], 4, "error: /no[w]here.yaml: can't be read"),
     ],
 )
 def test_a_wrong_command_line_is_4(run, arguments, code, message):

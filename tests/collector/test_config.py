@@ -185,6 +185,13 @@ def test_no_value_is_repeated_in_an_error():
     assert "s3cret" not in "".join(found)
 
 
+def test_what_pydantic_says_in_code_repeats_no_value_either():
+    section = {"endpoint": "http://x", "headers": {"authorization": ["s3cret"]}, "timeout": "s3cret"}
+    with pytest.raises(ValueError, match="2 validation errors") as caught:
+        GatewayConfig.model_validate({"exporters": {"otlp_http": section}})
+    assert "s3cret" not in str(caught.value)
+
+
 def test_a_variable_cannot_add_keys_and_a_number_is_a_number():
     config = parse_config(
         "service:\n  state_dir: ${env:DIR}\n  intake:\n    max_size_mib: ${env:MIB}\n",

@@ -78,6 +78,7 @@ def problems(text):
         ("exporters: {otlp_http: {endpoint: x:1}}", f"1:25: exporters.otlp_http.endpoint: {URL}"),
         ("exporters: {otlp_http: {endpoint: 'http://[::1'}}", f"1:25: exporters.otlp_http.endpoint: {URL}"),
         ("exporters: {otlp_http: {endpoint: 'http://x:99999'}}", f"1:25: exporters.otlp_http.endpoint: {URL}"),
+        ("exporters: {otlp_http: {endpoint: 'http://x?token=s3cret'}}", "1:25: exporters.otlp_http.endpoint: must end with a path; put a token into headers, as ${env:NAME}"),
         (HTTP % 'headers: {a: "s3cret\\n"}', "1:67: exporters.otlp_http.headers.a: must be one line of printable ASCII; is there a line break at its end?"),
         (HTTP % "headers: {a b: x}", "1:67: exporters.otlp_http.headers.a b: is not a valid name of a header"),
         # one of a few

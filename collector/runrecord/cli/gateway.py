@@ -54,7 +54,7 @@ def gateway(
     except ModuleNotFoundError as error:
         fail(
             f"the gateway needs {error.name}, which is not installed.",
-            'pip install "runrecord\\[gateway]"',
+            'pip install "runrecord[gateway]"',
             code=_USAGE,
         )
     _log_to_stderr(log_level)
@@ -62,9 +62,9 @@ def gateway(
         settings = effective_config(config, forward=forward, ledger=ledger)
         asyncio.run(_serve(settings))
     except ConfigError as error:
-        fail(_plain(str(error)), error.next_step, code=_USAGE)
+        fail(str(error), error.next_step, code=_USAGE)
     except GatewayError as error:
-        fail(_plain(str(error)), _plain(error.next_step) or None)
+        fail(str(error), error.next_step or None)
 
 
 def effective_config(
@@ -85,8 +85,7 @@ def effective_config(
     """
     from runrecord.collector import GatewayConfig, load_config, parse_config
 
-    base = GatewayConfig.model_validate({"processors": {"redaction": {"packs": ["secrets", "pii"]}}})
-    settings = base if config is None else load_config(config)
+    settings = GatewayConfig() if config is None else load_config(config)
     exporters: dict[str, Any] = dict(settings.exporters)
     pipelines = dict(settings.service.pipelines)
     if forward is not None:
@@ -106,7 +105,10 @@ def effective_config(
         exporters[names[0]] = section.model_copy(update={"directory": ledger})
         if not settings.ledgers:
             for name, pipeline in pipelines.items():
-                pipelines[name] = pipeline.model_copy(update={"exporters": (*pipeline.exporters, names[0])})
+                if name.value != "metrics":
+                    pipelines[name] = pipeline.model_copy(
+                        update={"exporters": (*pipeline.exporters, names[0])}
+                    )
     service = settings.service.model_copy(update={"pipelines": pipelines})
     return settings.model_copy(update={"exporters": exporters, "service": service})
 
@@ -165,7 +167,7 @@ def _log_to_stderr(level: str) -> None:
         "error": logging.ERROR,
     }
     if level.lower() not in numbers:
-        fail(f"--log-level {_plain(level)} is none of debug, info, warning, error", code=_USAGE)
+        fail(f"--log-level {level} is none of debug, info, warning, error", code=_USAGE)
     logging.basicConfig(
         stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.WARNING
     )

@@ -31,15 +31,13 @@ def print_config(
     except ModuleNotFoundError as error:
         fail(
             f"print-config needs {error.name}, which is not installed.",
-            'pip install "runrecord\\[gateway]"',
+            'pip install "runrecord[gateway]"',
             code=4,
         )
     try:
         config = effective_config(file)
     except ConfigError as error:
-        from rich.markup import escape
-
-        fail(escape(str(error)), error.next_step, code=1)
+        fail(str(error), error.next_step, code=1)
     shown: dict[str, Any] = json.loads(config.model_dump_json(exclude_none=True))
     for section in shown["exporters"].values():
         section.pop("kind", None)

@@ -26,7 +26,7 @@ def validate(
     except ModuleNotFoundError as error:
         fail(
             f"validate needs {error.name}, which is not installed.",
-            'pip install "runrecord\\[gateway]"',
+            'pip install "runrecord[gateway]"',
             code=4,
         )
     try:

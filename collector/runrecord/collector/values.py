@@ -74,6 +74,8 @@ def _url(text: str) -> str:
         raise ValueError(_NO_URL)
     if parts.username or parts.password:
         raise ValueError("must not hold a password; put it into headers, as ${env:NAME}")
+    if parts.query or parts.fragment:
+        raise ValueError("must end with a path; put a token into headers, as ${env:NAME}")
     return text.rstrip("/")
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Coroutine, Sequence
 from typing import Any
@@ -171,7 +172,8 @@ class IntakeConsumer(ABC):
             self.degrade(
                 f"stopped by a fault of ours ({type(error).__name__}); restart the gateway, nothing is lost"
             )
-            _log.debug("%s", self.name, exc_info=True)
+            # Where it was, without the text of the error: that may hold content.
+            _log.debug("%s: %s", self.name, "".join(traceback.format_tb(error.__traceback__)))
 
     def _read(self) -> list[IntakeRecord]:
         return self._consumer.read(
