@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Generator
 
 import pytest
@@ -14,6 +15,9 @@ os.environ["COLUMNS"] = "160"  # rich asks for it once, when the console is made
 
 settings.register_profile("shared-machine", deadline=None)
 settings.load_profile("shared-machine")
+
+# A shell that starts us in the background has SIGINT ignored, for us and for every process that a test starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _NEEDS_A_TOOLCHAIN = ("go", "browser", "e2e", "sdk")
 
