@@ -41,6 +41,7 @@ class Governed:
         self._tokens: list[object] = []
         self._lock = threading.Lock()
         self._sequence_number = -1
+        self._late: Attributes = {}
 
     # reading
 
@@ -142,11 +143,12 @@ class Governed:
         self._context = self._scoped(trace.set_span_in_context(self._span, parent))
 
     def _scoped(self, context: Context) -> Context:
-        context = otel_context.set_value(_SCOPE_KEY, self, context)
-        context = baggage.set_baggage(a.RUN_ID, self._state.run_id, context)
-        if self._step_index is not None:
-            context = baggage.set_baggage(a.STEP_INDEX, str(self._step_index), context)
-        return context
+        run_id, step = self._state.run_id, self._step_index
+        if baggage.get_baggage(a.RUN_ID, context) != run_id:
+            context = baggage.set_baggage(a.RUN_ID, run_id, context)
+        if step is not None and baggage.get_baggage(a.STEP_INDEX, context) != str(step):
+            context = baggage.set_baggage(a.STEP_INDEX, str(step), context)
+        return otel_context.set_value(_SCOPE_KEY, self, context)
 
     def _finish(self, attributes: Attributes, error: BaseException | str | None) -> bool:
         """End the span once; say whether this call did."""
@@ -158,7 +160,8 @@ class Governed:
         try:
             if error is not None:
                 self._mark_error(error)
-            span.set_attributes(present(attributes))
+            if late := present({**self._late, **attributes}):
+                span.set_attributes(late)
         finally:
             if self._owned:
                 span.end()

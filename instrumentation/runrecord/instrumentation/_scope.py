@@ -359,9 +359,10 @@ class Tool(Scope):
         """Commit to the result; its text is recorded only where content is captured."""
         if self._ended:
             return
-        self.set({a.RESULT_DIGEST: self._state.commit(LABEL_TOOL_RESULT, value)})
+        # Set with what else the end brings, in one call.
+        self._late = {a.RESULT_DIGEST: self._state.commit(LABEL_TOOL_RESULT, value)}
         if captures_content():
-            self.set({a.GEN_AI_TOOL_CALL_RESULT: as_text(value)})
+            self._late = {**self._late, a.GEN_AI_TOOL_CALL_RESULT: as_text(value)}
 
     @guarded
     def effect(

@@ -57,6 +57,7 @@ LABEL_TOOL_ARGUMENTS: Final = "tool.arguments"
 LABEL_TOOL_RESULT: Final = "tool.result"
 LABEL_MESSAGE: Final = "message"
 LABEL_ACTOR: Final = "actor"
+_LABELS: Final = frozenset({LABEL_TOOL_ARGUMENTS, LABEL_TOOL_RESULT, LABEL_MESSAGE, LABEL_ACTOR})
 
 _PREFIX: Final = "hmac-sha256:"
 _HEX: Final = re.compile(r"[0-9a-fA-F]+\Z")
@@ -95,11 +96,20 @@ class _Secret:
 class RunKey(_Secret):
     """The key of one run, 32 bytes; made by :meth:`TenantKey.run_key`."""
 
-    __slots__ = ()
+    __slots__ = ("_salts",)
+
+    def __init__(self, key: bytes) -> None:
+        super().__init__(key)
+        self._salts: dict[str, bytes] = {}
 
     def salt(self, label: str) -> bytes:
         """Derive the 32 bytes with which a third party can check commitments under ``label`` in this run."""
-        return hmac.digest(self._key, b"c1" + _prefixed(label), "sha256")
+        known = self._salts.get(label)
+        if known is None:
+            known = hmac.digest(self._key, b"c1" + _prefixed(label), "sha256")
+            if label in _LABELS:  # a label is made up by nobody else, and a cache must not grow
+                self._salts[label] = known
+        return known
 
     def commit(self, label: str, value: Any) -> str:
         """Commit to ``value``, brought into the JSON domain, under ``label``; never raises for any value."""

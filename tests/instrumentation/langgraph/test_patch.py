@@ -6,6 +6,7 @@ import logging
 from typing import Any
 
 import pytest
+from langchain.agents.middleware.types import AgentMiddleware
 from langchain_core.callbacks.base import BaseCallbackManager
 from langchain_core.tools import BaseTool
 from langgraph.pregel import Pregel
@@ -85,3 +86,19 @@ def test_the_callers_own_list_of_callbacks_is_not_changed(instrument: Any) -> No
     manager = BaseCallbackManager(mine)
     assert instrumentor._patches.handler not in mine
     assert manager.handlers[0] is instrumentor._patches.handler
+
+
+def test_middleware_made_after_the_second_time_is_observed(
+    instrument: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_safety, "_seen", set())
+    instrument().uninstrument()
+    assert "__init_subclass__" not in AgentMiddleware.__dict__
+    instrument()
+
+    class Later(AgentMiddleware[Any, Any, Any]):
+        def wrap_tool_call(self, request: Any, handler: Any) -> Any:
+            return handler(request)
+
+    assert hasattr(Later.wrap_tool_call, "__wrapped__")
+    assert caplog.messages == []

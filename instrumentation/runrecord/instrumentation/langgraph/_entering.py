@@ -3,7 +3,7 @@
 """What is known of a graph invocation when it is entered: who, with what, and whether it continues a run."""
 
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -13,7 +13,7 @@ from opentelemetry import context as otel_context
 from opentelemetry.trace import NonRecordingSpan, set_span_in_context
 
 from runrecord.instrumentation._safety import note_once
-from runrecord.instrumentation.context_store import ContextKey, StoredContext
+from runrecord.instrumentation.context_store import ContextKey, SpanRef, StoredContext
 from runrecord.instrumentation.langgraph import extract
 from runrecord.instrumentation.recorder import Recorder
 
@@ -85,14 +85,18 @@ def claim() -> Entering | None:
     return entering
 
 
-@contextmanager
-def continued(enabled: bool) -> Generator[None, None, None]:
+_NOTHING: Final = nullcontext()
+
+
+def continued(enabled: bool) -> AbstractContextManager[None]:
     """Make the root of the resumed run current while other handlers start their spans, so that they are in its trace."""
     found = _entering.get() if enabled else None
     root = found.stored.root if found is not None and found.stored is not None else None
-    if root is None:
-        yield
-        return
+    return _NOTHING if root is None else _below(root)
+
+
+@contextmanager
+def _below(root: SpanRef) -> Generator[None, None, None]:
     context = set_span_in_context(NonRecordingSpan(root.span_context()))
     token = otel_context.attach(context)
     try:

@@ -4,11 +4,12 @@
 
 import importlib
 from collections.abc import Callable
-from typing import Any, cast
+from types import FunctionType
+from typing import Any
 
 from runrecord.instrumentation._safety import note_once
 
-Wrapper = Callable[[Callable[..., Any]], Callable[..., Any]]
+Wrapper = Callable[[Any], Any]
 
 
 class Patches:
@@ -44,7 +45,7 @@ class Patches:
         return True
 
     def replace_on(self, kind: Any, name: str, original: Any, wrapper: Wrapper) -> None:
-        """Replace one attribute of a class."""
+        """Replace one attribute of a class; ``original`` is None if the class has none of its own."""
         replacement = wrapper(original)
         setattr(kind, name, replacement)
         self._undo.append((kind, name, original, replacement))
@@ -55,11 +56,21 @@ class Patches:
         if self.handler is not None:
             self.handler.disable()
         for kind, name, original, replacement in reversed(self._undo):
-            if kind.__dict__.get(name) is replacement:
+            if kind.__dict__.get(name) is not replacement:
+                continue
+            if original is None:
+                delattr(kind, name)
+            else:
                 setattr(kind, name, original)
         self._undo.clear()
 
 
-def bound(original: Any, instance: Any) -> Callable[..., Any]:
-    """Bind what was replaced, which may be another instrumentation's descriptor rather than a function."""
-    return cast("Callable[..., Any]", original.__get__(instance, type(instance)))
+def unbound(original: Any) -> Callable[..., Any]:
+    """Return what was replaced as a function of the instance; it may be another instrumentation's descriptor."""
+    if isinstance(original, FunctionType):
+        return original
+
+    def call(instance: Any, /, *args: Any, **kwargs: Any) -> Any:
+        return original.__get__(instance, type(instance))(*args, **kwargs)
+
+    return call

@@ -10,6 +10,7 @@ with accept, edit, ignore or response) and of ``langgraph.types``.
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final, cast
 
 from runrecord.instrumentation.recorder import UNSET
@@ -86,6 +87,7 @@ def mapping(value: object) -> Mapping[str, Any]:
     return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else {}
 
 
+@lru_cache(maxsize=1024)
 def step_kind(node: str) -> str:
     """Guess what a node is for from its name, which is all that LangGraph knows; ``act`` where it says nothing.
 

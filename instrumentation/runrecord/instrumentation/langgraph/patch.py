@@ -32,7 +32,7 @@ from runrecord.instrumentation.langgraph._entering import (
     take_pending,
     withdraw,
 )
-from runrecord.instrumentation.langgraph._patches import Patches, Wrapper, bound
+from runrecord.instrumentation.langgraph._patches import Patches, Wrapper, unbound
 from runrecord.instrumentation.langgraph._tracker import Tracker, restored
 from runrecord.instrumentation.langgraph.patch_middleware import patch_middleware
 
@@ -99,11 +99,17 @@ def _starts(patches: Patches, tracker: Tracker) -> Generator[tuple[str, str, Wra
 
 
 def _adding(patches: Patches, original: Callable[..., None]) -> Callable[..., None]:
+    replaced = unbound(original)
+
     @wraps(original)
     def init(self: Any, *args: Any, **kwargs: Any) -> None:
-        bound(original, self)(*args, **kwargs)
+        replaced(self, *args, **kwargs)
         handler = patches.handler
-        if patches.enabled and handler is not None and handler not in self.inheritable_handlers:
+        if handler is None or not patches.enabled:
+            return
+        if not self.handlers and not self.inheritable_handlers:
+            self.handlers, self.inheritable_handlers = [handler], [handler]
+        elif handler not in self.inheritable_handlers:
             # First, so that at the end of a span that somebody else made we come before them; new lists, since the
             # ones at hand may be the caller's own.
             self.handlers = [handler, *(item for item in self.handlers if item is not handler)]
@@ -127,10 +133,12 @@ def _tool(
 
 
 def _restoring(original: Callable[..., Any]) -> Callable[..., Any]:
+    replaced = unbound(original)
+
     @wraps(original)
     async def arun(self: Any, *args: Any, **kwargs: Any) -> Any:
         with restored():
-            return await bound(original, self)(*args, **kwargs)
+            return await replaced(self, *args, **kwargs)
 
     return arun
 
@@ -139,10 +147,12 @@ Started = Callable[[Any, tuple[Any, ...], dict[str, Any]], None]
 
 
 def _starting(patches: Patches, started: Started, original: Callable[..., Any]) -> Callable[..., Any]:
+    replaced = unbound(original)
+
     @wraps(original)
     def start(self: Any, *args: Any, **kwargs: Any) -> Any:
         with continued(patches.enabled):
-            run_manager = bound(original, self)(*args, **kwargs)
+            run_manager = replaced(self, *args, **kwargs)
         if patches.enabled and patches.handler in self.handlers:
             with swallowed("the start of a chain"):
                 started(run_manager, args, kwargs)
@@ -152,10 +162,12 @@ def _starting(patches: Patches, started: Started, original: Callable[..., Any]) 
 
 
 def _astarting(patches: Patches, started: Started, original: Callable[..., Any]) -> Callable[..., Any]:
+    replaced = unbound(original)
+
     @wraps(original)
     async def start(self: Any, *args: Any, **kwargs: Any) -> Any:
         with continued(patches.enabled):
-            run_manager = await bound(original, self)(*args, **kwargs)
+            run_manager = await replaced(self, *args, **kwargs)
         if patches.enabled and patches.handler in self.handlers:
             with swallowed("the start of a chain"):
                 started(run_manager, args, kwargs)
@@ -179,9 +191,11 @@ def _config(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
 
 
 def _streaming(patches: Patches, tracker: Tracker, original: Callable[..., Any]) -> Callable[..., Any]:
+    replaced = unbound(original)
+
     @wraps(original)
     def stream(self: Any, *args: Any, **kwargs: Any) -> Any:
-        items = bound(original, self)(*args, **kwargs)
+        items = replaced(self, *args, **kwargs)
         if not patches.enabled:
             return items
         return _streamed(tracker, items, self, args, kwargs)
@@ -221,9 +235,11 @@ def _streamed(
 
 
 def _astreaming(patches: Patches, tracker: Tracker, original: Callable[..., Any]) -> Callable[..., Any]:
+    replaced = unbound(original)
+
     @wraps(original)
     def astream(self: Any, *args: Any, **kwargs: Any) -> Any:
-        items = bound(original, self)(*args, **kwargs)
+        items = replaced(self, *args, **kwargs)
         if not patches.enabled:
             return items
         return _astreamed(tracker, items, self, args, kwargs)

@@ -10,7 +10,7 @@ from typing import Any, Final
 from runrecord.instrumentation._on_import import OnImport
 from runrecord.instrumentation._safety import note_once, swallowed
 from runrecord.instrumentation.langgraph import _middleware as middleware
-from runrecord.instrumentation.langgraph._patches import Patches, bound
+from runrecord.instrumentation.langgraph._patches import Patches, unbound
 from runrecord.instrumentation.langgraph._tracker import Tracker
 
 _MIDDLEWARE: Final = "langchain.agents.middleware"
@@ -64,7 +64,7 @@ def _patch_future_classes(patches: Patches, tracker: Tracker, kind: Any) -> None
                 _patch_class(patches, tracker, cls)
 
     if "__init_subclass__" not in kind.__dict__:
-        kind.__init_subclass__ = classmethod(init_subclass)
+        patches.replace_on(kind, "__init_subclass__", None, lambda _: classmethod(init_subclass))
     else:
         note_once(
             "langgraph-init-subclass", "runrecord: middleware classes made from now on are not observed"
@@ -79,10 +79,12 @@ def _patch_class(patches: Patches, tracker: Tracker, kind: Any) -> None:
 
 
 def _observing(patches: Patches, tracker: Tracker, original: Callable[..., Any]) -> Callable[..., Any]:
+    replaced = unbound(original)
+
     @wraps(original)
     def wrap_tool_call(self: Any, request: Any, handler: Callable[[Any], Any]) -> Any:
         if not patches.enabled or middleware.nested(self, "wrap_tool_call"):
-            return bound(original, self)(request, handler)
+            return replaced(self, request, handler)
         try:
             seen = middleware.ToolCallObservation(tracker, self, request)
 
@@ -91,7 +93,7 @@ def _observing(patches: Patches, tracker: Tracker, original: Callable[..., Any])
                 return handler(call)
 
             try:
-                result = bound(original, self)(request, proceed)
+                result = replaced(self, request, proceed)
             except BaseException as error:
                 seen.raised(error)
                 raise
@@ -105,10 +107,12 @@ def _observing(patches: Patches, tracker: Tracker, original: Callable[..., Any])
 
 
 def _aobserving(patches: Patches, tracker: Tracker, original: Callable[..., Any]) -> Callable[..., Any]:
+    replaced = unbound(original)
+
     @wraps(original)
     async def awrap_tool_call(self: Any, request: Any, handler: Callable[[Any], Any]) -> Any:
         if not patches.enabled or middleware.nested(self, "awrap_tool_call"):
-            return await bound(original, self)(request, handler)
+            return await replaced(self, request, handler)
         try:
             seen = middleware.ToolCallObservation(tracker, self, request)
 
@@ -117,7 +121,7 @@ def _aobserving(patches: Patches, tracker: Tracker, original: Callable[..., Any]
                 return await handler(call)
 
             try:
-                result = await bound(original, self)(request, proceed)
+                result = await replaced(self, request, proceed)
             except BaseException as error:
                 seen.raised(error)
                 raise
@@ -131,13 +135,15 @@ def _aobserving(patches: Patches, tracker: Tracker, original: Callable[..., Any]
 
 
 def _reviewing(patches: Patches, tracker: Tracker, original: Callable[..., Any]) -> Callable[..., Any]:
+    replaced = unbound(original)
+
     @wraps(original)
     def after_model(self: Any, state: Any, runtime: Any) -> Any:
         if not patches.enabled:
-            return bound(original, self)(state, runtime)
+            return replaced(self, state, runtime)
         calls = middleware.calls_in(state)
         try:
-            result = bound(original, self)(state, runtime)
+            result = replaced(self, state, runtime)
         except BaseException as error:
             middleware.human_review(tracker, self, calls, error)
             raise
@@ -161,13 +167,15 @@ def _note_limit(what: str, tracker: Tracker, instance: Any, result: Any, error: 
 def _noting(
     patches: Patches, tracker: Tracker, hook: str, note: Note, original: Callable[..., Any]
 ) -> Callable[..., Any]:
+    replaced = unbound(original)
+
     @wraps(original)
     def observed(self: Any, *args: Any, **kwargs: Any) -> Any:
         if not patches.enabled or middleware.nested(self, hook):
-            return bound(original, self)(*args, **kwargs)
+            return replaced(self, *args, **kwargs)
         try:
             try:
-                result = bound(original, self)(*args, **kwargs)
+                result = replaced(self, *args, **kwargs)
             except Exception as error:
                 note(tracker, self, None, error)
                 raise
