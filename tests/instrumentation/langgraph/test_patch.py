@@ -6,6 +6,7 @@ import logging
 from typing import Any
 
 import pytest
+import wrapt
 from langchain.agents.middleware.types import AgentMiddleware
 from langchain_core.callbacks.base import BaseCallbackManager
 from langchain_core.tools import BaseTool
@@ -102,3 +103,22 @@ def test_middleware_made_after_the_second_time_is_observed(
 
     assert hasattr(Later.wrap_tool_call, "__wrapped__")
     assert caplog.messages == []
+
+
+def test_a_patch_of_somebody_else_below_ours_is_called_as_it_was(
+    telemetry: Any, agents: Any, instrument: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[type, int]] = []
+
+    def theirs(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+        seen.append((type(instance), len(args)))
+        return wrapped(*args, **kwargs)
+
+    monkeypatch.setattr(
+        BaseCallbackManager, "__init__", wrapt.FunctionWrapper(BaseCallbackManager.__init__, theirs)
+    )
+    instrument()
+    agents.make("done", tools=[]).invoke(agents.ask)
+    assert telemetry.one("invoke_agent")
+    assert seen
+    assert all(issubclass(kind, BaseCallbackManager) for kind, _ in seen)

@@ -67,7 +67,7 @@ class Patches:
 
 def unbound(original: Any) -> Callable[..., Any]:
     """Return what was replaced as a function of the instance; it may be another instrumentation's descriptor."""
-    if isinstance(original, FunctionType):
+    if type(original) is FunctionType:  # wrapt's proxies pass for a function with isinstance
         return original
 
     def call(instance: Any, /, *args: Any, **kwargs: Any) -> Any:
