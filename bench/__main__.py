@@ -25,13 +25,13 @@ def _gateway(rounds: int, requests: int) -> None:
         print(f"{title:<42}{spans:>17,.0f}{megabytes:>15,.0f}{spans / limit:>13.0%}")
 
 
-def _agent(rounds: int, runs: int) -> None:
-    figures = agent.measure(rounds, runs)
+def _agent(sdk: str, rounds: int, runs: int) -> None:
+    figures = agent.measure(sdk, rounds, runs)
     bare, _ = figures["bare"]
     reference = figures["bare SDK spans"][0] - bare
     calls = agent.STEPS * agent.TOOL_CALLS_PER_STEP
     print(
-        f"\nAn agent run: LangGraph, {agent.STEPS} steps, {calls} tool calls, scripted model; spans counted, not exported"
+        f"\nAn agent run: {sdk}, {agent.STEPS} steps, {calls} tool calls, scripted model; spans counted, not exported"
     )
     print(
         f"{'variant':<26}{'CPU µs a run':>14}{'added µs a run':>16}{'spans':>8}{'µs a span':>11}{'of bare spans':>15}"
@@ -54,7 +54,8 @@ def main() -> None:
     if "gateway" in named:
         _gateway(rounds=1 if quick else 5, requests=10 if quick else 40)
     if "agent" in named:
-        _agent(rounds=1 if quick else 5, runs=5 if quick else 30)
+        for sdk in agent.SDKS:
+            _agent(sdk, rounds=1 if quick else 5, runs=5 if quick else 30)
 
 
 if __name__ == "__main__":
