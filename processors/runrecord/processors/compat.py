@@ -36,7 +36,11 @@ SESSION_ID: Final = "session.id"
 MAX_TEXT: Final = 128
 """Characters of one text in a summary; longer ones are cut, and end in an ellipsis."""
 
+MAX_MESSAGE: Final = 2048
+"""Characters of a message's text that are repeated as a value."""
+
 _JSON: Final = "application/json"
+_PLAIN: Final = "text/plain"
 
 _Scalar: TypeAlias = "str | bool | int | float"
 
@@ -139,9 +143,25 @@ _BY_ATTRIBUTE: Final = (
 )
 """The attribute by which each kind of span is known (conventions, "Signals"); the first that is present decides."""
 
-_INPUT_PAYLOADS: Final = (attr.GEN_AI_TOOL_CALL_ARGUMENTS, attr.GEN_AI_INPUT_MESSAGES)
-_OUTPUT_PAYLOADS: Final = (attr.GEN_AI_TOOL_CALL_RESULT, attr.GEN_AI_OUTPUT_MESSAGES)
-"""Where the span carries content the UIs show that; a summary would hide it."""
+
+class _Side(NamedTuple):
+    """One of the two values that UIs show, and the content of which they show it by themselves: a summary would hide that.
+
+    For a tool call they do; of an agent's messages Phoenix shows nothing, so that the last text is repeated.
+    """
+
+    value: str
+    mime_type: str
+    payload: str
+    messages: str
+
+
+_INPUT: Final = _Side(
+    INPUT_VALUE, INPUT_MIME_TYPE, attr.GEN_AI_TOOL_CALL_ARGUMENTS, attr.GEN_AI_INPUT_MESSAGES
+)
+_OUTPUT: Final = _Side(
+    OUTPUT_VALUE, OUTPUT_MIME_TYPE, attr.GEN_AI_TOOL_CALL_RESULT, attr.GEN_AI_OUTPUT_MESSAGES
+)
 
 
 def openinference(signal: Signal, body: bytes) -> bytes:
@@ -181,16 +201,8 @@ def _additions(span: Span) -> list[KeyValue]:
     added: dict[str, str] = {}
     if (view := _view(present)) is not None:
         added[SPAN_KIND] = view.kind
-        if not any(key in present for key in (INPUT_VALUE, *_INPUT_PAYLOADS)) and (
-            text := _summary(view.input, present)
-        ):
-            added[INPUT_VALUE] = text
-            added[INPUT_MIME_TYPE] = _JSON
-        if not any(key in present for key in (OUTPUT_VALUE, *_OUTPUT_PAYLOADS)) and (
-            text := _summary(view.output, present)
-        ):
-            added[OUTPUT_VALUE] = text
-            added[OUTPUT_MIME_TYPE] = _JSON
+        added |= _side(present, view.input, _INPUT)
+        added |= _side(present, view.output, _OUTPUT)
     if conversation := _text(present.get(attr.GEN_AI_CONVERSATION_ID)):
         added[SESSION_ID] = conversation
     return [
@@ -198,6 +210,33 @@ def _additions(span: Span) -> list[KeyValue]:
         for key, value in added.items()
         if key not in present
     ]
+
+
+def _side(present: Mapping[str, AnyValue], summary: Mapping[str, str], side: _Side) -> dict[str, str]:
+    """The value of one side and its type, or nothing where the user or the UI has one."""
+    if side.value in present or side.payload in present:
+        return {}
+    if text := _last_text(_text(present.get(side.messages))):
+        return {side.value: text, side.mime_type: _PLAIN}
+    if text := _summary(summary, present):
+        return {side.value: text, side.mime_type: _JSON}
+    return {}
+
+
+def _last_text(messages: str) -> str | None:
+    """The last text in messages of the official schema, cut to ``MAX_MESSAGE`` characters; None if there is none."""
+    if not messages:
+        return None
+    try:
+        texts = [
+            part["content"]
+            for message in json.loads(messages)
+            for part in message["parts"]
+            if part.get("type") == "text" and isinstance(part.get("content"), str)
+        ]
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None
+    return texts[-1][:MAX_MESSAGE] if texts else None
 
 
 def _view(present: Mapping[str, AnyValue]) -> _View | None:

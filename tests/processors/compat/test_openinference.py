@@ -148,6 +148,36 @@ def test_content_that_the_span_carries_is_not_hidden_by_a_summary():
     assert shown(span) == {"openinference.span.kind": "TOOL"}
 
 
+MESSAGES = json.dumps(
+    [
+        {
+            "role": "user",
+            "parts": [{"type": "text", "content": "first"}, {"type": "text", "content": "refund me"}],
+        },
+        {"role": "assistant", "parts": [{"type": "tool_call", "id": "c", "name": "pay", "arguments": {}}]},
+    ]
+)
+
+
+def test_of_an_agents_messages_the_last_text_is_shown():
+    found = shown({attr.RUN_STATE: "completed", attr.GEN_AI_INPUT_MESSAGES: MESSAGES})
+    assert (found["input.value"], found["input.mime_type"]) == ("refund me", "text/plain")
+    assert found["output.mime_type"] == "application/json"
+    long = json.dumps([{"role": "user", "parts": [{"type": "text", "content": "x" * 5000}]}])
+    found = shown({attr.RUN_STATE: "completed", attr.GEN_AI_INPUT_MESSAGES: long})
+    assert found["input.value"] == "x" * compat.MAX_MESSAGE
+
+
+@pytest.mark.parametrize(
+    "messages", ["", "no JSON", "[", "[1]", "{}", '[{"parts": [1]}]', '[{"parts": 1}]', "[" * 99_999, "7"]
+)
+def test_messages_of_another_form_give_the_summary(messages):
+    found = shown(
+        {attr.RUN_STATE: "completed", attr.GEN_AI_AGENT_NAME: "a", attr.GEN_AI_INPUT_MESSAGES: messages}
+    )
+    assert found["input.value"] == '{"agent": "a"}'
+
+
 def test_the_session_is_the_conversation():
     assert shown({attr.GEN_AI_CONVERSATION_ID: "thread-7"}) == {"session.id": "thread-7"}
 
