@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which leaves belong to which run: an SQLite index that can always be rebuilt from the leaves.
 
-It finds entries; it proves nothing. What is shown of a run is read from the leaves themselves.
+It finds entries; it proves nothing. A reader works everything that it shows out of leaves that it checked, a line of the list of
+runs as well (:func:`summarise`); an index that says something else, or has a row too few, is not used.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import json
 import re
 import sqlite3
 import threading
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -120,7 +121,11 @@ class RunIndex:
         for _ in range(2):
             try:
                 connection = _connect(path.absolute().as_uri())
-                return cls(connection, origin)
+                try:
+                    return cls(connection, origin)
+                except (sqlite3.DatabaseError, ValueError):
+                    connection.close()
+                    raise
             except (sqlite3.DatabaseError, ValueError) as error:
                 if isinstance(error, sqlite3.OperationalError):
                     raise RunIndexError(
@@ -135,7 +140,7 @@ class RunIndex:
     def beside(cls, path: Path, origin: str, size: int) -> RunIndex:
         """Return the index of a reader: what the writer's file knows of the first ``size`` leaves, and memory for the rest.
 
-        A file that can't be read, or is of another log, is not used.
+        A file that can't be read, is of another log, or does not have a row for each leaf, is not used.
         """
         index = cls(None, origin)
         if path.exists():
@@ -152,6 +157,9 @@ class RunIndex:
         if (known.get("version"), known.get("origin")) == (_VERSION, origin):
             self.size = min(int(known["size"]), size)
             self._connection.executescript(_OVER_BASE.format(size=self.size))
+            rows = self._connection.execute("SELECT COUNT(*) FROM known").fetchone()[0]
+            if rows != self.size:  # a row is missing, or a leaf is no entry: only the leaves can tell
+                raise ValueError
 
     def add(self, rows: Iterable[Row], size: int) -> None:
         """Add entries, which makes the index cover the first ``size`` leaves."""
@@ -231,6 +239,22 @@ class RunIndex:
         self._connection.executemany("INSERT OR REPLACE INTO main.meta VALUES (?, ?)", values.items())
 
 
+def summarise(run: str, rows: Sequence[Row]) -> RunSummary:
+    """Return the line about a run from the rows of its entries, in the order of the log; at least one."""
+    closes = sorted((row for row in rows if row.kind in CLOSES), key=lambda row: (row.segment or 0, row.idx))
+    final = next((row.outcome for row in reversed(closes) if row.kind == Kind.RUN_CLOSE), None)
+    return RunSummary(
+        run=run,
+        tenant=max(row.tenant for row in rows),
+        agent=next((row.agent for row in reversed(closes) if row.agent), ""),
+        outcome=final or ("completed" if final is not None else "waiting" if closes else "open"),
+        entries=len(rows),
+        first_index=rows[0].idx,
+        start=min((row.start for row in rows if row.start), default=0),
+        end=max(row.end for row in rows),
+    )
+
+
 def row_of_entry(index: int, entry: Entry) -> Row:
     """Return the row of an entry that was just appended."""
     close = _close(entry.attributes) if entry.kind in CLOSES else _NO_CLOSE
@@ -275,7 +299,11 @@ def _row(
 
 def _connect(path: str) -> sqlite3.Connection:
     connection = sqlite3.connect(path, check_same_thread=False, timeout=5, uri=True)
-    # Rebuildable, so never waited for; and without a WAL, so that readers need no right to write.
-    connection.execute("PRAGMA journal_mode = DELETE")
-    connection.execute("PRAGMA synchronous = OFF")
+    try:
+        # Rebuildable, so never waited for; and without a WAL, so that readers need no right to write.
+        connection.execute("PRAGMA journal_mode = DELETE")
+        connection.execute("PRAGMA synchronous = OFF")
+    except sqlite3.Error:
+        connection.close()
+        raise
     return connection
