@@ -253,7 +253,8 @@ class GrpcTransport:
         try:
             answer: bytes = await self._calls[signal](body, timeout=self._timeout, metadata=self._metadata)
         except grpc.aio.AioRpcError as error:
-            trailers = dict(cast("Iterable[tuple[str, Any]]", error.trailing_metadata() or ()))
+            # iter: the keys() of its own that the class has make older releases of grpcio no mapping
+            trailers = dict(iter(cast("Iterable[tuple[str, Any]]", error.trailing_metadata() or ())))
             return grpc_outcome(error.code(), trailers, self._endpoint)
         return Delivered(_rejected(signal, answer))
 
