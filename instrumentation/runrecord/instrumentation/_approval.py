@@ -43,15 +43,20 @@ def store_get(state: RunState, key: ContextKey) -> StoredContext | None:
 
 
 def store_put(state: RunState, key: ContextKey, context: StoredContext) -> None:
-    """Write the store; a store that fails costs the link only."""
+    """Write the store, of a closed run without names; a store that fails costs the link only."""
     try:
-        state.core.store.put(key, context)
+        state.core.store.put(key, context.reduced() if context.closed else context)
     except Exception as error:  # noqa: BLE001  # a store belongs to the user
         report("writing the context store", error)
 
 
-def describe(state: RunState) -> StoredContext:
-    """Return what another process needs to continue this run."""
+def conversation_of(key: ContextKey) -> str | None:
+    """Return the part of a key that is the conversation, thread or session, or stands in for it."""
+    return key[1] if len(key) > 1 else None
+
+
+def describe(state: RunState, key: ContextKey) -> StoredContext:
+    """Return what another process, which knows ``key``, needs to continue this run."""
     return StoredContext(
         run_id=state.run_id,
         segment=state.segment,
@@ -59,7 +64,7 @@ def describe(state: RunState) -> StoredContext:
         last=state.current,
         agent=state.agent,
         workflow=state.workflow,
-        conversation_id=state.conversation_id,
+        conversation_in_key=conversation_of(key) == state.conversation_id is not None,
         next_step=state.next_step,
         phases=state.phases,
         stopped=state.stopped.calls(),
@@ -227,7 +232,12 @@ class Approval:
         with state.core.store_lock:
             known = store_get(state, self.key)
             if known is not None and known.approval(before.approval_id) is not None:
-                store_put(state, self.key, known.with_approval(self.stored))
+                known = known.with_approval(self.stored)
+                store_put(state, self.key, known)
+                if known.run_id == state.run_id:
+                    state.pending.setdefault(
+                        self.key, known
+                    )  # to be brought up to date when the segment ends
             pending = state.pending.get(self.key)
             if pending is not None:
                 state.pending[self.key] = pending.with_approval(self.stored)
@@ -330,7 +340,7 @@ def _record(
         known = store_get(state, approval.key)
         earlier = known.approval(wanted.approval_id) if known else None
         if earlier is not None:
-            approval.stored, approval.replayed = earlier, True
+            approval.stored, approval.replayed = replace(earlier, name=earlier.name or wanted.name), True
             if known is not None and known.run_id == state.run_id:
                 state.pending[approval.key] = known  # it still waits, now for the segment after this one
             return
@@ -348,6 +358,6 @@ def _record(
         stored = replace(stored, request=reference)
         approval.stored = stored
         others = known.approvals if known is not None and known.run_id == state.run_id else ()
-        entry = replace(describe(state), approvals=others).with_approval(stored)
+        entry = replace(describe(state, approval.key), approvals=others).with_approval(stored)
         state.pending[approval.key] = entry
         store_put(state, approval.key, entry)

@@ -226,7 +226,7 @@ class Run(Scope):
             for key in {*state.pending, *self._keys}:
                 known = store_get(state, key) or state.pending.get(key)
                 approvals = known.approvals if known is not None and known.run_id == state.run_id else ()
-                store_put(state, key, replace(describe(state), approvals=approvals, closed=closed))
+                store_put(state, key, replace(describe(state, key), approvals=approvals, closed=closed))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None

@@ -115,7 +115,7 @@ class RunState:
         run_id: Stable over segments and processes.
         segment: From 0.
         root: The span of the first segment, parent of every later one.
-        pending: What was stored for the approvals that were requested in this segment.
+        pending: What was stored for the approvals that were requested or answered in this segment.
         stopped: The tool calls that were denied and have not happened since.
     """
 

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where the span context of a pending approval waits for the process that will answer it.
 
-A stored context holds ids and keyed commitments only, never content.
+A stored context holds ids and keyed commitments, never content. While a run waits it also holds the names of its agent and
+of the tools it asked about; when the run is closed they go. The conversation is never stored: whoever resumes names it.
 """
 
 import hashlib
@@ -93,7 +94,7 @@ class StoredApproval:
 class StoredContext:
     """What another process needs to continue a suspended run.
 
-    ``phases`` names what was recorded already and must not be recorded again when an SDK re-executes the same code;
+    ``conversation_in_key`` says that the second part of the key is the conversation; ``phases`` names what was recorded already and must not be recorded again when an SDK re-executes the same code;
     ``stopped`` holds (call id, tool) of the tool calls that were denied and have not happened since; ``closed`` says that
     the run ended.
     """
@@ -104,7 +105,7 @@ class StoredContext:
     last: SpanRef | None = None
     agent: str | None = None
     workflow: str | None = None
-    conversation_id: str | None = None
+    conversation_in_key: bool = False
     next_step: int = 0
     closed: bool = False
     phases: tuple[str, ...] = ()
@@ -119,6 +120,16 @@ class StoredContext:
         """Return a copy in which ``approval`` is added, or replaces the one of the same id."""
         others = tuple(item for item in self.approvals if item.approval_id != approval.approval_id)
         return replace(self, approvals=(*others, approval))
+
+    def reduced(self) -> "StoredContext":
+        """Return a copy with what keeps a closed run from being recorded twice: ids, commitments and flags, no names."""
+        return replace(
+            self,
+            agent=None,
+            workflow=None,
+            stopped=tuple((call_id, None) for call_id, _ in self.stopped),
+            approvals=tuple(replace(approval, name=None) for approval in self.approvals),
+        )
 
     def to_json(self) -> str:
         """Return the stored form."""

@@ -32,7 +32,7 @@ from opentelemetry._logs import Logger, LoggerProvider, get_logger
 from opentelemetry.context import Context
 from opentelemetry.trace import Link, Span, Tracer, TracerProvider, get_tracer
 
-from runrecord.instrumentation._approval import Approval, durable_approval_id
+from runrecord.instrumentation._approval import Approval, conversation_of, durable_approval_id
 from runrecord.instrumentation._content import UNSET, captures_content
 from runrecord.instrumentation._governed import Governed, scope_of
 from runrecord.instrumentation._operations import Compensation, Decision, Verification
@@ -216,7 +216,9 @@ class Recorder:
             state.stopped.restore(stored.stopped)
             agent = agent or stored.agent
             workflow = workflow or (stored.workflow if agent is None else None)
-            conversation_id = conversation_id or stored.conversation_id
+            conversation_id = conversation_id or (
+                conversation_of(key) if stored.conversation_in_key else None
+            )
         resumed = Run(state, context if context is not None else otel_context.get_current(), stored, key)
         return self._started(
             resumed,
