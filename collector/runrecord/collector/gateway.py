@@ -324,13 +324,23 @@ class Gateway:
         part = self.health.part(
             "intake", lambda: {"stored_bytes": intake.stored_bytes, "limit_bytes": intake.limits.max_bytes}
         )
+        refused, max_age = 0, intake.limits.max_age_seconds
         while True:
+            why = ""
             if intake.failure is not None:
-                part.set(ok=False, message=f"{intake.failure}. {intake.failure.next_step}")
+                why = f"{intake.failure}. {intake.failure.next_step}"
+            elif intake.no_room is not None or intake.no_room_groups > refused:
+                why = (
+                    f"no room on the disk of {intake.directory}: requests are refused until consumers catch up "
+                    "or somebody makes room"
+                )
+            elif max_age is not None and intake.oldest_age_seconds() > max_age:
+                why = "requests are refused: a consumer is further behind than service.intake.max_age"
             elif intake.stored_bytes > 0.9 * intake.limits.max_bytes:
-                part.set(ok=False, message="nearly full: a consumer is far behind")
-            else:
-                part.set(ok=True)
+                why = "nearly full: a consumer is far behind"
+            refused = intake.no_room_groups
+            if part.set(ok=not why, message=why) and intake.failure is None:  # that has a line of its own
+                _log.log(logging.WARNING if why else logging.INFO, "intake: %s", why or "works")
             for sequencer in self._sequencers:
                 sequencer.watch_checkpoints()
             await asyncio.sleep(1.0)

@@ -14,7 +14,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runrecord.exporters.intake import (
-    IntakeCorrupt,
     IntakeFull,
     IntakeLimits,
     IntakeLocked,
@@ -346,24 +345,3 @@ def test_a_new_consumer_starts_at_the_oldest_record(open_log):
     fill(log, 3)
     log.close()
     assert bodies(open_log("a", "new").consumer("new")) == [0, 1, 2]
-
-
-def test_a_cursor_beyond_the_end_is_set_back_so_that_nothing_new_is_skipped(open_log, caplog):
-    log = open_log("a")
-    fill(log, 3)
-    log.close()
-    cursor = log.directory / "cursors" / "a.cursor"
-    cursor.write_text('{"format": "runrecord.intake.cursor/v1", "next": "50"}')
-    log = open_log("a")
-    assert "records are missing" in caplog.text
-    fill(log, 1, start=3)
-    assert bodies(log.consumer("a")) == [3]
-
-
-@pytest.mark.parametrize("text", ["", "{}", "[]", '{"format": "runrecord.intake.cursor/v1", "next": -1}'])
-def test_a_cursor_that_is_none_is_refused(open_log, text):
-    log = open_log("a")
-    log.close()
-    (log.directory / "cursors" / "a.cursor").write_text(text)
-    with pytest.raises(IntakeCorrupt, match=r"a\.cursor is not a cursor"):
-        open_log("a")

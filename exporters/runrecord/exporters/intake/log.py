@@ -17,7 +17,6 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -27,6 +26,7 @@ from runrecord.exporters.intake.frame import FRAME_OVERHEAD, encode_payload
 from runrecord.exporters.intake.reader import Consumer
 from runrecord.exporters.intake.segment import HEADER_SIZE
 from runrecord.exporters.intake.store import SegmentStore, sync_data
+from runrecord.exporters.intake.waiters import Pending, settle, wake
 from runrecord.processors.signal import Signal
 
 _log = logging.getLogger(__name__)
@@ -51,16 +51,13 @@ class IntakeLimits:
     segment_bytes: int = 16 << 20
 
 
-@dataclass(slots=True)
-class _Pending:
-    payload: list[bytes]
-    size: int
-    received: int
-    waiter: Future[int] | asyncio.Future[int]
-
-
 class IntakeLog:
-    """An append-only log of redacted export requests with named consumers. Safe to use from any thread."""
+    """An append-only log of redacted export requests with named consumers. Safe to use from any thread.
+
+    Attributes:
+        limits: When it rolls and when it refuses.
+        no_room_groups: How many groups of requests were refused because the disk was full.
+    """
 
     def __init__(
         self,
@@ -89,11 +86,13 @@ class IntakeLog:
         self.limits = IntakeLimits(limits.max_bytes, limits.max_age_seconds, segment_bytes)
         self._store = SegmentStore(Path(directory), sync=sync)
         self._condition = threading.Condition(threading.RLock())
-        self._queue: list[_Pending] = []
+        self._queue: list[Pending] = []
         self._queued_bytes = 0
         self._closing = False
         self._roll = False
         self._failure: IntakeError | None = None
+        self._no_room: IntakeFull | None = None
+        self.no_room_groups = 0
         self._sleepers: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
         try:
             self._cursors = Cursors(
@@ -105,7 +104,12 @@ class IntakeLog:
         self._times = [
             (segment.first, segment.received) for segment in self._store.segments if segment.received
         ]
-        self._trim()
+        try:
+            self._trim()
+            self._empty_if_taken()
+        except BaseException:
+            self._store.close()
+            raise
         self._writer = threading.Thread(target=self._write_groups, name="runrecord-intake", daemon=True)
         self._writer.start()
 
@@ -133,6 +137,11 @@ class IntakeLog:
     def failure(self) -> IntakeError | None:
         """Why the log accepts nothing more, or None."""
         return self._failure
+
+    @property
+    def no_room(self) -> IntakeFull | None:
+        """Why the disk took nothing the last time, or None; the next request tries again all the same."""
+        return self._no_room
 
     # -- in ----------------------------------------------------------------------------------------------------
 
@@ -190,7 +199,7 @@ class IntakeLog:
         with self._condition:
             self._refuse_if_stopped()
             self._refuse_if_full(size)
-            self._queue.append(_Pending(payload, size, received, waiter))
+            self._queue.append(Pending(payload, size, received, waiter))
             self._queued_bytes += size
             self._condition.notify()
 
@@ -221,9 +230,9 @@ class IntakeLog:
     def _write_groups(self) -> None:
         while True:
             with self._condition:
-                while not self._queue and not self._closing:
+                while not self._queue and not self._closing and not self._can_free():
                     self._condition.wait()
-                if not self._queue:
+                if not self._queue and self._closing:
                     return
                 group = self._take_group()
                 roll = self._roll or self._store.active.size >= self.limits.segment_bytes
@@ -231,23 +240,25 @@ class IntakeLog:
             first, error = self._write_group(group, roll=roll)
             with self._condition:
                 self._queued_bytes -= sum(pending.size for pending in group)
-                if error is None:
+                if error is None and group:
                     self._note_time(first, group[0].received)
-                elif isinstance(error, IntakeStopped):
+                if error is None or isinstance(error, IntakeFull):
+                    self._no_room = error
+                    self.no_room_groups += error is not None
+                else:
                     self._failure = error
                     group += self._queue
                     self._queue = []
                 sleepers, self._sleepers = self._sleepers, []
                 self._condition.notify_all()
             self._trim()
-            _settle(group, first, error)
-            for loop, sleeper in sleepers:
-                _call(loop, partial(_wake, sleeper))
+            settle(group, first, error)
+            wake(sleepers)
             if self._failure is not None:
                 _log.error("%s", error)
                 return
 
-    def _take_group(self) -> list[_Pending]:
+    def _take_group(self) -> list[Pending]:
         size = count = 0
         while count < min(len(self._queue), _GROUP_RECORDS) and size < _GROUP_BYTES:
             size += self._queue[count].size
@@ -255,15 +266,40 @@ class IntakeLog:
         group, self._queue = self._queue[:count], self._queue[count:]
         return group
 
-    def _write_group(self, group: list[_Pending], *, roll: bool) -> tuple[int, IntakeError | None]:
+    def _write_group(self, group: list[Pending], *, roll: bool) -> tuple[int, IntakeError | None]:
+        """Write a group; when the disk is full, free what was taken and try once more. None in it only frees."""
         try:
-            if roll:
-                self._store.roll()
-            return self._store.append([pending.payload for pending in group], group[0].received), None
+            try:
+                return self._store_group(group, roll=roll and bool(group)), None
+            except IntakeFull:
+                if not self._empty_if_taken():
+                    raise
+                return self._store_group(group, roll=False), None
         except IntakeError as error:
             return -1, error
         except BaseException as error:  # noqa: BLE001 - a waiter must never hang on a dead writer
             return -1, IntakeStopped(f"the writer of the intake log failed: {type(error).__name__}")
+
+    def _store_group(self, group: list[Pending], *, roll: bool) -> int:
+        if not group:
+            self._empty_if_taken()
+            return -1
+        if roll:
+            self._store.roll()
+        return self._store.append([pending.payload for pending in group], group[0].received)
+
+    def _can_free(self) -> bool:
+        """Whether the disk is full, and the segment that is written to holds nothing that anybody waits for."""
+        active = self._store.active
+        return self._no_room is not None and active.end > active.first and self._cursors.floor() >= active.end
+
+    def _empty_if_taken(self) -> bool:
+        """Free the active segment if every consumer took all of it; the cursors that say so are durable."""
+        active = self._store.active
+        if active.end == active.first or self._cursors.floor() < active.end:
+            return False
+        self._store.empty_active()
+        return True
 
     # -- out ---------------------------------------------------------------------------------------------------
 
@@ -341,8 +377,7 @@ class IntakeLog:
         self._writer.join()
         with self._condition:
             sleepers, self._sleepers = self._sleepers, []
-        for loop, sleeper in sleepers:
-            _call(loop, partial(_wake, sleeper))
+        wake(sleepers)
         self._store.close()
 
     def _trim(self) -> None:
@@ -350,40 +385,5 @@ class IntakeLog:
             floor = self._cursors.floor()
             self._store.drop_before(floor)
             del self._times[: max(0, bisect_right(self._times, (floor, _NEVER)) - 1)]
-
-
-def _settle(group: list[_Pending], first: int, error: IntakeError | None) -> None:
-    """Tell everyone in the group, each event loop once."""
-    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[int], int]]] = {}
-    for sequence, pending in enumerate(group, first):
-        if isinstance(pending.waiter, asyncio.Future):
-            by_loop.setdefault(pending.waiter.get_loop(), []).append((pending.waiter, sequence))
-        elif error is None:
-            pending.waiter.set_result(sequence)
-        else:
-            pending.waiter.set_exception(error)
-
-    for loop, waiters in by_loop.items():
-
-        def settle(waiters: list[tuple[asyncio.Future[int], int]] = waiters) -> None:
-            for waiter, sequence in waiters:
-                if waiter.done():
-                    continue
-                if error is None:
-                    waiter.set_result(sequence)
-                else:
-                    waiter.set_exception(error)
-
-        _call(loop, settle)
-
-
-def _wake(sleeper: asyncio.Future[None]) -> None:
-    if not sleeper.done():
-        sleeper.set_result(None)
-
-
-def _call(loop: asyncio.AbstractEventLoop, function: Callable[[], object]) -> None:
-    try:
-        loop.call_soon_threadsafe(function)
-    except RuntimeError:  # the loop is closed: nobody waits any more
-        _log.debug("an event loop closed before its append was durable")
+            if self._no_room is not None:
+                self._condition.notify_all()

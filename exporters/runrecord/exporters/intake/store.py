@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-import errno
+import contextlib
 import fcntl
 import logging
 import os
@@ -14,9 +14,11 @@ from itertools import pairwise
 from pathlib import Path
 
 from runrecord.exporters.errors import IntakeFull, IntakeLocked, IntakeStopped, IntakeUnusable
+from runrecord.exporters.intake.cursor import OUT_OF_SPACE
 from runrecord.exporters.intake.frame import FRAME_OVERHEAD, encode_head
 from runrecord.exporters.intake.segment import (
     HEADER_SIZE,
+    SUFFIX,
     Segment,
     encode_header,
     has_header,
@@ -29,7 +31,7 @@ from runrecord.exporters.intake.segment import (
 
 _log = logging.getLogger(__name__)
 _COALESCE = 64 << 10
-_OUT_OF_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_EMPTYING = ".emptying"
 
 sync_data: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
 
@@ -61,6 +63,12 @@ class SegmentStore:
         try:
             self.segments: tuple[Segment, ...] = tuple(self._recover())
             self._file = os.open(self.active.path, os.O_RDWR)
+        except OSError as error:
+            os.close(self._lock)
+            raise IntakeUnusable(
+                f"the intake log can't use {directory} ({error.strerror})",
+                next_step="make room, or set service.state_dir to a directory that this user can read and write",
+            ) from error
         except BaseException:
             os.close(self._lock)
             raise
@@ -102,6 +110,8 @@ class SegmentStore:
             buffers += [head, *payload]
             size += FRAME_OVERHEAD + sum(map(len, payload))
         try:
+            if segment.first == segment.end:  # `empty_active` leaves the header to the first write
+                os.pwrite(self._file, encode_header(segment.first), 0)
             os.lseek(self._file, synced, os.SEEK_SET)
             _write(self._file, buffers)
         except OSError as error:
@@ -128,7 +138,7 @@ class SegmentStore:
                 f"{self.active.path} could not be cut back after a failed write ({second.strerror})",
                 next_step="check the disk, then start again: what was acknowledged before is kept",
             ) from error
-        if error.errno in _OUT_OF_SPACE:
+        if error.errno in OUT_OF_SPACE:
             raise IntakeFull(
                 f"no room on the disk of {self.directory} ({error.strerror})",
                 next_step="make room, or set service.state_dir to a larger disk",
@@ -151,7 +161,7 @@ class SegmentStore:
             segment = self._create(self.active.end)
             file = os.open(segment.path, os.O_RDWR)
         except OSError as error:
-            kind = IntakeFull if error.errno in _OUT_OF_SPACE else IntakeStopped
+            kind = IntakeFull if error.errno in OUT_OF_SPACE else IntakeStopped
             raise kind(
                 f"no new segment could be made in {self.directory} ({error.strerror})",
                 next_step="check the disk",
@@ -160,6 +170,30 @@ class SegmentStore:
         self._file = file
         with self._swap:
             self.segments = (*self.segments, segment)
+
+    def empty_active(self) -> None:
+        """Free what the active segment holds, when all of it was taken; takes no room on the disk.
+
+        The file is emptied under another name and comes back under that of the next record, so that sequence numbers
+        go on, and so that a crash in between leaves nothing that looks like a segment with records missing.
+
+        Raises:
+            IntakeStopped: The disk failed.
+        """
+        active = self.active
+        if active.end == active.first:
+            return
+        try:
+            empty = _finish_emptying(
+                active.path.rename(active.path.with_name(f"{active.end:020d}{_EMPTYING}"))
+            )
+        except OSError as error:
+            raise IntakeStopped(
+                f"{active.path} could not be emptied ({error.strerror}); the intake log has stopped",
+                next_step="check the disk, then start again: what was acknowledged before is kept",
+            ) from error
+        with self._swap:
+            self.segments = (*self.segments[:-1], _empty(empty))
 
     def drop_before(self, sequence: int) -> None:
         """Delete the segments that hold nothing from `sequence` on; the active one stays."""
@@ -178,19 +212,32 @@ class SegmentStore:
 
     def _create(self, first: int) -> Segment:
         path = segment_path(self.directory, first)
-        with path.open("wb") as file:
-            file.write(encode_header(first))
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with path.open("wb") as file:
+                file.write(encode_header(first))
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError:
+            path.unlink(
+                missing_ok=True
+            )  # or it would stand between two segments, and hide records of the first
+            raise
         sync_directory(self.directory)
         return Segment(path, first, first, HEADER_SIZE)
 
     def _recover(self) -> list[Segment]:
+        for path in self.directory.glob(f"*{_EMPTYING}"):
+            _finish_emptying(path)
         paths = list_segments(self.directory)
+        bare: Path | None = None
         while paths and not has_header(paths[-1]):
-            paths.pop().unlink()  # created when the process died: nothing in it was ever acknowledged
+            # Created, or emptied, when the process died: nothing in it was ever acknowledged.
+            bare = paths.pop()
+            if paths:
+                bare.unlink()
         if not paths:
-            return [self._create(0)]
+            # An empty one is taken as it is: `append` writes the header, and a full disk has no room for another.
+            return [self._create(0) if bare is None else _empty(bare)]
         segments: list[Segment] = []
         for path, following in pairwise(paths):
             has_header(path)
@@ -225,8 +272,25 @@ def _lock_directory(directory: Path) -> int:
             next_step="stop that process, or give this one its own service.state_dir",
         ) from error
     os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+    with contextlib.suppress(OSError):  # it only names the owner; the disk may be full
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
     return descriptor
+
+
+def _empty(path: Path) -> Segment:
+    first = int(path.stem)
+    return Segment(path, first, first, HEADER_SIZE)
+
+
+def _finish_emptying(path: Path) -> Path:
+    """Empty a segment that was set aside for it, then give it the name of a segment again."""
+    sync_directory(path.parent)
+    with path.open("rb+") as file:
+        file.truncate(0)
+        os.fsync(file.fileno())
+    path = path.rename(path.with_suffix(SUFFIX))
+    sync_directory(path.parent)
+    return path
 
 
 def _write(file: int, buffers: list[bytes]) -> None:
