@@ -42,6 +42,28 @@ class OtherConfigurator(_OTelSDKConfigurator):
     pass
 """
 
+SLOTTED = """
+from opentelemetry.sdk._configuration import _OTelSDKConfigurator
+from opentelemetry.trace import get_tracer_provider
+
+class Printer:
+    def export(self, spans):
+        print(*(span.to_json() for span in spans))
+
+class Fixed:
+    exporter = property(lambda self: Printer())  # it can't be replaced
+    def on_start(self, span, parent_context=None): pass
+    def _on_ending(self, span): pass
+    def on_end(self, span): self.exporter.export([span])
+    def shutdown(self): pass
+    def force_flush(self, timeout_millis=30000): return True
+
+class OtherConfigurator(_OTelSDKConfigurator):
+    def _configure(self, **kwargs):
+        super()._configure(**kwargs)
+        get_tracer_provider().add_span_processor(Fixed())
+"""
+
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
@@ -178,9 +200,40 @@ def test_without_a_usable_policy_nothing_leaves_and_the_app_runs(run, http_recei
     assert http_receiver.headers == []
 
 
-def test_another_configurator_that_wins_is_noticed_in_one_line(run, http_receiver, other_distribution):
+@pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
+def test_another_configurator_that_wins_is_guarded_and_named_in_one_line(
+    request, run, other_distribution, protocol
+):
+    receiver = request.getfixturevalue("grpc_receiver" if protocol == "grpc" else "http_receiver")
     done = run(
         {
+            "OTEL_TRACES_EXPORTER": "otlp",
+            "OTEL_LOGS_EXPORTER": "otlp",
+            "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint,
+            "OTEL_EXPORTER_OTLP_PROTOCOL": protocol,
+        },
+        path=other_distribution,
+    )
+    assert_redacted(receiver, done)
+    (line,) = [line for line in done.stderr.splitlines() if "Runrecord" in line]
+    assert "OTLPSpanExporter (traces), OTLPLogExporter (logs)" in line
+    assert "the configurator 'other' (other-distro), and redaction was put in front of them" in line
+    assert line.endswith("set OTEL_PYTHON_CONFIGURATOR=runrecord")
+
+
+def test_what_another_configurator_prints_is_redacted(run, other_distribution):
+    done = run({"OTEL_TRACES_EXPORTER": "console"}, path=other_distribution)
+    assert '"name": "agent_step act"' in done.stdout
+    assert KEY not in done.stdout
+    assert MAIL not in done.stdout
+
+
+def test_without_a_usable_policy_another_configurator_sends_no_content(
+    run, http_receiver, other_distribution, tmp_path
+):
+    done = run(
+        {
+            "RUNRECORD_CONFIG": str(tmp_path / "missing.yaml"),
             "OTEL_TRACES_EXPORTER": "otlp",
             "OTEL_EXPORTER_OTLP_ENDPOINT": http_receiver.endpoint,
             "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
@@ -188,10 +241,21 @@ def test_another_configurator_that_wins_is_noticed_in_one_line(run, http_receive
         path=other_distribution,
     )
     assert done.stdout == "app done\n"
+    (span,) = http_receiver.spans
+    assert span.name == "redaction_failed"
+    assert KEY.encode() not in http_receiver.bytes
+    assert MAIL.encode() not in http_receiver.bytes
+    (line,) = [line for line in done.stderr.splitlines() if "send no content" in line]
+    assert "No such file" in line
+
+
+def test_what_cannot_be_guarded_is_shouted_about(run, http_receiver, other_distribution):
+    (other_distribution / "other_distro.py").write_text(SLOTTED)
+    done = run({"OTEL_TRACES_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none"}, path=other_distribution)
+    assert KEY in done.stdout, "the warning is true"
     (line,) = [line for line in done.stderr.splitlines() if "UNREDACTED" in line]
-    assert "OTLPSpanExporter (traces)" in line
+    assert "Printer (traces)" in line
     assert line.endswith("set OTEL_PYTHON_CONFIGURATOR=runrecord")
-    assert KEY.encode() in http_receiver.bytes, "the warning is true"
 
 
 def test_naming_the_configurator_settles_it(run, http_receiver, other_distribution):

@@ -105,12 +105,19 @@ def site(state: State) -> ExporterSite:
     return ExporterSite("traces", "a.Processor", "b.c.Exporter", state)
 
 
-def test_only_what_is_known_to_be_unsafe_is_shouted_about():
-    assert post_instrument.describe([site(State.SAFE), site(State.UNKNOWN)], ours=False) == ""
-    warning = post_instrument.describe([site(State.SAFE), site(State.UNSAFE)], ours=False)
-    assert "UNREDACTED through Exporter (traces)" in warning
-    assert "OTEL_PYTHON_CONFIGURATOR=runrecord" in warning
-    assert "wrap it" in post_instrument.describe([site(State.UNSAFE)], ours=True)
+def test_what_was_guarded_and_what_could_not_be_are_told_apart():
+    assert post_instrument.describe(post_instrument.Result(), ours=False) == []
+    result = post_instrument.Result([site(State.UNSAFE)], [site(State.UNSAFE)])
+    guarded, shouted = post_instrument.describe(result, ours=True)
+    assert guarded.startswith(
+        "Runrecord: Exporter (traces): added beside Runrecord's configurator, and redaction"
+    )
+    assert "UNREDACTED through Exporter (traces)" in shouted
+    assert "wrap them" in guarded
+    assert "wrap them" in shouted
+    missing = post_instrument.Result([], [site(State.UNSAFE)], "pydantic is not installed")
+    (line,) = post_instrument.describe(missing, ours=False)
+    assert line.endswith('pydantic is not installed. Fix: pip install "runrecord[otlp]"')
 
 
 def test_the_check_never_raises(monkeypatch):

@@ -18,6 +18,7 @@ from typing import Any
 
 from opentelemetry.instrumentation.dependencies import get_dependency_conflicts, get_dist_dependency_conflicts
 
+from runrecord.exporters import post_instrument
 from runrecord.exporters.configurator import RunrecordConfigurator
 from runrecord.exporters.providers import global_sites
 
@@ -37,6 +38,10 @@ def look() -> dict[str, Any]:
             }
             for site in global_sites()
         ],
+        "guarded": [
+            {"signal": site.signal, "exporter": site.exporter} for site in post_instrument.last.guarded
+        ],
+        "guard_problem": post_instrument.last.problem,
         "metrics": _metric_exporters(),
         "redaction": _redaction(),
         "integrations": [_integration(point) for point in entry_points(group="opentelemetry_instrumentor")],

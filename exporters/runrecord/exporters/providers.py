@@ -9,9 +9,13 @@ probed for, and what can't be read is reported as unknown rather than guessed.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+if TYPE_CHECKING:
+    from runrecord.exporters.pipeline import Redacts
 
 _ROOTS: Final = ("_active_span_processor", "_multi_log_record_processor")
 _CHILDREN: Final = ("_span_processors", "_log_record_processors")
@@ -76,17 +80,42 @@ def sites(provider: object, signal: SignalName) -> list[ExporterSite]:
     return [ExporterSite(signal, _name(provider), "", State.UNKNOWN)]
 
 
-def guard(provider: object, signal: SignalName) -> list[ExporterSite]:
+def guard_global(redactor: Redacts | None = None) -> list[ExporterSite]:
+    """Guard the global tracer and logger providers.
+
+    Args:
+        redactor: As for `guard`.
+
+    Returns:
+        What is there afterwards.
+    """
+    from opentelemetry._logs import get_logger_provider  # noqa: PLC0415 - as above
+    from opentelemetry.trace import get_tracer_provider  # noqa: PLC0415 - as above
+
+    return [
+        *guard(get_tracer_provider(), "traces", redactor),
+        *guard(get_logger_provider(), "logs", redactor),
+    ]
+
+
+def guard(provider: object, signal: SignalName, redactor: Redacts | None = None) -> list[ExporterSite]:
     """Put a safe exporter in front of every exporter of ``provider`` that has none, in place.
 
-    For providers that were configured in a way that takes no processors from outside (declarative configuration).
+    For providers that were configured in a way that takes no processors from outside: by declarative configuration, or by
+    another configurator.
 
     Args:
         provider: A tracer or logger provider.
         signal: Which of the two.
+        redactor: What redacts, with no processor after it; by default the policy and the processors of this process.
 
     Returns:
         What is there afterwards.
+
+    Raises:
+        SettingsError: ``RUNRECORD_CONFIG`` names a file that can't be used.
+        ProcessorError: The policy can't be compiled.
+        ModuleNotFoundError: What redacts is not installed.
     """
     from runrecord.exporters.safe import SafeLogExporter, SafeSpanExporter  # noqa: PLC0415 - needs the SDK
 
@@ -94,7 +123,9 @@ def guard(provider: object, signal: SignalName) -> list[ExporterSite]:
     for site in sites(provider, signal):
         if site.state is State.UNSAFE and site.holder is not None:
             owner, attribute = site.holder
-            setattr(owner, attribute, safe(getattr(owner, attribute)))
+            exporter = safe(getattr(owner, attribute), redactor, None if redactor is None else ())
+            with suppress(AttributeError, TypeError):  # it can't be replaced: it stays unsafe, and is told of
+                setattr(owner, attribute, exporter)
     return sites(provider, signal)
 
 

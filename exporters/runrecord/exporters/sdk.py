@@ -22,7 +22,7 @@ from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
 from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-from runrecord.exporters.providers import State, guard
+from runrecord.exporters.providers import State, guard_global
 from runrecord.exporters.safe import SafeLogExporter, SafeSpanExporter
 from runrecord.exporters.settings import Protection, load_protection
 
@@ -121,10 +121,7 @@ def _log_record_processor(
 
 def _guard_providers() -> None:
     """Redact behind declarative configuration, which takes no processors from outside."""
-    from opentelemetry._logs import get_logger_provider  # noqa: PLC0415 - they exist only now
-    from opentelemetry.trace import get_tracer_provider  # noqa: PLC0415
-
-    for site in [*guard(get_tracer_provider(), "traces"), *guard(get_logger_provider(), "logs")]:
+    for site in guard_global():
         if site.state is State.UNKNOWN:
             _logger.warning(
                 "OTEL_CONFIG_FILE: %s (%s) may export what was not redacted; its exporter can't be found. "
