@@ -72,3 +72,15 @@ def test_wrong_usage_is_4():
     for arguments in ((), ("good", "--all"), ("--all", "--since", "1d"), ("--since", "yesterday")):
         run(*arguments, code=4)
     assert "no run 'none'" in run("none", code=1)
+
+
+@pytest.mark.parametrize("arguments", [("--all",), ("--since", "2026-01-01"), ("bad",), ("--all", "--json")])
+def test_an_altered_entry_is_no_ground_for_a_verdict(directory, arguments):
+    (entries,) = (each for each in (directory / "tile" / "entries").rglob("*") if each.is_file())
+    data = entries.read_bytes()
+    assert b'"deny"' in data
+    entries.write_bytes(data.replace(b'"deny"', b'"okay"'))
+    output = run(*arguments, code=1)
+    assert f"error: {entries} is damaged or was changed" in output
+    assert "is not the one that the log signed" in output
+    assert "audited" not in output

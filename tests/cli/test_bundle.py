@@ -77,3 +77,12 @@ def test_what_can_not_be_done_is_said():
     Path("a-directory.zip").mkdir()
     assert "can't be written" in run("run-0001", "-o", "a-directory.zip", code=1)
     assert not list(Path().glob(".a-directory*"))
+
+
+def test_an_altered_entry_is_not_signed(directory):
+    (entries,) = (directory / "tile" / "entries").rglob("11")
+    entries.write_bytes(entries.read_bytes().replace(b'"success"', b'"failure"'))
+    output = run("run-0001", "-o", "a.zip", code=1)
+    assert f"{entries} is damaged or was changed: entry 10 is not the one that the log signed" in output
+    assert "check them with 'runrecord verify'" in output
+    assert not Path("a.zip").exists()

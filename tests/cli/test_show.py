@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -177,3 +178,30 @@ def test_a_step_says_what_nobody_allowed_and_what_can_not_be_undone(
     assert "CONFLICTS" in tree
     reasons = json.loads(run("r1", "--json", "--ledger", str(tmp_path)))["completeness"]["reasons"]
     assert "CONFLICTS" in {reason["verdict"] for reason in reasons}
+
+
+def altered(directory: Path) -> Path:
+    """Change what an entry says, as somebody with write access would."""
+    (bundle,) = (directory / "tile" / "entries").rglob("22")
+    bundle.write_bytes(bundle.read_bytes().replace(b'"success"', b'"failure"', 1))
+    return bundle
+
+
+def test_an_altered_entry_is_not_shown(directory):
+    bundle = altered(directory)
+    for arguments in ((), ("7f3a",), ("7f3a", "--step", "1"), ("--json",), ("7f3a", "--json")):
+        output = run(*arguments, code=1)
+        assert (
+            f"error: {bundle.relative_to(directory.parent)} is damaged or was changed: entry 10 is not the one that the log signed"
+            in output
+        )
+        assert "next: restore the ledger directory from a copy" in output
+        assert "failure" not in output
+
+
+def test_a_ledger_without_its_tree_lists_no_run(directory):
+    shutil.rmtree(directory / "tile")
+    for arguments in ((), ("7f3a",)):
+        output = run(*arguments, code=1)
+        assert "is missing, although the checkpoint of size 22 covers it" in output
+        assert "7f3a-0001" not in output

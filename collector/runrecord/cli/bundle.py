@@ -54,16 +54,13 @@ def bundle(
     [dim]$ runrecord bundle 7f3a -o refund.auditbundle.zip --trust-out trust.txt
     $ runrecord verify refund.auditbundle.zip --trust trust.txt[/]
     """
-    from runrecord.ledger import LedgerError, Trust, build_bundle, bundle_signer
+    from runrecord.ledger import Trust, build_bundle, bundle_signer
     from runrecord.ledger.bundle_format import SUFFIX, log_name
 
     with open_ledger(ledger) as opened:
-        try:
-            name = opened.resolve(run)
-            signer = bundle_signer(opened.path, opened.log.origin, key)
-            archive = build_bundle(opened, name, signer=signer)
-        except LedgerError as error:
-            fail(f"{error.message}.", error.next_step)
+        name = opened.resolve(run)
+        signer = bundle_signer(opened.path, opened.log.origin, key)
+        archive = build_bundle(opened, name, signer=signer)
         trust = Trust(opened.log.verifiers, (signer.verifier,)).text()
     path = output or Path(f"{log_name(name)}{SUFFIX}")
     _write(path, archive)

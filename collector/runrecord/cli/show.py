@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -61,27 +63,26 @@ def show(
         _step(view, step, as_json=as_json)
 
 
-def open_ledger(directory: Path | None) -> Ledger:
-    """Open a ledger to read, or fail with what is wrong and the next step."""
+@contextlib.contextmanager
+def open_ledger(directory: Path | None) -> Generator[Ledger]:
+    """Open a ledger to read; fail with what is wrong and the next step, also for what its reader meets inside the block."""
     from runrecord.ledger import Ledger, LedgerError, default_directory
 
     try:
-        return Ledger(directory or default_directory(), read_only=True)
+        with Ledger(directory or default_directory(), read_only=True) as ledger:
+            yield ledger
     except LedgerError as error:
-        fail(f"{error.message}.", error.next_step or "give the directory with --ledger DIR")
+        fail(f"{error.message}.", error.next_step)
 
 
 def run_of(ledger: Ledger, run: str) -> RunView:
     """Return a run, or fail with the nearest run ids."""
-    from runrecord.ledger import LedgerError
+    from runrecord.ledger import UnknownRun
 
     try:
         return ledger.run(run)
-    except LedgerError as error:
-        fail(
-            f"{error.message}.",
-            f"{error.next_step}; 'runrecord show' lists all runs" if error.next_step else None,
-        )
+    except UnknownRun as error:
+        fail(f"{error.message}.", f"{error.next_step}; 'runrecord show' lists all runs")
 
 
 def _list(ledger: Ledger, limit: int, *, as_json: bool) -> None:

@@ -17,6 +17,7 @@ The subject is the RFC 6962 root over the leaf hashes of the run, in the order o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
@@ -40,15 +41,18 @@ from runrecord.ledger.checkpoint import Checkpoint
 from runrecord.ledger.completeness import UNSEEN
 from runrecord.ledger.container import MAX_MEMBERS, pack
 from runrecord.ledger.dsse import seal
-from runrecord.ledger.errors import LedgerError
+from runrecord.ledger.entry import Entry
+from runrecord.ledger.errors import LedgerCorrupt, LedgerError, ProofError
 from runrecord.ledger.ledger import Ledger
 from runrecord.ledger.narrate import printable
 from runrecord.ledger.note import NoteSigner
+from runrecord.ledger.reader import RESTORE
+from runrecord.ledger.records import Record
 from runrecord.ledger.report import render_report
 from runrecord.ledger.runs import RunView
 from runrecord.ledger.strict_json import JSON
-from runrecord.ledger.tiles import frame_entry
-from runrecord.ledger.tlog import leaf_hash, root_of_hashes
+from runrecord.ledger.tiles import TILE_WIDTH, TilePath, frame_entry
+from runrecord.ledger.tlog import leaf_hash, root_of_hashes, verify_inclusion
 from runrecord.ledger.tlog_proof import TlogProof
 from runrecord.ledger.trust import Trust, bundle_signer
 from runrecord.semconv.canonical import canonical_json
@@ -93,13 +97,12 @@ def build_bundle(ledger: Ledger, run: str, *, signer: NoteSigner | None = None) 
 
     Raises:
         UnknownRun: None or several runs match.
+        LedgerCorrupt: An entry is not under the signed checkpoint; nothing is signed then.
         LedgerError: The run is too large for a bundle, or no key can be made.
     """
     checkpoint = ledger.publish()
     view = ledger.run(run)
-    view = RunView(view.run, [record for record in view.records if record.index < checkpoint.size])
-    key = signer or bundle_signer(ledger.path, checkpoint.origin)
-    indices = sorted(record.index for record in view.records)
+    indices = sorted(record.index for record in view.records if record.index < checkpoint.size)
     if len(indices) > MAX_MEMBERS - _OTHER_FILES:
         raise LedgerError(
             f"run {view.run} has {len(indices)} records, more than a bundle can hold",
@@ -107,13 +110,17 @@ def build_bundle(ledger: Ledger, run: str, *, signer: NoteSigner | None = None) 
         )
     log = log_name(checkpoint.origin)
     leaves = [ledger.log.leaf(index) for index in indices]
+    proofs = [tuple(ledger.log.inclusion_proof(index, checkpoint.size)) for index in indices]
+    for index, leaf, hashes in zip(indices, leaves, proofs, strict=True):
+        _require_signed(ledger, checkpoint, index, leaf, hashes)
+    view = RunView(view.run, [Record(i, Entry.parse(leaf)) for i, leaf in zip(indices, leaves, strict=True)])
+    key = signer or bundle_signer(ledger.path, checkpoint.origin)
     files = {
         entries_path(log): b"".join(map(frame_entry, leaves)),
         ENTRIES: b"".join(leaf + b"\n" for leaf in leaves),
         checkpoint_path(log, checkpoint.size): checkpoint.note,
     }
-    for index in indices:
-        hashes = tuple(ledger.log.inclusion_proof(index, checkpoint.size))
+    for index, hashes in zip(indices, proofs, strict=True):
         files[proof_path(log, index)] = TlogProof(index, hashes, checkpoint.note).encode()
     suggested = Trust(ledger.log.verifiers, (key.verifier,)).text()
     files[POLICY] = (
@@ -124,6 +131,19 @@ def build_bundle(ledger: Ledger, run: str, *, signer: NoteSigner | None = None) 
     root = root_of_hashes(map(leaf_hash, leaves))
     statement = _statement(view, checkpoint, indices, root, files)
     return pack({STATEMENT: seal(PAYLOAD_TYPE, canonical_json(statement), key), **files})
+
+
+def _require_signed(
+    ledger: Ledger, checkpoint: Checkpoint, index: int, leaf: bytes, hashes: Sequence[bytes]
+) -> None:
+    """Refuse an entry that does not lead to the checkpoint; a ledger opened to write has not compared it yet."""
+    try:
+        verify_inclusion(leaf_hash(leaf), index, checkpoint.size, hashes, checkpoint.root)
+    except ProofError as error:
+        path = ledger.path / str(TilePath(None, index // TILE_WIDTH))
+        raise LedgerCorrupt(
+            f"entry {index} in {path} is not the one that the log signed: {error.message}", RESTORE
+        ) from error
 
 
 def _statement(

@@ -49,7 +49,7 @@ class DirectoryLog:
         self._path = path
         self._verifiers = verifiers
         self._checkpoint = checkpoint
-        self._reader = LogReader(path, checkpoint.size)
+        self._reader = LogReader(path, checkpoint.size, None if recovered else checkpoint.root)
         self._recovered = recovered
         self._closed = False
         self._sequencer: Sequencer | None = None
@@ -94,7 +94,8 @@ class DirectoryLog:
             LedgerReadOnly: If its directory can't be written.
             LedgerFull: If there is no room.
             RolledBack: If the files are older than, or differ from, what the log has signed.
-            LedgerCorrupt: If they contradict each other in another way.
+            LedgerCorrupt: If they contradict each other in another way. Opened to read, whatever is read later is
+                checked against the checkpoint too, and this raised.
             SignatureError: If the checkpoint is not signed by a trusted key.
             LedgerError: If there is no log to read, or its origin is another one.
         """
@@ -259,13 +260,9 @@ class DirectoryLog:
         return self._checkpoint
 
     def _take(self, newest: Checkpoint) -> None:
-        reader = LogReader(self._path, newest.size)
+        reader = LogReader(self._path, newest.size, newest.root)
         old = self._checkpoint
-        if (
-            newest.size < old.size
-            or tlog.tree_root(old.size, reader.node) != old.root
-            or reader.root() != newest.root
-        ):
+        if newest.size < old.size or tlog.tree_root(old.size, reader.node) != old.root:
             raise RolledBack(
                 f"the checkpoint in {self._path}, of size {newest.size}, does not extend the one read before, of size {old.size}",
                 "keep both checkpoints as evidence, and compare the directory with a copy",

@@ -9,7 +9,7 @@ import difflib
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -22,7 +22,15 @@ from runrecord.ledger.entry import Entry, Kind, conflict_leaf
 from runrecord.ledger.errors import LedgerError, MalformedError
 from runrecord.ledger.note import NoteSigner
 from runrecord.ledger.records import Record
-from runrecord.ledger.run_index import Row, RunIndex, RunIndexError, RunSummary, row_of, row_of_entry
+from runrecord.ledger.run_index import (
+    Row,
+    RunIndex,
+    RunIndexError,
+    RunSummary,
+    row_of,
+    row_of_entry,
+    summarise,
+)
 from runrecord.ledger.runs import RunView
 from runrecord.ledger.sequencer import Appended
 
@@ -49,6 +57,9 @@ class UnknownRun(LedgerError):  # noqa: N818 - a state of the ledger, named as u
 @final
 class Ledger:
     """A ledger in a directory. Thread-safe; one process writes, any number read beside it.
+
+    Opened to read, it returns nothing that does not lead to the signed checkpoint. The index of runs is only where it looks first: it
+    goes by the leaves, and makes an index of its own in memory where the two differ.
 
     Args:
         directory: Where it lies; made if it does not exist and ``read_only`` is false.
@@ -165,8 +176,20 @@ class Ledger:
         Args:
             since: Only those that ended at or after this time, nanoseconds since the Unix epoch.
             limit: At most this many; negative for all.
+
+        Raises:
+            LedgerCorrupt: Opened to read, a leaf of one of them is not what was signed.
         """
-        return self._ask(lambda index: index.runs(since=since, limit=limit))
+        return self._ask(lambda index: self._checked(index, index.runs(since=since, limit=limit)))
+
+    def _checked(self, index: RunIndex, summaries: list[RunSummary]) -> list[RunSummary]:
+        """Return what an index says of runs; opened to read, only if their leaves say the same."""
+        for summary in summaries if self._read_only else ():
+            rows = [self._row(place) for place in index.indices(summary.run)]
+            own = [row for row in rows if row is not None and row.run == summary.run]
+            if len(own) < len(rows) or summarise(summary.run, own) != summary:
+                raise _differs(summary.run)
+        return summaries
 
     def resolve(self, run: str) -> str:
         """Return the run id that a user means by an id or the start of one.
@@ -196,9 +219,10 @@ class Ledger:
         Raises:
             UnknownRun: None or several match.
             MalformedEntry: A leaf of it is not an entry.
+            LedgerCorrupt: Opened to read, a leaf of it is not what was signed.
         """
         name = self.resolve(run)
-        return RunView(name, list(self._records(self._ask(lambda index: index.indices(name)))))
+        return self._ask(lambda index: RunView(name, self._records(name, index.indices(name))))
 
     def rebuild_index(self) -> None:
         """Make the index of runs anew from the leaves; opened to read, in memory."""
@@ -221,21 +245,24 @@ class Ledger:
         finally:
             self._index.close()
 
-    def _records(self, indices: Sequence[int]) -> Iterator[Record]:
-        for index in indices:
-            yield Record(index, Entry.parse(self._log.leaf(index)))
+    def _records(self, run: str, indices: Sequence[int]) -> list[Record]:
+        records = [Record(index, Entry.parse(self._log.leaf(index))) for index in indices]
+        if any(record.entry.run != run for record in records):
+            raise _differs(run)
+        return records
 
     def _row(self, index: int) -> Row | None:
         return row_of(index, self._log.leaf(index))
 
     def _ask(self, question: Callable[[RunIndex], T]) -> T:
-        """Return what the index answers; a reader that can't use the writer's file builds its own in memory."""
+        """Return what the index answers; a reader for whom the writer's file is of no use builds its own in memory."""
         try:
             self._catch_up()
             return question(self._index)
-        except RunIndexError:
+        except RunIndexError as error:
             if not self._read_only:
                 raise
+            _log.warning("the ledger in %s is read without its run index: %s", self.path, error.message)
         self.rebuild_index()
         return question(self._index)
 
@@ -262,6 +289,13 @@ class Ledger:
                 self._index.add(rows, end)
             for index in [index for index in self._pending if index < size]:
                 del self._pending[index]
+
+
+def _differs(run: str) -> RunIndexError:
+    return RunIndexError(
+        f"the run index says something else about run {run} than the entries",
+        "remove .state/index.sqlite while nothing writes to the ledger: it is made anew from the entries",
+    )
 
 
 def key_of(leaf: bytes) -> bytes:

@@ -1,16 +1,16 @@
 # SPDX-FileCopyrightText: The Runrecord authors
 # SPDX-License-Identifier: Apache-2.0
-"""Reading a log's directory: leaves and tree nodes, as far as one checkpoint covers them."""
+"""Reading a log's directory: leaves and tree nodes, as far as one checkpoint covers them, and only if it vouches for them."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
 from runrecord.ledger.edge import Edge
-from runrecord.ledger.errors import LedgerCorrupt, LedgerError, MalformedTile, OutOfRange
+from runrecord.ledger.errors import LedgerCorrupt, MalformedTile, OutOfRange
 from runrecord.ledger.files import explain
 from runrecord.ledger.tiles import (
     TILE_HEIGHT,
@@ -21,10 +21,14 @@ from runrecord.ledger.tiles import (
     decode_tile,
     frame_entry,
 )
-from runrecord.ledger.tlog import EMPTY_ROOT, leaf_hash
+from runrecord.ledger.tlog import leaf_hash
 
 _TILES_KEPT = 256  # at most 32 KB each, with the levels above
-_BUNDLES_KEPT = 16
+_BUNDLES_KEPT = 64
+RESTORE = (
+    "restore the ledger directory from a copy; audit bundles that were made earlier still prove what they hold: "
+    "check them with 'runrecord verify'"
+)
 
 
 class LogReader:
@@ -35,13 +39,45 @@ class LogReader:
     Args:
         root: The log's directory.
         size: How many leaves may be read: the size of a checkpoint.
+        signed: The root that the checkpoint states. With it, nothing is returned that does not lead to it: a partial tile is on the
+            right edge, which must add up to the root; a full tile must have the hash that stands in the tile above it; an
+            entry must have the hash that stands in its tile. Each file is hashed once, when it is read.
+            None trusts the files, as their one writer may.
+
+    Raises:
+        LedgerCorrupt: With ``signed``, if the tiles at the right edge are missing or don't add up to the root.
     """
 
-    def __init__(self, root: Path, size: int) -> None:
+    def __init__(self, root: Path, size: int, signed: bytes | None = None) -> None:
         self._root = root
         self.size = size
+        self._checks = signed is not None
+        self._edge_tiles: dict[tuple[int, int, int], Tile] = {}
         self._tile = lru_cache(_TILES_KEPT)(self._read_tile)
         self._bundle = lru_cache(_BUNDLES_KEPT)(self._read_bundle)
+        if signed is not None:
+            self._read_edge(signed)
+
+    def _read_edge(self, signed: bytes) -> None:
+        """Read the partial tiles, which no tile vouches for, keep them, and compare what they add up to with the signed root."""
+        levels: list[list[bytes]] = []
+        rest = self.size
+        while rest:
+            index, width = divmod(rest, TILE_WIDTH)
+            if width:
+                key = (len(levels), index, width)
+                self._edge_tiles[key] = tile = self._load_tile(*key)
+                levels.append([tile.node(0, i) for i in range(width)])
+            else:
+                levels.append([])
+            rest = index
+        if Edge(self.size, levels).root() != signed:
+            files = ", ".join(str(TilePath(*key)) for key in self._edge_tiles)
+            raise LedgerCorrupt(
+                f"the ledger in {self._root} was changed after its checkpoint of size {self.size} was signed: {files or 'the checkpoint'} "
+                "does not add up to the signed root",
+                RESTORE,
+            )
 
     def _read(self, path: TilePath) -> bytes:
         """Return a file's bytes; of a partial one that is gone, the full one's."""
@@ -55,33 +91,63 @@ class LogReader:
                 raise explain(error, self._root / str(each)) from error
         raise LedgerCorrupt(
             f"{self._root / str(path)} is missing, although the checkpoint of size {self.size} covers it",
-            "restore it from a copy of the log",
+            RESTORE,
         )
 
-    def _read_tile(self, level: int, index: int, width: int) -> Tile:
+    def _load_tile(self, level: int, index: int, width: int) -> Tile:
         path = TilePath(level, index, width)
         try:
             hashes = decode_tile(self._read(path))
         except MalformedTile as error:
-            raise self._damaged(path, error) from error
+            raise self._damaged(path, error.message) from error
         if len(hashes) < width:
             raise self._damaged(path, f"it holds {len(hashes)} hashes instead of {width}")
         return Tile(hashes[:width])
+
+    def _read_tile(self, level: int, index: int, width: int) -> Tile:
+        """Return a tile; if this reader checks, only one that leads to the signed root."""
+        if kept := self._edge_tiles.get((level, index, width)):
+            return kept
+        tile = self._load_tile(level, index, width)
+        if self._checks:
+            above, place = divmod(index, TILE_WIDTH)
+            vouched = self._tile(level + 1, above, self._width(level + 1, above)).node(0, place)
+            if tile.node(TILE_HEIGHT, 0) != vouched:
+                leaves = TILE_WIDTH << (TILE_HEIGHT * level)
+                raise self._damaged(
+                    TilePath(level, index),
+                    f"its hashes, of entries {index * leaves} to {(index + 1) * leaves - 1}, do not lead to the root that was signed for "
+                    f"size {self.size}",
+                )
+        return tile
 
     def _read_bundle(self, index: int, width: int) -> list[bytes]:
         path = TilePath(None, index, width)
         try:
             leaves = decode_bundle(self._read(path))
         except MalformedTile as error:
-            raise self._damaged(path, error) from error
+            raise self._damaged(path, error.message) from error
         if len(leaves) < width:
             raise self._damaged(path, f"it holds {len(leaves)} entries instead of {width}")
-        return leaves[:width]
+        leaves = leaves[:width]
+        if self._checks:
+            self._compare(path, leaves)
+        return leaves
 
-    def _damaged(self, path: TilePath, reason: LedgerError | str) -> LedgerCorrupt:
-        return LedgerCorrupt(
-            f"{self._root / str(path)} is damaged: {reason}", "restore it from a copy of the log"
-        )
+    def _compare(self, path: TilePath, leaves: Sequence[bytes]) -> None:
+        """Refuse a bundle with an entry that does not have the hash in its tile."""
+        tile = self._tile(0, path.index, path.width)
+        for place, leaf in enumerate(leaves):
+            if leaf_hash(leaf) != tile.node(0, place):
+                entry = path.index * TILE_WIDTH + place
+                raise self._damaged(
+                    path,
+                    f"entry {entry} is not the one that the log signed: it does not have the hash in "
+                    f"{TilePath(0, path.index, path.width)}",
+                )
+
+    def _damaged(self, path: TilePath, reason: str) -> LedgerCorrupt:
+        return LedgerCorrupt(f"{self._root / str(path)} is damaged or was changed: {reason}", RESTORE)
 
     def _width(self, level: int, index: int) -> int:
         """Return how many hashes of a tile the checkpoint covers; below 1 it covers none."""
@@ -144,12 +210,6 @@ class LogReader:
         if levels and levels[0]:
             index = self.size // TILE_WIDTH
             bundle = self._bundle(index, len(levels[0]))
-            if [leaf_hash(each) for each in bundle] != levels[0]:
-                raise self._damaged(
-                    TilePath(None, index, len(bundle)), "its entries do not have the hashes in the tile"
-                )
+            if not self._checks:  # else they were compared when they were read
+                self._compare(TilePath(None, index, len(bundle)), bundle)
         return Edge(self.size, levels, [frame_entry(each) for each in bundle])
-
-    def root(self) -> bytes:
-        """Return the root that the tiles at the right edge add up to."""
-        return self.edge().root() if self.size else EMPTY_ROOT

@@ -181,7 +181,7 @@ def _edge(reader: LogReader, checkpoint: Checkpoint, root: Path) -> Edge:
         edge = reader.edge()
     except LedgerCorrupt as error:
         raise RolledBack(
-            f"the tiles in {root} do not reach the size {checkpoint.size} that was signed: {error.message}",
+            f"the tiles in {root} are not those that were signed at size {checkpoint.size}: {error.message}",
             "restore the newest copy of the directory, together with its checkpoint",
         ) from error
     if edge.root() != checkpoint.root:

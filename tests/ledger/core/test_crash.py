@@ -242,7 +242,7 @@ def grown(open_log, items):
 def test_older_files_under_a_newer_checkpoint_are_refused(grown, open_log):
     new, old = grown
     shutil.copy(new / "checkpoint", old / "checkpoint")
-    with pytest.raises(RolledBack, match="do not reach the size 300 that was signed"):
+    with pytest.raises(RolledBack, match="not those that were signed at size 300"):
         open_log(old)
 
 

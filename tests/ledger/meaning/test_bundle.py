@@ -19,7 +19,7 @@ from runrecord.ledger.bundle_format import PAYLOAD_TYPE, STATEMENT, digest
 from runrecord.ledger.checkpoint import Checkpoint
 from runrecord.ledger.container import MAX_CONTENT, MalformedBundle, pack, unpack
 from runrecord.ledger.dsse import seal
-from runrecord.ledger.errors import LedgerError
+from runrecord.ledger.errors import LedgerCorrupt, LedgerError
 from runrecord.ledger.ledger import Ledger
 from runrecord.ledger.note import NoteSigner
 from runrecord.ledger.tiles import frame_entry
@@ -572,3 +572,19 @@ def test_an_envelope_in_another_encoding_is_refused(small):
     payload = canonical_json({**json.loads(b64decode(envelope["payload"])), "more": 1})
     more = {**envelope, "payload": b64encode(payload).decode()}
     assert verify_bundle(pack({**files, STATEMENT: canonical_json(more)}), trust).code is Code.FAILED
+
+
+@pytest.mark.parametrize("read_only", [True, False])
+def test_leaves_that_are_not_under_the_checkpoint_are_not_signed(tmp_path, refund, read_only):
+    """The writer does not compare what it reads; what it signs is compared all the same."""
+    with Ledger(tmp_path, origin="example.com/test") as ledger:
+        ledger.append_entries(refund("run-0001").entries + refund("run-0002").entries)
+        ledger.append_entries([entry for n in range(30) for entry in refund(f"more-{n:04d}").entries])
+    bundle = tmp_path / "tile" / "entries" / "000"
+    bundle.write_bytes(bundle.read_bytes().replace(b'"success"', b'"failure"'))
+    with (
+        Ledger(tmp_path, read_only=read_only) as ledger,
+        pytest.raises(LedgerCorrupt, match=r"entry 10 .*not the one that the log signed"),
+    ):
+        build_bundle(ledger, "run-0001")
+    assert not (tmp_path / ".state" / "bundle.key").exists()

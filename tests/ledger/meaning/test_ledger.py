@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import stat
 import threading
@@ -11,6 +12,7 @@ import pytest
 
 from runrecord.ledger.completeness import Verdict
 from runrecord.ledger.entry import Entry
+from runrecord.ledger.errors import LedgerCorrupt
 from runrecord.ledger.ledger import Ledger, UnknownRun
 from runrecord.ledger.run_index import RunIndexError
 from runrecord.ledger.values import wrap
@@ -270,3 +272,39 @@ def test_odd_text_and_numbers_are_indexed_as_the_leaf_has_them(ledger):
     ledger.rebuild_index()
     assert ledger.runs() == [summary]
     assert ledger.run("a\ufffd").run == "a\ufffd"
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        "UPDATE entries SET outcome = 'failure' WHERE kind = 'run_close'",
+        "UPDATE entries SET agent = 'somebody-else'",
+        'UPDATE entries SET "end" = "end" + 1000000000000',
+        "UPDATE entries SET run = 'run-0002' WHERE run = 'run-0001' AND idx > 3",
+        "UPDATE entries SET run = 'run-0003' WHERE run = 'run-0001'",
+        "DELETE FROM entries WHERE run = 'run-0001'",
+        "DELETE FROM entries WHERE idx = 2",
+    ],
+)
+def test_a_reader_goes_by_the_leaves_where_the_index_lies(tmp_path, refund, lie):
+    with Ledger(tmp_path, origin="example.com/test") as ledger:
+        ledger.append_entries(refund("run-0001").entries + refund("run-0002").entries)
+        truth = ledger.runs()
+    with contextlib.closing(sqlite3.connect(tmp_path / ".state" / "index.sqlite")) as index, index:
+        assert index.execute(lie).rowcount > 0
+    with Ledger(tmp_path, read_only=True) as reader:
+        assert reader.runs() == truth
+        assert {len(reader.run(summary.run).records) for summary in truth} == {11}
+    with Ledger(tmp_path, read_only=True) as reader:
+        assert len(reader.run("run-0002").records) == 11
+
+
+def test_a_changed_leaf_is_neither_listed_nor_shown(tmp_path, refund):
+    with Ledger(tmp_path, origin="example.com/test") as ledger:
+        ledger.append_entries(refund("run-0001").entries)
+    bundle = tmp_path / "tile" / "entries" / "000.p" / "11"
+    bundle.write_bytes(bundle.read_bytes().replace(b'"success"', b'"failure"'))
+    with Ledger(tmp_path, read_only=True) as reader:
+        for ask in (reader.runs, lambda: reader.run("run-0001"), reader.rebuild_index):
+            with pytest.raises(LedgerCorrupt, match=r"000\.p/11 .* entry 10 "):
+                ask()
