@@ -24,6 +24,21 @@ class OtherConfigurator(_OTelSDKConfigurator):
     pass
 """
 
+FIXED = """
+from opentelemetry.sdk._configuration import _OTelSDKConfigurator
+from opentelemetry.sdk.trace import SpanProcessor
+from opentelemetry.sdk.trace.export import ConsoleSpanExporter
+from opentelemetry.trace import get_tracer_provider
+
+class Fixed(SpanProcessor):
+    exporter = property(lambda self: ConsoleSpanExporter())  # it can't be replaced
+
+class OtherConfigurator(_OTelSDKConfigurator):
+    def _configure(self, **kwargs):
+        super()._configure(**kwargs)
+        get_tracer_provider().add_span_processor(Fixed())
+"""
+
 app = typer.Typer()
 app.command()(doctor)
 
@@ -86,21 +101,22 @@ def test_an_environment_that_is_fine(environment):
     assert found["state"][0]["found"].endswith("not made yet")
 
 
-def test_another_configurator_that_wins_is_unsafe(environment, other_distribution):
+def test_another_configurator_that_wins_is_guarded(environment, other_distribution):
     environment.delenv("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS")
     environment.setenv("PYTHONPATH", str(other_distribution))
     environment.setenv("OTEL_TRACES_EXPORTER", "console")
-    found = diagnose(code=1)
+    found = diagnose()
     (configurator,) = found["configurator"]
     assert configurator["state"] == "warning"
     assert configurator["found"].startswith(
         "other (the first found of: other (other-distro), runrecord (runrecord)"
     )
+    assert configurator["found"].endswith("Runrecord put redaction in front of its exporters")
     assert configurator["next_step"] == "set OTEL_PYTHON_CONFIGURATOR=runrecord"
     (exporter,) = found["exporter"]
-    assert exporter["state"] == "unsafe"
+    assert exporter["state"] == "ok"
     assert "ConsoleSpanExporter" in exporter["found"]
-    assert "NOT redacted" in exporter["found"]
+    assert exporter["found"].endswith("redacted, by a guard put in front of it afterwards")
     absent = [check for check in found["integration"] if check["found"].startswith("absent:")]
     assert absent[0]["found"] == "absent: not installed (no module named no_such_package)"
 
@@ -118,8 +134,44 @@ def test_naming_the_configurator_settles_it(environment, other_distribution):
 def test_a_name_that_selects_nothing(environment):
     environment.setenv("OTEL_PYTHON_CONFIGURATOR", "runrecrod")
     found = diagnose()
-    assert "names none of" in found["configurator"][0]["found"]
-    assert found["exporter"][0]["found"].startswith("none:")
+    (configurator,) = found["configurator"]
+    assert configurator["state"] == "warning"
+    assert configurator["found"].startswith("none: no configurator is called 'runrecrod'")
+    assert configurator["next_step"] == "set OTEL_PYTHON_CONFIGURATOR=runrecord"
+    (exporter,) = found["exporter"]
+    assert exporter["found"] == "none: no configurator ran; nothing is exported"
+    assert exporter["next_step"] == ""
+
+
+def test_a_disabled_sdk_records_nothing(environment):
+    environment.setenv("OTEL_SDK_DISABLED", "True")
+    found = diagnose()
+    (sdk,) = found["sdk"]
+    assert sdk["found"] == "OTEL_SDK_DISABLED=True: nothing is recorded"
+    assert sdk["state"] == "warning"
+    assert "exporter" not in found
+    assert "endpoint" not in found
+
+
+def test_another_configurator_without_a_usable_policy_sends_no_content(
+    environment, other_distribution, tmp_path
+):
+    environment.setenv("PYTHONPATH", str(other_distribution))
+    environment.setenv("OTEL_TRACES_EXPORTER", "console")
+    environment.setenv("RUNRECORD_CONFIG", str(tmp_path / "missing.yaml"))
+    (exporter,) = diagnose()["exporter"]
+    assert exporter["state"] == "warning"
+    assert exporter["found"].endswith("sends no content: there is no policy")
+
+
+def test_an_exporter_that_cannot_be_guarded_is_unsafe(environment, other_distribution):
+    (other_distribution / "other_distro.py").write_text(FIXED)
+    environment.setenv("PYTHONPATH", str(other_distribution))
+    environment.setenv("OTEL_TRACES_EXPORTER", "none")
+    (exporter,) = diagnose(code=1)["exporter"]
+    assert exporter["state"] == "unsafe"
+    assert "NOT redacted" in exporter["found"]
+    assert exporter["next_step"] == "set OTEL_PYTHON_CONFIGURATOR=runrecord"
 
 
 def test_a_policy_that_cannot_be_used_is_told_and_nothing_is_exported(environment, tmp_path):
@@ -129,6 +181,7 @@ def test_a_policy_that_cannot_be_used_is_told_and_nothing_is_exported(environmen
     assert "exports nothing" in found["configurator"][0]["found"]
     assert "exporter" not in found
     assert found["redaction"][0]["state"] == "warning"
+    assert found["redaction"][0]["next_step"] == "correct this; no content is exported until it is"
 
 
 def test_integrations_that_are_switched_off_say_by_what(environment):
@@ -200,6 +253,7 @@ def test_captured_content_is_mentioned(environment):
 
 
 def test_the_table_for_people(environment, other_distribution):
+    (other_distribution / "other_distro.py").write_text(FIXED)
     environment.setenv("PYTHONPATH", str(other_distribution))
     environment.setenv("OTEL_TRACES_EXPORTER", "console")
     result = CliRunner().invoke(app, [])

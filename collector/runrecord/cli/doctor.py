@@ -31,6 +31,8 @@ _STYLES: Final = {"ok": "green", "info": "dim", "warning": "yellow", "unsafe": "
 _PROBE_SECONDS: Final = 60
 _CONNECT_SECONDS: Final = 1.0
 _CAPTURE: Final = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
+_DISABLED: Final = "OTEL_SDK_DISABLED"
+_MEND: Final = "correct this; no content is exported until it is"
 _START: Final = "from opentelemetry.instrumentation.auto_instrumentation import run; run()"
 """What the script `opentelemetry-instrument` does, with the interpreter that runs this."""
 
@@ -63,6 +65,7 @@ def doctor(
     """
     probe = _probe()
     checks = [
+        *_sdk(),
         *_configurator(probe),
         *_exporters(probe),
         *_redaction(probe),
@@ -131,6 +134,17 @@ def _probe() -> dict[str, Any]:
         return found
 
 
+def _disabled() -> bool:
+    return environ.get(_DISABLED, "").strip().lower() == "true"
+
+
+def _sdk() -> Iterator[Check]:
+    if _disabled():
+        yield Check(
+            "sdk", "warning", f"{_DISABLED}={environ[_DISABLED]}: nothing is recorded", f"unset {_DISABLED}"
+        )
+
+
 def _configurator(probe: Mapping[str, Any]) -> Iterator[Check]:
     if problem := probe.get("problem"):
         yield Check("configurator", "warning", str(problem), 'pip install "runrecord[otlp]"')
@@ -144,7 +158,7 @@ def _configurator(probe: Mapping[str, Any]) -> Iterator[Check]:
             "configurator",
             "warning",
             f"runrecord ({why}) exports nothing: {probe['configurator_problem']}",
-            "Mend that; until then no telemetry leaves.",
+            _MEND,
         )
     elif probe["configurator_ran"]:
         yield Check("configurator", "ok", f"runrecord ({why})")
@@ -152,23 +166,39 @@ def _configurator(probe: Mapping[str, Any]) -> Iterator[Check]:
         yield Check(
             "configurator",
             "warning",
-            f"none: {why} names none of {order}",
+            f"none: no configurator is called {chosen!r} ({why}); installed: {order}",
             "set OTEL_PYTHON_CONFIGURATOR=runrecord",
         )
     else:
         winner = chosen or (found[0]["name"] if found else "none")
-        yield Check("configurator", "warning", f"{winner} ({why})", "set OTEL_PYTHON_CONFIGURATOR=runrecord")
+        guarded = "; Runrecord put redaction in front of its exporters" if probe["guarded"] else ""
+        yield Check(
+            "configurator",
+            "warning",
+            f"{winner} ({why}){guarded}",
+            "set OTEL_PYTHON_CONFIGURATOR=runrecord",
+        )
 
 
 def _exporters(probe: Mapping[str, Any]) -> Iterator[Check]:
+    if _disabled():
+        return
     sites: list[dict[str, str]] = probe.get("exporters", [])
+    guarded: list[dict[str, str]] = probe.get("guarded", [])
     for site in sites:
         name = site["exporter"].rpartition(".")[2]
         package = site["exporter"].rpartition(".")[0]
         where = f"{site['signal']}: {name} ({package})" if name else f"{site['signal']}: {site['processor']}"
         match site["state"]:
             case "safe":
-                yield Check("exporter", "ok", f"{where}, redacted")
+                late = {"signal": site["signal"], "exporter": site["exporter"]} in guarded
+                if late and probe.get("guard_problem"):
+                    yield Check(
+                        "exporter", "warning", f"{where}, sends no content: there is no policy", _MEND
+                    )
+                else:
+                    how = ", by a guard put in front of it afterwards" if late else ""
+                    yield Check("exporter", "ok", f"{where}, redacted{how}")
             case "unsafe":
                 fix = (
                     "wrap it in a SafeSpanExporter or SafeLogExporter"
@@ -186,12 +216,16 @@ def _exporters(probe: Mapping[str, Any]) -> Iterator[Check]:
     if not sites and not probe.get("problem") and not probe["configurator_problem"]:
         names = {name: environ.get(name) for name in ("OTEL_TRACES_EXPORTER", "OTEL_LOGS_EXPORTER")}
         set_to = ", ".join(f"{name}={value}" for name, value in names.items() if value is not None)
-        yield Check(
-            "exporter",
-            "info",
-            f"none: {set_to or 'no OTLP exporter is installed'}; nothing is exported",
-            "" if set_to else 'pip install "runrecord[otlp]"',
-        )
+        if not probe["configured"]:
+            yield Check("exporter", "info", "none: no configurator ran; nothing is exported")
+        else:
+            missing = "no OTLP exporter is installed" if probe["configurator_ran"] else "none is configured"
+            yield Check(
+                "exporter",
+                "info",
+                f"none: {set_to or missing}; nothing is exported",
+                'pip install "runrecord[otlp]"' if not set_to and probe["configurator_ran"] else "",
+            )
     for name in probe.get("metrics", []):
         yield Check("exporter", "warning", f"metrics: {name}; metrics are not redacted in the process", "")
 
@@ -199,9 +233,7 @@ def _exporters(probe: Mapping[str, Any]) -> Iterator[Check]:
 def _redaction(probe: Mapping[str, Any]) -> Iterator[Check]:
     facts: Mapping[str, str] = probe.get("redaction", {})
     if problem := facts.get("problem"):
-        yield Check(
-            "redaction", "warning", f"no policy: {problem}", "Mend that; until then no telemetry leaves."
-        )
+        yield Check("redaction", "warning", f"no policy: {problem}", _MEND)
     elif facts:
         line = f"engine {facts['engine']}, rules {facts['rules']}, policy {facts['policy']}"
         if facts["engine"].startswith("hyperscan"):
@@ -281,6 +313,8 @@ def _state_dir() -> Iterator[Check]:
 
 
 def _endpoints(probe: Mapping[str, Any]) -> Iterator[Check]:
+    if _disabled():
+        return
     seen: set[tuple[str, int]] = set()
     sites: list[dict[str, str]] = probe.get("exporters", [])
     for site in sites:

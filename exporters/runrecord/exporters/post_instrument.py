@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from os import environ
 from typing import Any, Final, NoReturn
 
@@ -79,7 +79,7 @@ def describe(result: Result, *, ours: bool) -> list[str]:
         result: What was done.
         ours: Whether Runrecord's configurator ran.
     """
-    cause = "added beside Runrecord's configurator" if ours else f"set up by {winner()}"
+    cause = "added beside Runrecord's configurator" if ours else f"set up by {_called(winner())}"
     clean = (
         "wrap them in SafeSpanExporter or SafeLogExporter from runrecord.exporters"
         if ours
@@ -102,14 +102,20 @@ def describe(result: Result, *, ours: bool) -> list[str]:
     return lines
 
 
-def winner() -> str:
-    """Name the configurator that the loader takes: the one that the environment names, else the first found."""
+def winner() -> EntryPoint | None:
+    """Return the configurator that the loader takes: the one that the environment names, else the first found."""
     chosen = environ.get(_VARIABLE)
     for point in entry_points(group="opentelemetry_configurator"):
         if chosen is None or chosen == point.name:
-            distribution = point.dist.metadata["Name"] if point.dist is not None else "unknown"
-            return f"the configurator {point.name!r} ({distribution})"
-    return "no configurator"
+            return point
+    return None
+
+
+def _called(point: EntryPoint | None) -> str:
+    if point is None:
+        return "no configurator"
+    distribution = point.dist.metadata["Name"] if point.dist is not None else "unknown"
+    return f"the configurator {point.name!r} ({distribution})"
 
 
 def _guard() -> str:

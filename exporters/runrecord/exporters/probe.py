@@ -27,6 +27,7 @@ def look() -> dict[str, Any]:
     """Return the facts of this process as JSON-ready values."""
     return {
         "configurators": [_entry_point(point) for point in entry_points(group="opentelemetry_configurator")],
+        "configured": post_instrument.winner() is not None,
         "configurator_ran": RunrecordConfigurator.ran,
         "configurator_problem": RunrecordConfigurator.problem,
         "exporters": [
