@@ -42,7 +42,9 @@ def _install(session: nox.Session, requirements: str) -> None:
 
 def _test(session: nox.Session, *arguments: str) -> None:
     """Run tests, a module at a time in each of three processes: many of them wait for processes of their own."""
-    session.run("python", "-m", "pytest", "-q", "-n", "3", "--dist", "loadscope", *arguments, *session.posargs)
+    session.run(
+        "python", "-m", "pytest", "-q", "-n", "3", "--dist", "loadscope", *arguments, *session.posargs
+    )
 
 
 @nox.session(venv_backend="none")
