@@ -78,7 +78,7 @@ def test_a_step_answers_the_four_questions():
         "yes, it is declared reversible",
     ):
         assert words in output
-    assert "nothing: no call at this step is declared to change anything" in run("7f3a", "--step", "0")
+    assert "nothing: every call at this step is declared to change nothing" in run("7f3a", "--step", "0")
 
 
 @pytest.mark.usefixtures("directory")
@@ -205,3 +205,58 @@ def test_a_ledger_without_its_tree_lists_no_run(directory):
         output = run(*arguments, code=1)
         assert "is missing, although the checkpoint of size 22 covers it" in output
         assert "7f3a-0001" not in output
+
+
+def undeclared(builders, tmp_path, **tool) -> None:
+    """A step whose one call was asked for, approved, and ran, with no word about what the tool does."""
+    b = builders.RunBuilder("r1")
+    b.begin()
+    b.step(0)
+    b.step(1)
+    b.decision("c1", "require_approval", step=0)
+    b.request("c1", step=0)
+    b.answer("c1", step=0)
+    target = dict.fromkeys(("target", "committed", "reversible"))
+    silent = {f"runrecord__side_effect__{name}": value for name, value in target.items()}
+    b.tool("c1", "send_mail", effect=None, step=0, **silent, **tool)
+    b.close()
+    with Ledger(tmp_path, origin="example.com/test") as ledger:
+        ledger.append_entries(b.entries)
+
+
+def test_what_a_tool_does_not_declare_is_not_known_rather_than_nothing(tmp_path, builders):
+    undeclared(builders, tmp_path)
+    output = run("r1", "--step", "0", "--ledger", str(tmp_path))
+    for words in (
+        "send_mail [c1]: not known: send_mail does not declare its effect",
+        "policy: require_approval by refunds version 14",
+        "approval of create_refund: approved by human u-17",
+        "what was approved is what ran",
+        "send_mail [c1]: not known\n",
+    ):
+        assert words in output
+    for words in ("nothing", "nobody had to"):
+        assert words not in output
+    for arguments in (("--step", "0"), ()):
+        (call,) = json.loads(run("r1", "--json", "--ledger", str(tmp_path), *arguments))["calls"]
+        assert (call["tool"], call["changes"], call["reversible"]) == ("send_mail", None, None)
+        assert call["effect"] == "not known: send_mail does not declare its effect"
+        assert len(call["decisions"]) == 1
+        assert [approval["status"] for approval in call["approvals"]] == ["approved"]
+    assert "nothing: no call is recorded at this step" in run("r1", "-s", "1", "--ledger", str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("declared", "changes"),
+    [
+        ({"runrecord__tool__read_only": True}, False),
+        ({"runrecord__tool__read_only": False}, None),
+        ({"runrecord__tool__destructive": True}, True),
+    ],
+)
+def test_a_hint_of_the_tool_is_a_declaration(tmp_path, builders, declared, changes):
+    undeclared(builders, tmp_path, **declared)
+    (call,) = json.loads(run("r1", "--json", "--ledger", str(tmp_path)))["calls"]
+    assert call["changes"] is changes
+    nothing = "nothing: every call at this step is declared to change nothing"
+    assert (nothing in run("r1", "--step", "0", "--ledger", str(tmp_path))) is (changes is False)

@@ -14,7 +14,7 @@ import typer
 from runrecord.cli.console import console, fail
 
 if TYPE_CHECKING:
-    from runrecord.ledger import Ledger, RunView
+    from runrecord.ledger import Ledger, RunView, ToolCall
 
 
 LedgerOption = Annotated[
@@ -116,7 +116,7 @@ def _run(view: RunView, *, as_json: bool) -> None:
 
 
 def _step(view: RunView, index: int, *, as_json: bool) -> None:
-    from runrecord.cli.tree import render_step
+    from runrecord.cli.tree import calls_of, render_step
 
     step = view.step(index)
     if step is None:
@@ -125,7 +125,12 @@ def _step(view: RunView, index: int, *, as_json: bool) -> None:
         fail(f"run {view.run} has no step {index}.", hint)
     if as_json:
         console.print_json(
-            data={"run": view.run, "step": index, "records": _records((*step.spans, *step.records))}
+            data={
+                "run": view.run,
+                "step": index,
+                "calls": [_call(call) for call in calls_of(view, step)],
+                "records": _records((*step.spans, *step.records)),
+            }
         )
     else:
         console.print(render_step(view, step))
@@ -149,7 +154,29 @@ def run_json(view: RunView) -> dict[str, Any]:
             "notes": list(state.notes),
             "sources": state.sources,
         },
+        "calls": [_call(call) for call in view.calls],
         "records": _records(view.records),
+    }
+
+
+def _call(call: ToolCall) -> dict[str, Any]:
+    """Return what a tool call did and who allowed it; ``changes`` and ``reversible`` are null where nobody declared it."""
+    from runrecord.ledger.narrate import changed
+    from runrecord.semconv import attributes as names
+
+    known = call.declares_effect
+    return {
+        "index": call.record.index,
+        "tool": call.tool,
+        "call": call.call_id,
+        "effect": changed(call) if call.may_change_something else "none",
+        "changes": call.changes_something if known else None,
+        "reversible": call.entry.flag(names.SIDE_EFFECT_REVERSIBLE) if known else None,
+        "decisions": [record.index for record in call.decisions],
+        "approvals": [
+            {"id": each.id, "status": each.status, "entries": [record.index for record in each.records]}
+            for each in call.approvals
+        ],
     }
 
 

@@ -16,11 +16,13 @@ from runrecord.ledger.entry import Kind
 from runrecord.ledger.narrate import (
     answered,
     called,
+    changed,
     decided,
     effect,
     headline,
     lasting,
     printable,
+    reversible,
     told,
     when,
 )
@@ -81,15 +83,22 @@ def render_step(view: RunView, step: Step) -> Tree:
     _add_step(happened, view, step)
     if not step.records:
         happened.add(Text("nothing beyond the step itself is recorded", style="dim"))
-    calls = _calls(view, step)
-    writes = [call for call in calls if call.changes_something]
+    calls = calls_of(view, step)
+    writes = [call for call in calls if call.may_change_something]
+    nothing = (
+        "no call is recorded at this step"
+        if not calls
+        else "every call at this step is declared to change nothing"
+    )
     wrote = tree.add(Text("What it wrote", style="bold"))
     for call in writes:
-        wrote.add(_line(f"{called(call)}: {effect(call)}", call.record))
+        wrote.add(
+            _line(f"{called(call)}: {changed(call)}", call.record, "" if call.declares_effect else "yellow")
+        )
         if reference := call.entry.text(names.SIDE_EFFECT_REF):
             wrote.add(Text(f"reference {printable(reference)}", style="dim"))
     if not writes:
-        wrote.add(Text("nothing: no call at this step is declared to change anything", style="dim"))
+        wrote.add(Text(f"nothing: {nothing}", style="dim"))
     allowed = tree.add(Text("Who allowed it", style="bold"))
     for call in writes:
         _add_permission(allowed, call)
@@ -236,15 +245,9 @@ def _add_permission(tree: Tree, call: ToolCall) -> None:
 
 
 def _undo(view: RunView, call: ToolCall) -> Text:
-    reversible = call.entry.flag(names.SIDE_EFFECT_REVERSIBLE)
-    answer = {
-        True: "yes, it is declared reversible",
-        False: "NO, it is declared irreversible",
-        None: "not stated",
-    }
-    text = Text(
-        f"{called(call)}: {answer[reversible]}", style={True: "", False: "bold", None: "yellow"}[reversible]
-    )
+    declared = call.entry.flag(names.SIDE_EFFECT_REVERSIBLE) if call.declares_effect else None
+    style = {True: "", False: "bold", None: "yellow"}[declared]
+    text = Text(f"{called(call)}: {reversible(call)}", style=style)
     for record in view.records:
         entry = record.entry
         linked = any(link.span_id == call.entry.span_id for link in entry.links)
@@ -256,7 +259,8 @@ def _undo(view: RunView, call: ToolCall) -> Text:
     return text
 
 
-def _calls(view: RunView, step: Step) -> list[ToolCall]:
+def calls_of(view: RunView, step: Step) -> list[ToolCall]:
+    """Return the tool calls of a step, in run order."""
     inside = {record.index for record in step.records}
     return [call for call in view.calls if call.record.index in inside]
 

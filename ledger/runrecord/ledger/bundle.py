@@ -176,6 +176,7 @@ def _statement(
                 "effects": str(
                     len([call for call in view.calls if call.changes_something and call.took_effect])
                 ),
+                "effects_not_declared": str(len([call for call in view.calls if not call.declares_effect])),
                 "decisions": str(len(view.decisions)),
                 "approvals": str(len(view.approvals)),
             },

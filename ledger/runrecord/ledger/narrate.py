@@ -67,14 +67,31 @@ def effect(call: ToolCall) -> str:
         committed = entry.flag(names.SIDE_EFFECT_COMMITTED)
         parts.append({True: "committed", False: "not committed", None: "ran, commit not stated"}[committed])
     if call.changes_something:
-        reversible = entry.flag(names.SIDE_EFFECT_REVERSIBLE)
-        parts.append(
-            {True: "reversible", False: "NOT reversible", None: "reversibility not stated"}[reversible]
-        )
+        undo = entry.flag(names.SIDE_EFFECT_REVERSIBLE)
+        parts.append({True: "reversible", False: "NOT reversible", None: "reversibility not stated"}[undo])
     if entry.status == "error":
         error = entry.text("error.type")
         parts.append(f"failed: {printable(error)}" if error else "failed")
     return ", ".join(parts)
+
+
+def changed(call: ToolCall) -> str:
+    """Say what a tool call that may change something changed, or that nobody knows."""
+    if call.declares_effect:
+        return effect(call)
+    return f"not known: {printable(call.tool)} does not declare its effect"
+
+
+def reversible(call: ToolCall) -> str:
+    """Say whether what a tool call did can be undone."""
+    if not call.declares_effect:
+        return "not known"
+    answer = {
+        True: "yes, it is declared reversible",
+        False: "NO, it is declared irreversible",
+        None: "not stated",
+    }
+    return answer[call.entry.flag(names.SIDE_EFFECT_REVERSIBLE)]
 
 
 def decided(record: Record) -> str:

@@ -15,11 +15,13 @@ from runrecord.ledger.entry import Kind
 from runrecord.ledger.narrate import (
     answered,
     called,
+    changed,
     decided,
     effect,
     headline,
     lasting,
     printable,
+    reversible,
     told,
     when,
 )
@@ -117,13 +119,17 @@ def _step_rows(step: Step, calls: dict[int, ToolCall]) -> Iterable[tuple[str, ..
 def _effects(view: RunView) -> str:
     rows: list[tuple[str, ...]] = []
     for call in view.calls:
-        if call.changes_something:
+        if call.may_change_something:
             allowed = [decided(d) for d in call.decisions] + [answered(a) for a in call.approvals]
             who = escape("; ".join(allowed)) or "<em>no decision recorded</em>"
-            rows.append((escape(called(call)), escape(effect(call)), who, _entry(call.record)))
+            cells = (called(call), changed(call), reversible(call))
+            rows.append((*map(escape, cells), who, _entry(call.record)))
     if not rows:
-        return "<p>No tool call is recorded that changed anything outside the agent.</p>"
-    return _table(("Tool call", "Effect", "Allowed by", "Entry"), rows)
+        every = (
+            "No tool call is recorded" if not view.calls else "Every tool call is declared to change nothing"
+        )
+        return f"<p>{every}.</p>"
+    return _table(("Tool call", "Effect", "Can it be undone?", "Allowed by", "Entry"), rows)
 
 
 def _approvals(view: RunView) -> str:

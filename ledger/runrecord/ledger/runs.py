@@ -123,6 +123,16 @@ class ToolCall:
         return True
 
     @property
+    def declares_effect(self) -> bool:
+        """Whether anything states what it does: a side-effect type, that it only reads, or that it changes something."""
+        return self.effect != "" or self.entry.flag(names.TOOL_READ_ONLY) is True or self.changes_something
+
+    @property
+    def may_change_something(self) -> bool:
+        """Whether it is declared to change something, or nothing is known about what it does."""
+        return self.changes_something or not self.declares_effect
+
+    @property
     def took_effect(self) -> bool:
         """Whether the change happened, as far as the records say; False needs a statement that it did not."""
         entry = self.entry

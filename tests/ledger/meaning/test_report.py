@@ -329,3 +329,26 @@ def test_the_headline_leaves_out_what_is_not_known(refund):
     assert facts["Agent"] == "refund-agent"
     assert "Tenant" not in facts
     assert dict(headline(RunView("x", [])))["Outcome"] == "open"
+
+
+def test_a_call_that_does_not_declare_its_effect_is_not_reported_as_no_effect(build):
+    b = build("r1")
+    b.begin()
+    b.decision("c1", "require_approval")
+    b.request("c1")
+    b.answer("c1")
+    silent = dict.fromkeys(("target", "committed", "reversible"))
+    b.tool("c1", "send_mail", effect=None, **{f"runrecord__side_effect__{n}": v for n, v in silent.items()})
+    b.close()
+    page = render_report(b.view(), [], Checkpoint("example.com/test", 5, bytes(32)))
+    assert (
+        "not known: send_mail does not declare its effect</td><td>not known</td><td>require_approval by"
+        in page
+    )
+    assert "declared to change nothing" not in page
+    only_reads = build("r2")
+    only_reads.begin()
+    only_reads.tool("c1", effect="read")
+    only_reads.close()
+    page = render_report(only_reads.view(), [], Checkpoint("example.com/test", 5, bytes(32)))
+    assert "Every tool call is declared to change nothing." in page
