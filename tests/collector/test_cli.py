@@ -54,6 +54,17 @@ def test_validate_shows_the_way_of_each_signal(run, tmp_path):
     assert result.stdout == f"{file}: valid\n  traces   otlp -> redaction -> ledger, otlp_http/[a]\n"
 
 
+def test_validate_and_the_gateway_refuse_the_same_in_the_same_words(run, tmp_path):
+    file = tmp_path / "runrecord.yaml"
+    file.write_text("processors:\n  redaction: {rules: {emial: mask}, keys: [{match: a, action: hash}]}\n")
+    said = f"{file}:2:23: processors.redaction.rules.emial: no rule 'emial' (did you mean 'email'?)"
+    checked = run(validate, file)
+    assert (checked.exit_code, checked.stderr.splitlines()[0]) == (1, said)
+    started = run(gateway, "--config", file)
+    assert (started.exit_code, started.stderr.splitlines()[0]) == (4, f"error: {said}")
+    assert "next: correct the file" in started.stderr
+
+
 def test_print_config_fills_in_and_hides(run, tmp_path):
     file = tmp_path / "runrecord.yaml"
     file.write_text(

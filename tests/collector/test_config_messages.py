@@ -92,6 +92,13 @@ def problems(text):
         ("exporters: {kafka: {}}", f"1:13: exporters.kafka: {KINDS}"),
         ("exporters: {1: {}}", f"1:13: exporters.1: {KINDS}"),
         ("service: {pipelines: {trace: {exporters: [ledger]}}}", "1:23: service.pipelines.trace: unknown pipeline; there are traces, logs, metrics (did you mean 'traces'?)"),
+        # what start-up would refuse
+        (REDACTION % "packs: [secrets], rules: {emial: mask}", "1:52: processors.redaction.rules.emial: no rule 'emial'; `docs/redaction.md` lists the rules"),
+        (REDACTION % "rules: {emial: mask}", "1:34: processors.redaction.rules.emial: no rule 'emial' (did you mean 'email'?)"),
+        (REDACTION % "rule_files: [nope.yaml]", "1:39: processors.redaction.rule_files.0: rule file nope.yaml: cannot be read (FileNotFoundError)"),
+        (REDACTION % "content: {gen_ai.*: drop}", "1:36: processors.redaction.content.gen_ai.*: 'gen_ai.*' must be an exact key; put globs under redaction.keys"),
+        ("exporters: {ledger: {}, otlp_grpc: {endpoint: 'x:1', tls: {ca_file: /no/s.pem}}}\nservice: {pipelines: {logs: {exporters: [otlp_grpc]}}}", "1:60: exporters.otlp_grpc.tls.ca_file: can't be read (No such file or directory)"),
+        ("exporters: {ledger: {origin: a b}}", "1:22: exporters.ledger.origin: must be a name without white space and plus signs, for example example.com/agents"),
         # unknown keys
         ("on: {}", "1:1: on: unknown key; valid here: exporters, processors, receivers, service"),
         ("receivers: {zipkin: {}}", "1:13: receivers.zipkin: unknown key; valid here: otlp"),
@@ -139,6 +146,36 @@ service:
         ["11:24", "service.pipelines.traces.exporterz"],
         ["11:39", "service.pipelines.traces.exporters"],
     ]
+
+
+def test_rules_and_rule_files_are_looked_at_as_at_the_start(tmp_path):
+    """Every mistake is told at once, and keyed actions need no key here."""
+    broken = tmp_path / "broken.yaml"
+    broken.write_text("- {id: acme, seed: ab, exact: ab, examples: [cd]}\n")
+    text = f"""
+processors:
+  redaction:
+    packs: [secrets, pii]
+    rule_files:
+      - {broken}
+      - {tmp_path / "gone.yaml"}
+    keys: [{{match: a, action: pseudonym}}]
+    content: {{"x?": drop}}
+"""
+    assert [problem.split(": ")[:3] for problem in problems(text)] == [
+        ["6:9", "processors.redaction.rule_files.0", "rule file broken.yaml, rule 1"],
+        ["7:9", "processors.redaction.rule_files.1", "rule file gone.yaml"],
+        [
+            "9:15",
+            "processors.redaction.content.x?",
+            "'x?' must be an exact key; put globs under redaction.keys",
+        ],
+    ]
+    broken.write_text("- {id: acme, seed: ab, exact: ab, examples: [ab], action: hash}\n")
+    good = f"processors: {{redaction: {{rule_files: [{broken}], rules: {{acme: pseudonym}}}}}}"
+    assert parse_config(good).processors.redaction.rule_files == (broken,)
+    broken.write_text("- {id: email, seed: ab, exact: ab, examples: [ab]}\n")
+    assert problems(good)[0].endswith("two rules have the id 'email'; rename the one in your rule file")
 
 
 def test_an_alias_has_the_problems_of_its_anchor_at_its_own_place():

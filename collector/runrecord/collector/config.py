@@ -15,6 +15,7 @@ from runrecord.collector.values import (
     FilePath,
     HeaderName,
     HeaderValue,
+    Origin,
     Seconds,
     Url,
 )
@@ -169,7 +170,7 @@ class LedgerExporter(Section):
 
     kind: Literal["ledger"] = "ledger"
     directory: FilePath = Field(default_factory=default_ledger)
-    origin: str | None = None
+    origin: Origin | None = None
 
 
 Exporter = Annotated[OtlpHttpExporter | OtlpGrpcExporter | LedgerExporter, Field(discriminator="kind")]

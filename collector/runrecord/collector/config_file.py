@@ -8,10 +8,10 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from runrecord.collector.config import GatewayConfig, Pipeline
+from runrecord.collector.config import GatewayConfig, OtlpGrpcExporter, Pipeline
 from runrecord.collector.errors import ConfigError
 from runrecord.collector.values import parse_address
-from runrecord.exporters.settings_problems import nearest, validate
+from runrecord.exporters.settings_problems import nearest, policy_problems, validate
 from runrecord.exporters.settings_yaml import Document, Problem, is_mapping, load_yaml, read_yaml
 from runrecord.processors.signal import Signal
 
@@ -63,7 +63,7 @@ def _config_of(document: Document, path: Path | None) -> GatewayConfig:
         raise ConfigError(path, [Problem(message, line=1, column=1)])
     config, problems = validate(GatewayConfig, document)
     if config is not None:
-        problems += check_references(config, document)
+        problems += [*check_references(config, document), *_check_files(config, document)]
         if not problems:
             return config
     raise ConfigError(path, problems)
@@ -101,6 +101,19 @@ def check_references(config: GatewayConfig, document: Document | None = None) ->
     for first, second in _twice(directories):
         found.add(f"{'.'.join(first)} has the same directory", *second, "directory")
     return found.problems
+
+
+def _check_files(config: GatewayConfig, document: Document) -> list[Problem]:
+    """Check what the file names outside of itself, as the gateway would when it starts: rules, and certificates."""
+    problems = policy_problems(config.processors.redaction, document)
+    for name, exporter in config.forwarders.items():
+        if isinstance(exporter, OtlpGrpcExporter) and exporter.tls.ca_file is not None:
+            try:
+                exporter.tls.ca_file.read_bytes()
+            except OSError as error:
+                key = ("exporters", name, "tls", "ca_file")
+                problems.append(document.problem(key, f"can't be read ({error.strerror})"))
+    return problems
 
 
 class _References:

@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 
+from runrecord.ledger.note import is_valid_name
+
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _MAX_PORT = 65535
@@ -105,6 +107,12 @@ def _path(value: object) -> object:
     return value
 
 
+def _origin(name: str) -> str:
+    if not is_valid_name(name):
+        raise ValueError("must be a name without white space and plus signs, for example example.com/agents")
+    return name
+
+
 def _header_name(name: str) -> str:
     if not _HEADER_NAME.fullmatch(name):
         raise ValueError("is not a valid name of a header")
@@ -123,6 +131,8 @@ HeaderName = Annotated[str, AfterValidator(_header_name)]
 """The name of a header (RFC 9110, section 5.1)."""
 HeaderValue = Annotated[SecretStr, AfterValidator(_header_value)]
 """What a header says; hidden in every repr and dump."""
+Origin = Annotated[str, AfterValidator(_origin)]
+"""The name of a ledger in its checkpoints."""
 Address = Annotated[str, AfterValidator(_address)]
 """``HOST:PORT``."""
 Url = Annotated[str, AfterValidator(_url)]

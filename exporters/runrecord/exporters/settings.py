@@ -17,7 +17,7 @@ from typing import Final
 from runrecord.exporters.errors import ExporterError
 from runrecord.exporters.pipeline import Processor, Redacts
 from runrecord.exporters.settings_model import Processors
-from runrecord.exporters.settings_problems import validate
+from runrecord.exporters.settings_problems import policy_problems, validate
 from runrecord.exporters.settings_yaml import Document, Problem, is_mapping, load_yaml
 from runrecord.processors import PolicyError, compat
 from runrecord.processors.redaction import Redactor
@@ -80,6 +80,8 @@ def load_protection() -> Protection:
 def _make(path: str) -> Protection:
     settings, document = _read(path) if path else (Processors(), Document())
     policy = settings.redaction
+    if path and (problems := policy_problems(policy, document)):
+        raise SettingsError(path, problems)
     try:
         keyed = policy.needs_key or bool(policy.rule_files)
         redactor = Redactor(policy, key=_pseudonym_key() if keyed else None)

@@ -17,6 +17,7 @@ from typing import Annotated, Any, Final, TypeVar, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from runrecord.exporters.settings_yaml import Document, KeyPath, Problem, is_mapping, is_sequence
+from runrecord.processors.redaction import RedactionPolicy, check_policy
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -59,6 +60,22 @@ def validate(model: type[Model], document: Document, *top: str) -> tuple[Model |
         return model.model_validate(value), unknown.problems
     except ValidationError as error:
         return None, [*unknown.problems, *_translate(error, value, document, top)]
+
+
+def policy_problems(policy: RedactionPolicy, document: Document) -> list[Problem]:
+    """Find what would keep a valid policy from being used: names of rules, rule files, the engine.
+
+    Args:
+        policy: The section ``processors.redaction``.
+        document: The file it is from, for places.
+
+    Returns:
+        The problems. A missing key for pseudonyms is none: it is no business of the file.
+    """
+    return [
+        document.problem(("processors", "redaction", *found.path), found.message, found.nearest)
+        for found in check_policy(policy)
+    ]
 
 
 def nearest(name: object, valid: Iterable[str]) -> str:

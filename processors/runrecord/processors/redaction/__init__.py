@@ -7,7 +7,7 @@ from __future__ import annotations
 from runrecord.processors.errors import EngineUnavailableError, PolicyError, RedactionError
 from runrecord.processors.redaction.packs import PACKS
 from runrecord.processors.redaction.policy import RedactionPolicy
-from runrecord.processors.redaction.redactor import Redaction, Redactor
+from runrecord.processors.redaction.redactor import PolicyProblem, Redaction, Redactor, check_policy
 from runrecord.processors.redaction.rule import Rule
 from runrecord.processors.redaction.rule_files import load_rules
 
@@ -15,10 +15,12 @@ __all__ = [
     "PACKS",
     "EngineUnavailableError",
     "PolicyError",
+    "PolicyProblem",
     "Redaction",
     "RedactionError",
     "RedactionPolicy",
     "Redactor",
     "Rule",
+    "check_policy",
     "load_rules",
 ]

@@ -5,10 +5,11 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import NamedTuple
 
-from runrecord.processors.errors import PolicyError, RedactionError
+from runrecord.processors.errors import EngineUnavailableError, PolicyError, RedactionError
 from runrecord.processors.redaction.actions import Replacer
 from runrecord.processors.redaction.confirm import Confirmer, Work
 from runrecord.processors.redaction.engines import Scanner, digest, make_scanner
@@ -46,6 +47,25 @@ class Redaction(NamedTuple):
     counts: Mapping[str, int]
 
 
+class PolicyProblem(NamedTuple):
+    """One reason to refuse a policy.
+
+    Attributes:
+        path: The key in the policy.
+        message: What is wrong.
+        nearest: The valid name that may have been meant; may be empty.
+    """
+
+    path: tuple[str | int, ...]
+    message: str
+    nearest: str = ""
+
+    def __str__(self) -> str:
+        """Say it in one sentence."""
+        hint = f"; did you mean {self.nearest!r}?" if self.nearest else ""
+        return f"{'.'.join(['redaction', *map(str, self.path)])}: {self.message}{hint}"
+
+
 class Redactor:
     """Redacts requests; safe to use from many threads.
 
@@ -61,7 +81,9 @@ class Redactor:
 
     def __init__(self, policy: RedactionPolicy, key: bytes | None = None, engine: str | None = None) -> None:
         self._policy = policy
-        rules = _rules(policy)
+        rules, problems = _gather(policy)
+        for problem in (*problems, *_globs(policy)):
+            raise PolicyError(str(problem))
         actions: list[str] = [
             (policy.rules[rule.id].action or rule.action) if rule.id in policy.rules else rule.action
             for rule in rules
@@ -72,7 +94,7 @@ class Redactor:
             raise PolicyError(f"the key has {len(key)} bytes; give it {_KEY_BYTES} or more")
         keys = KeyRules(
             [KeyRule(item.match, item.action, item.tool, item.inside_json) for item in policy.keys]
-            + [KeyRule(_literal(name), action) for name, action in policy.content.items()]
+            + [KeyRule(name, action) for name, action in policy.content.items()]
         )
         seeds = [rule.seed for rule in rules] + keys.seeds
         keywords = [rule.keyword_bytes for rule in rules]
@@ -180,24 +202,62 @@ class Redactor:
             raise RedactionError(f"malformed {signal.value} request: {error}", malformed=True) from None
 
 
-def _rules(policy: RedactionPolicy) -> list[Rule]:
-    rules = [rule for name in policy.packs for rule in find_pack(name)]
-    for path in policy.rule_files:
-        rules += load_rules(path)
+def check_policy(policy: RedactionPolicy) -> list[PolicyProblem]:
+    """Find everything for which a redactor would refuse a policy, except that a key is missing.
+
+    Args:
+        policy: A policy whose keys and values are valid one by one.
+
+    Returns:
+        The problems; none if a redactor can be made of it.
+    """
+    _, problems = _gather(policy)
+    problems += _globs(policy)
+    if not problems:
+        try:
+            Redactor(policy, key=bytes(_KEY_BYTES))
+        except EngineUnavailableError as error:
+            problems.append(PolicyProblem(("engine",), str(error)))
+        except PolicyError as error:
+            problems.append(PolicyProblem((), str(error)))
+    return problems
+
+
+def _gather(policy: RedactionPolicy) -> tuple[list[Rule], list[PolicyProblem]]:
+    """Collect the rules that a policy names, and what is wrong with them."""
     known: dict[str, Rule] = {}
-    for rule in rules:
-        if rule.id in known:
-            raise PolicyError(f"two rules have the id {rule.id!r}; rename the one in your rule file")
-        known[rule.id] = rule
-    for name in policy.rules:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else "`docs/redaction.md` lists the rules"
-            raise PolicyError(f"redaction.rules: no rule {name!r}; {hint}")
-    return [rule for rule in rules if rule.id not in policy.rules or policy.rules[rule.id].enabled]
+    problems: list[PolicyProblem] = []
+
+    def take(path: tuple[str | int, ...], load: Callable[[], Iterable[Rule]]) -> None:
+        try:
+            for rule in load():
+                if rule.id in known:
+                    problems.append(
+                        PolicyProblem(
+                            path, f"two rules have the id {rule.id!r}; rename the one in your rule file"
+                        )
+                    )
+                known.setdefault(rule.id, rule)
+        except PolicyError as error:
+            problems.append(PolicyProblem(path, str(error)))
+
+    for index, name in enumerate(policy.packs):
+        take(("packs", index), partial(find_pack, name))
+    for index, path in enumerate(policy.rule_files):
+        take(("rule_files", index), partial(load_rules, path))
+    if not problems:  # otherwise the rule may be in what could not be loaded
+        for name in policy.rules:
+            if name not in known:
+                near = next(iter(difflib.get_close_matches(name, known, n=1)), "")
+                hint = "" if near else "; `docs/redaction.md` lists the rules"
+                problems.append(PolicyProblem(("rules", name), f"no rule {name!r}{hint}", near))
+    rules = [rule for rule in known.values() if rule.id not in policy.rules or policy.rules[rule.id].enabled]
+    return rules, problems
 
 
-def _literal(name: str) -> str:
-    if any(char in name for char in "*?"):
-        raise PolicyError(f"redaction.content: {name!r} must be an exact key; put globs under redaction.keys")
-    return name
+def _globs(policy: RedactionPolicy) -> list[PolicyProblem]:
+    return [
+        PolicyProblem(("content", name), f"{name!r} must be an exact key; put globs under redaction.keys")
+        for name in policy.content
+        if any(char in name for char in "*?")
+    ]
