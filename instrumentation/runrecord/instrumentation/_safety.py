@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The policy for our own errors: they cost telemetry, never the agent.
 
-An internal error is logged once per place and type, without its text (which may quote content), and swallowed.
+An internal error is logged once per place and type, without its text (which may quote content; the errors about the key
+and the state directory never do, and say what to set), and swallowed.
 Under pytest it is re-raised, so that a defect can't hide behind this policy in a test suite.
 """
 
@@ -12,6 +13,8 @@ import threading
 from collections.abc import Callable
 from functools import wraps
 from typing import TypeVar, cast
+
+from runrecord.semconv.errors import StateDirectoryError, TenantKeyError
 
 logger = logging.getLogger("runrecord.instrumentation")
 
@@ -37,6 +40,13 @@ def report(where: str, error: BaseException) -> None:
         if mark in _seen:
             return
         _seen.add(mark)
+    if isinstance(error, (StateDirectoryError, TenantKeyError)):
+        logger.warning(
+            "runrecord could not record %s: %s; the application is not affected, this is logged once",
+            where,
+            error,
+        )
+        return
     source = trace.tb_frame.f_code.co_filename if trace is not None else "?"
     logger.warning(
         "runrecord could not record %s (%s at %s:%d); the application is not affected, this is logged once",

@@ -33,7 +33,7 @@ from typing import Any, Final, NoReturn
 
 from runrecord.semconv.canonical import canonical_json, to_json_domain
 from runrecord.semconv.errors import TenantKeyError
-from runrecord.semconv.state import state_dir
+from runrecord.semconv.state import STATE_DIR_VARIABLE, state_dir
 
 __all__ = [
     "KEY_VARIABLE",
@@ -239,7 +239,8 @@ def _make(path: Path) -> None:
             temporary.unlink()
     except OSError as error:
         raise TenantKeyError(
-            f"can't make the key file {path}: {error.strerror}; make its directory writable or set {KEY_VARIABLE}"
+            f"can't make the key file {path}: {error.strerror}; make its directory writable, or set {STATE_DIR_VARIABLE} "
+            f"to a directory that is, or set {KEY_VARIABLE}"
         ) from error
 
 
