@@ -6,12 +6,17 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
 from collections.abc import Generator
 
 import pytest
 from hypothesis import settings
 
 os.environ["COLUMNS"] = "160"  # rich asks for it once, when the console is made
+
+# No test, and no process that one starts, makes a key or keeps a context in the home of whoever runs the tests.
+_state = tempfile.TemporaryDirectory(prefix="runrecord-tests-")
+os.environ["RUNRECORD_STATE_DIR"] = _state.name
 
 settings.register_profile("shared-machine", deadline=None)
 settings.load_profile("shared-machine")
