@@ -84,6 +84,21 @@ def lower_bounds(requirements: Iterable[str]) -> dict[str, str]:
     return {each.name: s.version for each in parsed for s in each.specifier if s.operator == ">="}
 
 
+def test_what_the_readme_installs_has_the_command_line() -> None:
+    extras = PROJECT["project"]["optional-dependencies"]
+
+    def closure(extra: str) -> set[str]:
+        needed: set[str] = set()
+        for line in extras[extra]:
+            requirement = Requirement(line)
+            inner = requirement.extras if requirement.name == "runrecord" else ()
+            needed |= set().union(*map(closure, inner)) if inner else {requirement.name}
+        return needed
+
+    assert closure("cli") <= closure("otlp")
+    assert closure("otlp").isdisjoint({"uvicorn", "grpcio", "langgraph", "openai-agents"})
+
+
 @pytest.mark.parametrize(
     ("extra", "instruments"), [("langgraph", LANGGRAPH), ("openai-agents", OPENAI_AGENTS)]
 )
