@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import sys
+import tempfile
 
 import psutil
 
@@ -51,11 +53,13 @@ def main() -> None:
     print(
         f"{platform.python_implementation()} {platform.python_version()}, {psutil.cpu_count()} cores; medians, all rows of a table in one run"
     )
-    if "gateway" in named:
-        _gateway(rounds=1 if quick else 5, requests=10 if quick else 40)
-    if "agent" in named:
-        for sdk in agent.SDKS:
-            _agent(sdk, rounds=1 if quick else 5, runs=5 if quick else 30)
+    with tempfile.TemporaryDirectory(prefix="runrecord-bench-") as state:
+        os.environ["RUNRECORD_STATE_DIR"] = state  # not the home directory of whoever measures
+        if "gateway" in named:
+            _gateway(rounds=1 if quick else 5, requests=10 if quick else 40)
+        if "agent" in named:
+            for sdk in agent.SDKS:
+                _agent(sdk, rounds=1 if quick else 5, runs=5 if quick else 30)
 
 
 if __name__ == "__main__":
