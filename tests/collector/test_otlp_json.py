@@ -125,7 +125,7 @@ def test_deep_nesting_is_refused_before_protobuf_would_choke_on_it():
     value = {"stringValue": "x"}
     for _ in range(200):
         value = {"arrayValue": {"values": [value]}}
-    with pytest.raises(Refusal, match="nested more than 100 levels"):
+    with pytest.raises(Refusal, match=r"nested too deeply \(limit 100\)"):
         value_of(value)
 
 

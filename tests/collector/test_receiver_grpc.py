@@ -135,3 +135,13 @@ def test_a_full_intake_log_is_unavailable_with_retry_info(run_gateway, connect, 
     info = RetryInfo()
     assert status.details[0].Unpack(info)
     assert info.retry_delay.seconds >= 1
+
+
+def test_what_is_nested_too_deeply_is_told_so(run_gateway, connect, requests):
+    request = requests.traces()
+    value = request.resource_spans[0].scope_spans[0].spans[0].attributes.add(key="deep").value
+    for _ in range(48):
+        value = value.array_value.values.add()
+    stub = TraceServiceStub(connect(run_gateway()))
+    message, _ = refused(lambda: stub.Export(request), grpc.StatusCode.INVALID_ARGUMENT)
+    assert message == "the request is nested too deeply (limit 100)"

@@ -332,3 +332,21 @@ def test_too_many_bytes_under_way_are_503(run_gateway, requests):
     while answer.status_code == 503:
         answer = post(gateway, body)
     assert answer.status_code == 200
+
+
+def deep(levels):
+    request = ExportTraceServiceRequest()
+    span = request.resource_spans.add().scope_spans.add().spans.add(trace_id=b"\1" * 16, span_id=b"\1" * 8)
+    value = span.attributes.add(key="deep").value
+    for _ in range(levels):
+        value = value.array_value.values.add()
+    value.string_value = "s3cret"
+    return request.SerializeToString()
+
+
+def test_what_is_nested_too_deeply_is_told_so_in_both_encodings(shared_gateway):
+    assert post(shared_gateway, deep(47)).status_code == 200
+    said = "the request is nested too deeply (limit 100)"
+    assert refused(post(shared_gateway, deep(48)), 400, 3) == said
+    body = b'{"resourceSpans": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+    assert refused(post(shared_gateway, body, content_type=JSON), 400, 3) == said

@@ -19,12 +19,11 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
 from runrecord.collector.receiver.requests import SERVICES
-from runrecord.collector.receiver.status import Code, Refusal
+from runrecord.collector.receiver.status import MAX_DEPTH, Code, Refusal, too_deep
 from runrecord.exporters.settings_yaml import is_mapping, is_sequence
 from runrecord.processors.signal import Signal
 
 _HEX_FIELDS = {"trace_id", "span_id", "parent_span_id"}
-_MAX_DEPTH = 100  # the limit of protobuf's own parsers, which everyone downstream has
 _INTEGERS = {
     FieldDescriptor.TYPE_INT32: (-(1 << 31), (1 << 31) - 1),
     FieldDescriptor.TYPE_SINT32: (-(1 << 31), (1 << 31) - 1),
@@ -58,7 +57,9 @@ def json_to_protobuf(signal: Signal, body: bytes) -> bytes:
     """
     try:
         value = json.loads(body, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
+    except RecursionError:
+        raise too_deep() from None
+    except ValueError as error:
         where = (
             f" (line {error.lineno}, column {error.colno})" if isinstance(error, json.JSONDecodeError) else ""
         )
@@ -84,8 +85,8 @@ def _fields(descriptor: Descriptor) -> dict[str, FieldDescriptor]:
 def _fill(message: Message, value: Any, path: str, depth: int) -> None:
     if not is_mapping(value):
         raise _wrong(path, "an object")
-    if depth > _MAX_DEPTH:
-        raise Refusal(Code.INVALID_ARGUMENT, f"the body is nested more than {_MAX_DEPTH} levels deep")
+    if depth > MAX_DEPTH:
+        raise too_deep()
     fields = _fields(message.DESCRIPTOR)
     for name, item in value.items():
         field = fields.get(name)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,11 +24,12 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
-from runrecord.collector.receiver.status import Code, Refusal
+from runrecord.collector.receiver.status import Code, Refusal, too_deep
 from runrecord.processors.signal import Signal
 
 _TRACE_ID_BYTES = 16
 _SPAN_ID_BYTES = 8
+_TOO_DEEP = re.compile(r"(?i)depth|nest|recurs")  # what its implementations say; their errors have no codes
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,9 @@ def check(signal: Signal, body: bytes) -> Checked:
     request: Any = SERVICES[signal].request()
     try:
         request.ParseFromString(body)
-    except DecodeError:
+    except DecodeError as error:
+        if _TOO_DEEP.search(str(error)):
+            raise too_deep() from None
         name = request.DESCRIPTOR.name
         raise Refusal(Code.INVALID_ARGUMENT, f"the body is not a valid {name} in protobuf") from None
     if signal is Signal.TRACES:

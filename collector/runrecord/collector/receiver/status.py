@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import math
 from enum import IntEnum
-from typing import Any
+from typing import Any, Final
 
 from google.protobuf.duration_pb2 import Duration
 
 from runrecord.collector.receiver.rpc_messages import RetryInfo, Status
+
+MAX_DEPTH: Final = 100
+"""Messages in one another: the limit of protobuf's own parsers, which everyone downstream has."""
 
 
 class Code(IntEnum):
@@ -102,3 +105,8 @@ def unavailable(message: str, retry_after: float = 1.0) -> Refusal:
 def too_large(limit: int) -> Refusal:
     """The request is over the limit, and will be next time too."""
     return Refusal(Code.RESOURCE_EXHAUSTED, f"the request is larger than {limit} bytes after decompression")
+
+
+def too_deep() -> Refusal:
+    """No parser of protobuf would read it."""
+    return Refusal(Code.INVALID_ARGUMENT, f"the request is nested too deeply (limit {MAX_DEPTH})")
