@@ -132,6 +132,16 @@ def test_an_address_of_another_machine_is_refused(run_gateway, settings):
         run_gateway(config=config)
 
 
+@pytest.mark.parametrize("protocol", ["http", "grpc"])
+@pytest.mark.parametrize("host", ["no-such-host.invalid", "a..b"])
+def test_a_host_that_is_not_known_says_what_to_do(run_gateway, settings, protocol, host):
+    config = settings()
+    config["receivers"]["otlp"]["protocols"][protocol]["endpoint"] = f"{host}:4318"
+    with pytest.raises(AddressError, match=f"can't listen on {host}:4318 for OTLP over ") as caught:
+        run_gateway(config=config)
+    assert "127.0.0.1" in caught.value.next_step
+
+
 def test_a_second_gateway_on_the_same_state_is_refused(run_gateway, settings):
     run_gateway()
     with pytest.raises(StartError, match=f"in use by another process.*{os.getpid()}"):

@@ -38,8 +38,12 @@ def bind(address: HostPort, what: str) -> socket.socket:
             address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         listener = socket.socket(family, kind, protocol)
-    except OSError as error:
-        raise AddressError(f"can't listen on {address} for {what}: {error.strerror}") from error
+    except (OSError, UnicodeError) as error:  # a name that can't be one is a UnicodeError
+        why = error.strerror if isinstance(error, OSError) else "this is no name of a host"
+        raise AddressError(
+            f"can't listen on {address} for {what}: {why}",
+            next_step="configure an address of this machine, such as 127.0.0.1, or a name that stands for one",
+        ) from error
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(target)
