@@ -62,6 +62,11 @@ def problems(text):
         (HTTP % "retry_on_failure: {multiplier: .inf}", "1:76: exporters.otlp_http.retry_on_failure.multiplier: must be a finite number"),
         ("exporters: {otlp_grpc: {endpoint: 'x:1', tls: {insecure: maybe}}}", "1:48: exporters.otlp_grpc.tls.insecure: must be true or false, not text"),
         ("exporters: {otlp_grpc: {endpoint: 'x:1', tls: {insecure: [1]}}}", "1:48: exporters.otlp_grpc.tls.insecure: must be true or false, not a list"),
+        (HTTP % "concurrency: true", "1:57: exporters.otlp_http.concurrency: must be a whole number, not true"),
+        ("service: {intake: {max_size_mib: on}}", "1:20: service.intake.max_size_mib: must be a whole number, not true"),
+        (HTTP % "retry_on_failure: {multiplier: true}", "1:76: exporters.otlp_http.retry_on_failure.multiplier: must be a number, not true"),
+        (REDACTION % "limits: {leaf_confirms: true}", "1:35: processors.redaction.limits.leaf_confirms: must be a whole number, not true"),
+        (REDACTION % "limits: {attribute_bytes: true}", "1:35: processors.redaction.limits.attribute_bytes: must be a whole number, not true"),
         # limits
         ("service: {intake: {max_size_mib: 0}}", "1:20: service.intake.max_size_mib: must be at least 1"),
         (HTTP % "concurrency: 65", "1:57: exporters.otlp_http.concurrency: must be at most 64"),

@@ -15,12 +15,14 @@ from runrecord.collector.values import (
     FilePath,
     HeaderName,
     HeaderValue,
+    Number,
     Origin,
     Seconds,
     Url,
 )
 from runrecord.exporters.settings_model import Processors, Section, or_empty
 from runrecord.exporters.settings_yaml import is_mapping
+from runrecord.processors.redaction.policy import Whole
 from runrecord.processors.signal import Signal
 from runrecord.semconv.commitment import state_dir
 
@@ -34,14 +36,14 @@ class GrpcServer(Section):
     """OTLP over gRPC."""
 
     endpoint: Address = "127.0.0.1:4317"
-    max_recv_msg_size_mib: int = Field(default=64, ge=1, le=512)
+    max_recv_msg_size_mib: Whole = Field(default=64, ge=1, le=512)
 
 
 class HttpServer(Section):
     """OTLP over HTTP, binary and JSON."""
 
     endpoint: Address = "127.0.0.1:4318"
-    max_request_body_size: int = Field(default=64 * MIB, ge=1024, le=512 * MIB)
+    max_request_body_size: Whole = Field(default=64 * MIB, ge=1024, le=512 * MIB)
 
 
 class Protocols(Section):
@@ -68,7 +70,7 @@ class OtlpReceiver(Section):
     """
 
     protocols: Protocols = Protocols(grpc=GrpcServer(), http=HttpServer())
-    max_in_flight_mib: int = Field(default=256, ge=1)
+    max_in_flight_mib: Whole = Field(default=256, ge=1)
 
     @model_validator(mode="after")
     def _one_request_fits(self) -> OtlpReceiver:
@@ -105,7 +107,7 @@ class Retry(Section):
     """
 
     initial_interval: Seconds = Field(default=1.0, gt=0)
-    multiplier: float = Field(default=1.5, ge=1)
+    multiplier: Number = Field(default=1.5, ge=1)
     max_interval: Seconds = Field(default=30.0, gt=0)
     max_elapsed_time: Seconds = Field(default=0.0, ge=0)
 
@@ -115,7 +117,7 @@ class _Forwarder(Section):
     compression: Literal["gzip", "none"] = "gzip"
     timeout: Seconds = Field(default=10.0, gt=0)
     retry_on_failure: Retry = Retry()
-    concurrency: int = Field(default=8, ge=1, le=64)
+    concurrency: Whole = Field(default=8, ge=1, le=64)
 
 
 class OtlpHttpExporter(_Forwarder):
@@ -195,7 +197,7 @@ class Intake(Section):
         max_age: Refuse as well while a consumer is so many seconds behind; none by default.
     """
 
-    max_size_mib: int = Field(default=4096, ge=1)
+    max_size_mib: Whole = Field(default=4096, ge=1)
     max_age: Seconds | None = None
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, NamedTuple
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr
+from pydantic_core import PydanticKnownError
 
 from runrecord.ledger.note import is_valid_name
 
@@ -101,6 +102,12 @@ def parse_duration(value: object) -> float:
     return sum(float(number) * _UNITS[unit] for number, unit in _DURATION.findall(text))
 
 
+def _number(value: object) -> object:
+    if isinstance(value, bool):  # pydantic would take true for 1
+        raise PydanticKnownError("float_type")
+    return value
+
+
 def _path(value: object) -> object:
     if value == "":
         raise ValueError("must not be empty")
@@ -131,6 +138,8 @@ HeaderName = Annotated[str, AfterValidator(_header_name)]
 """The name of a header (RFC 9110, section 5.1)."""
 HeaderValue = Annotated[SecretStr, AfterValidator(_header_value)]
 """What a header says; hidden in every repr and dump."""
+Number = Annotated[float, BeforeValidator(_number)]
+"""A number, and not ``true``."""
 Origin = Annotated[str, AfterValidator(_origin)]
 """The name of a ledger in its checkpoints."""
 Address = Annotated[str, AfterValidator(_address)]

@@ -7,9 +7,18 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticKnownError
 
 from runrecord.processors.errors import PolicyError
 from runrecord.processors.redaction.packs import PACKS
@@ -18,6 +27,17 @@ from runrecord.processors.redaction.rule import Action
 
 KeyAction = Literal["token", "pseudonym", "mask", "hash", "drop", "drop_span", "tag", "keep"]
 _KEYED = {"pseudonym", "hash"}
+
+
+def _refuse_boolean(value: object) -> object:
+    """Refuse ``true`` where a whole number belongs; pydantic would take it for 1."""
+    if isinstance(value, bool):
+        raise PydanticKnownError("int_type")
+    return value
+
+
+Whole = Annotated[int, BeforeValidator(_refuse_boolean)]
+"""A whole number, and not ``true``."""
 
 
 class _Section(BaseModel):
@@ -83,10 +103,10 @@ class LimitSetting(_Section):
         request_confirms: Candidates in one request; a request with more is an error (see ``on_error``).
     """
 
-    attribute_bytes: int | None = Field(default=None, ge=256)
+    attribute_bytes: Whole | None = Field(default=None, ge=256)
     on_oversize: Literal["truncate", "drop"] = "truncate"
-    leaf_confirms: int = Field(default=50_000, ge=1)
-    request_confirms: int = Field(default=500_000, ge=1)
+    leaf_confirms: Whole = Field(default=50_000, ge=1)
+    request_confirms: Whole = Field(default=500_000, ge=1)
 
     @field_validator("on_oversize", mode="before")
     @classmethod
