@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 
 from runrecord.cli.verify import verify
 from runrecord.ledger import Ledger, Trust, build_bundle
+from runrecord.ledger.container import pack
 
 app = typer.Typer()
 app.command()(verify)
@@ -73,7 +75,7 @@ def test_2_incomplete_with_the_rules_it_broke():
 
 def test_3_unverifiable(trust):
     assert "unverifiable: no pinned keys" in run("whole.zip", code=3)
-    assert "no pinned keys" in run("whole.zip", "--log-key", trust.log[0].vkey, code=3)
+    assert "no bundle key" in run("whole.zip", "--log-key", trust.log[0].vkey, code=3)
     wrong = trust.log[0].vkey
     assert "not a trusted bundle key" in run("whole.zip", "--log-key", wrong, "--bundle-key", wrong, code=3)
 
@@ -114,3 +116,38 @@ def test_json():
         "no-effect-after-refusal",
         "ended-is-closed",
     ]
+
+
+@pytest.mark.parametrize(("have", "lack"), [("log", "bundle"), ("bundle", "log")])
+def test_the_key_that_lacks_is_named(trust, have, lack):
+    Path("half.txt").write_text(f"{have} {getattr(trust, have)[0].vkey}\n")
+    output = run("whole.zip", "--trust", "half.txt", code=3)
+    assert f"a {have} key is pinned, and no {lack} key" in output
+    assert f"--{lack}-key VKEY" in output
+    assert "no pinned keys" not in output
+
+
+@pytest.mark.usefixtures("trust")
+def test_what_is_no_bundle_is_called_so_first():
+    with zipfile.ZipFile("foreign.zip", "w") as archive:
+        archive.writestr("report.txt", "x")
+    Path("other.zip").write_bytes(pack({"report.txt": b"x"}))
+    Path("empty.zip").write_bytes(b"")
+    Path("text.zip").write_text("hello")
+    for name, detail in (
+        ("empty.zip", "the file is empty"),
+        ("text.zip", "the file is not a ZIP archive"),
+        ("foreign.zip", "the header of file 0"),
+        ("other.zip", "the archive has no statement.dsse.json"),
+    ):
+        output = run(name, "--trust", "trust.txt", code=1)
+        assert f"this is not an audit bundle: {detail}" in output
+        assert "name the .auditbundle.zip file" in output
+    Path("cut.zip").write_bytes(Path("whole.zip").read_bytes()[:-1])
+    assert "not an audit bundle" not in run("cut.zip", "--trust", "trust.txt", code=1)
+
+
+@pytest.mark.usefixtures("trust")
+def test_one_rule_is_one_rule():
+    assert "2 rules violated" in run("broken.zip", "--trust", "trust.txt", code=2)
+    assert "0 rules violated" in run("whole.zip", "--trust", "trust.txt")

@@ -133,7 +133,7 @@ def _print(file: Path, result: Verification) -> None:
         violations = [finding for finding in result.findings if finding.severity.value == "violation"]
         run = printable(result.view.run)
         console.print(
-            f"\nRun {run}: {printable(result.view.outcome)}, {len(violations)} rules violated",
+            f"\nRun {run}: {printable(result.view.outcome)}, {len(violations)} rule{'' if len(violations) == 1 else 's'} violated",
             markup=False,
             soft_wrap=True,
         )

@@ -77,6 +77,8 @@ def unpack(archive: bytes) -> dict[str, bytes]:
     Raises:
         MalformedBundle: It is not the form that ``pack`` writes, or over a limit.
     """
+    if not archive.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        raise MalformedBundle("the file is not a ZIP archive")
     if len(archive) > MAX_ARCHIVE:
         raise MalformedBundle(f"the archive has {len(archive)} bytes, more than {MAX_ARCHIVE}")
     files: dict[str, bytes] = {}

@@ -32,7 +32,7 @@ from runrecord.ledger.bundle_format import (
 )
 from runrecord.ledger.checkpoint import Checkpoint
 from runrecord.ledger.completeness import UNSEEN, Verdict
-from runrecord.ledger.container import unpack
+from runrecord.ledger.container import MalformedBundle, unpack
 from runrecord.ledger.dsse import UntrustedKey, unseal
 from runrecord.ledger.entry import Entry, UnknownSchema
 from runrecord.ledger.errors import LedgerError
@@ -148,9 +148,14 @@ class _Bundle:
         self.view: RunView | None = None
 
     def container(self) -> str:
-        self.files = unpack(self.archive)
+        try:
+            self.files = unpack(self.archive)
+        except MalformedBundle as error:
+            if STATEMENT.encode() in self.archive:  # it once was one
+                raise
+            _not_a_bundle(error.message if self.archive else "the file is empty")
         if STATEMENT not in self.files:
-            _fail(f"the bundle has no {STATEMENT}")
+            _not_a_bundle(f"the archive has no {STATEMENT}")
         return f"{len(self.files)} files, {len(self.archive)} bytes, canonical form"
 
     def keys(self) -> str:
@@ -160,9 +165,20 @@ class _Bundle:
             except UnicodeDecodeError:
                 _fail(f"{POLICY} is not text")
             if not self.trust:
-                raise _Stop(Code.UNVERIFIABLE, "unverifiable: the bundle suggests no keys either")
+                raise _Stop(
+                    Code.UNVERIFIABLE,
+                    "unverifiable: the bundle suggests no keys either",
+                    "ask the operator for the trust file",
+                )
             return "taken from the bundle itself, as you asked: this shows that it is consistent, NOT who made it"
         if not self.trust:
+            if self.trust.log or self.trust.bundle:
+                have, lack = ("log", "bundle") if self.trust.log else ("bundle", "log")
+                raise _Stop(
+                    Code.UNVERIFIABLE,
+                    f"unverifiable: a {have} key is pinned, and no {lack} key",
+                    f"add the operator's {lack} key: a line '{lack} VKEY' in the trust file, or --{lack}-key VKEY",
+                )
             raise _Stop(
                 Code.UNVERIFIABLE,
                 NO_KEYS,
@@ -356,6 +372,14 @@ def verify_bundle(archive: bytes, trust: Trust | None = None, *, first_use: bool
 def _fail(text: str) -> NoReturn:
     raise _Stop(
         Code.FAILED, text, "do not rely on this bundle; ask for it again, and keep this one as evidence"
+    )
+
+
+def _not_a_bundle(detail: str) -> NoReturn:
+    raise _Stop(
+        Code.FAILED,
+        f"this is not an audit bundle: {detail}",
+        "name the .auditbundle.zip file as the operator sent it; 'runrecord bundle' writes it",
     )
 
 
