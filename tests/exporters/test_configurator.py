@@ -221,6 +221,28 @@ def test_another_configurator_that_wins_is_guarded_and_named_in_one_line(
     assert line.endswith("set OTEL_PYTHON_CONFIGURATOR=runrecord")
 
 
+def test_an_instrumentation_that_fails_does_not_take_redaction_with_it(
+    run, http_receiver, other_distribution
+):
+    (other_distribution / "broken.py").write_text("raise RuntimeError('broken')\n")
+    entry_points = other_distribution / "other_distro-1.0.dist-info" / "entry_points.txt"
+    entry_points.write_text(
+        f"{entry_points.read_text()}[opentelemetry_instrumentor]\nbroken = broken:Broken\n"
+    )
+    done = run(
+        {
+            "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "",
+            "OTEL_TRACES_EXPORTER": "otlp",
+            "OTEL_LOGS_EXPORTER": "otlp",
+            "OTEL_EXPORTER_OTLP_ENDPOINT": http_receiver.endpoint,
+            "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+        },
+        path=other_distribution,
+    )
+    assert "Instrumenting of broken failed" in done.stderr
+    assert_redacted(http_receiver, done)
+
+
 def test_what_another_configurator_prints_is_redacted(run, other_distribution):
     done = run({"OTEL_TRACES_EXPORTER": "console"}, path=other_distribution)
     assert '"name": "agent_step act"' in done.stdout

@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: The Runrecord authors
 # SPDX-License-Identifier: Apache-2.0
-"""After auto-instrumentation: put redaction in front of every exporter that has none, and say so.
+"""Before and after auto-instrumentation: put redaction in front of every exporter that has none, and say so.
 
 `opentelemetry-instrument` runs the first configurator it finds, by the order of directories on the path, but every
-`opentelemetry_post_instrument` hook. So where another configurator won (that of opentelemetry-distro, for one), this is
+`opentelemetry_pre_instrument` and `opentelemetry_post_instrument` hook. So where another configurator won (that of opentelemetry-distro, for one), this is
 where its exporters are guarded. What can't be guarded is shouted about.
 """
 
@@ -60,7 +60,7 @@ def check_exporters() -> None:
     global last  # noqa: PLW0603 - one hook, one process
     try:
         before = _unsafe(global_sites())
-        if not before:
+        if not before or before == last.unsafe:
             return
         problem = _guard()
         unsafe = _unsafe(global_sites())
