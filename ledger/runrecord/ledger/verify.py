@@ -50,6 +50,7 @@ from runrecord.ledger.strict_json import (
     string,
     string_map,
 )
+from runrecord.ledger.tiles import decode_bundle
 from runrecord.ledger.tlog import leaf_hash, root_of_hashes, verify_inclusion
 from runrecord.ledger.tlog_proof import TlogProof
 from runrecord.ledger.trust import Trust
@@ -269,7 +270,7 @@ class _Bundle:
         lines = bytearray()
         for log in self.logs:
             note = self.files[checkpoint_path(log.name, log.size)]
-            log.leaves = _unframe(self.files[entries_path(log.name)])
+            log.leaves = decode_bundle(self.files[entries_path(log.name)])
             if len(log.leaves) != len(log.indices):
                 _fail(
                     f"log {log.origin!r}: {len(log.leaves)} entries are here, {len(log.indices)} were signed"
@@ -338,7 +339,7 @@ def verify_bundle(archive: bytes, trust: Trust | None = None, *, first_use: bool
     Returns:
         The verdict and every step; it never raises for what is in the archive.
     """
-    bundle = _Bundle(archive, trust or Trust(), first_use)
+    bundle = _Bundle(archive, Trust() if trust is None else trust, first_use)
     result = Verification(first_use=first_use)
     steps: tuple[tuple[str, Callable[[], str]], ...] = (
         ("container", bundle.container),
@@ -370,9 +371,7 @@ def verify_bundle(archive: bytes, trust: Trust | None = None, *, first_use: bool
 
 
 def _fail(text: str) -> NoReturn:
-    raise _Stop(
-        Code.FAILED, text, "do not rely on this bundle; ask for it again, and keep this one as evidence"
-    )
+    raise _Stop(Code.FAILED, text, _DO_NOT_RELY)
 
 
 def _not_a_bundle(detail: str) -> NoReturn:
@@ -395,15 +394,3 @@ def _claims(note: bytes, keys: list[NoteVerifier]) -> bool:
     """Return whether a note carries a signature line of one of the keys, right or wrong."""
     identities = {(key.name, key.key_hash) for key in keys}
     return any((line.name, line.key_hash) in identities for line in Note.parse(note).signatures)
-
-
-def _unframe(data: bytes) -> list[bytes]:
-    leaves: list[bytes] = []
-    offset = 0
-    while offset < len(data):
-        end = offset + 2 + int.from_bytes(data[offset : offset + 2], "big")
-        if end > len(data) or offset + 2 > len(data):
-            _fail("the entries are cut short")
-        leaves.append(data[offset + 2 : end])
-        offset = end
-    return leaves

@@ -330,8 +330,8 @@ def test_entries_that_do_not_fit_their_proofs_are_refused(case):
     foreign = dict(case.files)
     foreign[proofs[0]] = replace(TlogProof.parse(foreign[proofs[0]]), extra=b"x").encode()
     for files, words in (
-        ({**case.files, entries: framed[:-1]}, "cut short"),
-        ({**case.files, entries: framed + b"\0"}, "cut short"),
+        ({**case.files, entries: framed[:-1]}, "cut off"),
+        ({**case.files, entries: framed + b"\0"}, "cut off"),
         (
             {**case.files, entries: framed + frame_entry(b"x")},
             f"{len(leaves) + 1} entries are here, {len(leaves)} were signed",
