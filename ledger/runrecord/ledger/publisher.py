@@ -10,6 +10,7 @@ import shutil
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Final
 
 from runrecord.ledger.checkpoint import Checkpoint
 from runrecord.ledger.errors import LedgerError, LedgerStopped
@@ -19,6 +20,10 @@ from runrecord.ledger.sequencer import Sequencer
 from runrecord.ledger.tiles import TilePath
 
 _log = logging.getLogger(__name__)
+
+_LONGEST_DELAY: Final = (
+    10.0  # seconds between two attempts while the disk is full, so that it recovers soon by itself
+)
 
 
 class Publisher:
@@ -64,22 +69,39 @@ class Publisher:
             self._dirty.set()
 
     def _run(self, interval: float) -> None:
+        delay = interval
+        logged: type[LedgerError] | None = (
+            None  # the paths in a message change at each attempt; what is wrong does not
+        )
         while True:
             self._dirty.wait()
-            self._closing.wait(interval)
+            self._closing.wait(delay)
             self._dirty.clear()  # before asking: a close whose wake-up this took has set the other event already
             if self._closing.is_set():
                 return
-            before = self.failure
             try:
-                self.publish()
+                checkpoint = self.publish()
             except LedgerStopped:
                 _log.exception("the ledger in %s stopped", self._path)
                 return
             except LedgerError as error:
-                if before is None or str(before) != str(error):
-                    _log.warning("the ledger in %s has no new checkpoint: %s", self._path, error)
+                delay = max(min(2 * delay, _LONGEST_DELAY), interval)
+                if type(error) is not logged:
+                    logged = type(error)
+                    _log.warning(
+                        "the ledger in %s has no new checkpoint, entries are kept, and it is tried again every %g s at least: %s",
+                        self._path,
+                        max(_LONGEST_DELAY, interval),
+                        error,
+                    )
                 self._dirty.set()
+            else:
+                delay = interval
+                if logged is not None:
+                    logged = None
+                    _log.warning(
+                        "the ledger in %s has a new checkpoint again, of size %d", self._path, checkpoint.size
+                    )
 
     def publish(self) -> Checkpoint:
         """Publish what is durable now (see :meth:`runrecord.ledger.directory.DirectoryLog.publish`)."""
