@@ -84,3 +84,8 @@ def test_an_altered_entry_is_no_ground_for_a_verdict(directory, arguments):
     assert f"error: {entries} is damaged or was changed" in output
     assert "is not the one that the log signed" in output
     assert "audited" not in output
+
+
+@pytest.mark.usefixtures("directory")
+def test_one_violation_is_one_violation():
+    assert "1 run audited: 1 violation, 0 notices" in run("bad-1", code=1)

@@ -260,3 +260,25 @@ def test_a_hint_of_the_tool_is_a_declaration(tmp_path, builders, declared, chang
     assert call["changes"] is changes
     nothing = "nothing: every call at this step is declared to change nothing"
     assert (nothing in run("r1", "--step", "0", "--ledger", str(tmp_path))) is (changes is False)
+
+
+def test_the_next_step_is_that_of_the_error_also_where_the_ledger_is_named(directory):
+    checkpoint = directory / "checkpoint"
+    lines = checkpoint.read_text().split("\n")
+    checkpoint.write_text("\n".join([lines[0], "900", *lines[2:]]))
+    output = run("--ledger", str(directory), code=1)
+    assert f"{checkpoint} is not signed by the key of this ledger" in output
+    assert "from a copy" in output
+    assert "--ledger DIR" not in output
+    checkpoint.unlink()
+    output = run("--ledger", str(directory), code=1)
+    assert "is missing, although it holds entries" in output
+    assert "there is no ledger" not in output
+
+
+@pytest.mark.usefixtures("directory")
+def test_only_what_is_near_is_called_near():
+    assert "the nearest are: 7f3a-0001" in run("7f3b-0001", code=1)
+    output = run("zzzz", code=1)
+    assert "the newest runs are: 90bc-0002, 7f3a-0001" in output
+    assert "nearest" not in output

@@ -110,7 +110,8 @@ def _print_table(results: list[tuple[RunView, list[Finding]]]) -> None:
         )
     runs = f"{len(results)} run{'' if len(results) == 1 else 's'}"
     notices = count - violations
-    console.print(f"{runs} audited: {violations} violations, {notices} notices", markup=False)
+    found = f"{violations} violation{'' if violations == 1 else 's'}, {notices} notice{'' if notices == 1 else 's'}"
+    console.print(f"{runs} audited: {found}", markup=False)
     console.print(f"Not visible here: {UNSEEN[0]}", style="dim", markup=False, soft_wrap=True)
 
 

@@ -28,7 +28,7 @@ from runrecord.ledger.errors import LedgerError, LedgerReadOnly, LedgerStopped, 
 from runrecord.ledger.note import NoteSigner, NoteVerifier
 from runrecord.ledger.publisher import Publisher
 from runrecord.ledger.reader import LogReader
-from runrecord.ledger.recovery import Recovered, read_checkpoint, recover, trusted_keys
+from runrecord.ledger.recovery import Recovered, missing_checkpoint, read_checkpoint, recover, trusted_keys
 from runrecord.ledger.sequencer import Appended, ConflictFactory, Sequencer
 
 
@@ -101,15 +101,17 @@ class DirectoryLog:
         """
         root = Path(path)
         if read_only:
+            if not (root / "checkpoint").exists():
+                raise missing_checkpoint(root)
             trusted = trusted_keys(root, verifiers)
             checkpoint = read_checkpoint(root, trusted)
             if checkpoint is None:
-                raise LedgerError(
-                    f"there is no ledger in {root}",
-                    "name the directory that the gateway or the library writes to",
-                )
+                raise missing_checkpoint(root)
             if origin is not None and checkpoint.origin != origin:
-                raise LedgerError(f"the ledger in {root} is {checkpoint.origin!r}, not {origin!r}")
+                raise LedgerError(
+                    f"the ledger in {root} is named {checkpoint.origin!r}, not {origin!r}",
+                    "name the directory of that ledger, or leave the name away",
+                )
             return cls(root, checkpoint, trusted, None)
         recovered = recover(root, signer=signer, origin=origin, verifiers=verifiers, key_of=key_of)
         log = cls(root, recovered.checkpoint, recovered.verifiers, recovered)

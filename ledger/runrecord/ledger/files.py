@@ -33,7 +33,7 @@ def explain(error: OSError, path: Path) -> LedgerError:
     if error.errno in _READ_ONLY:
         return LedgerReadOnly(
             f"can't write {reason}",
-            "give this user write access to the ledger's directory, or open it to read",
+            "give this user write access to the ledger's directory; to look at it, as 'runrecord show' does, read access is enough",
         )
     return LedgerError(f"can't use {reason}", "check the path and its file system")
 
@@ -175,7 +175,7 @@ class WriterLock:
                 raise explain(error, path) from error
             raise LedgerLocked(
                 f"the ledger in {path.parent.parent} is being written by process {holder}",
-                "send entries to that process, stop it, or open the ledger to read",
+                "send entries to that process, or stop it; 'runrecord show' reads beside it",
             ) from None
         _held.add(self)
         os.ftruncate(self._fd, 0)

@@ -40,13 +40,14 @@ _log = logging.getLogger(__name__)
 
 _CHUNK: Final = 5_000
 _NEAREST: Final = 3
+_NEAR: Final = 0.6  # of difflib; two random ids of hex digits reach about 0.45
 
 
 class UnknownRun(LedgerError):  # noqa: N818 - a state of the ledger, named as users meet it
     """No run, or more than one, has this id or prefix.
 
     Attributes:
-        nearest: Run ids that the user may have meant.
+        nearest: Run ids that the user may have meant; the newest ones if none is like it.
     """
 
     def __init__(self, message: str, next_step: str, nearest: Sequence[str] = ()) -> None:
@@ -206,9 +207,12 @@ class Ledger:
                 f"more than one run starts with {run!r}: {shown}", "type more of the id", matching
             )
         known = self._ask(RunIndex.names)
-        nearest = difflib.get_close_matches(run, known, n=_NEAREST, cutoff=0.4) or known[:_NEAREST]
-        hint = f"the nearest are: {', '.join(nearest)}" if nearest else "the ledger holds no run yet"
-        raise UnknownRun(f"there is no run {run!r} in the ledger in {self.path}", hint, nearest)
+        message = f"there is no run {run!r} in the ledger in {self.path}"
+        if nearest := difflib.get_close_matches(run, known, n=_NEAREST, cutoff=_NEAR):
+            raise UnknownRun(message, f"the nearest are: {', '.join(nearest)}", nearest)
+        newest = known[:_NEAREST]
+        hint = f"the newest runs are: {', '.join(newest)}" if newest else "the ledger holds no run yet"
+        raise UnknownRun(message, hint, newest)
 
     def run(self, run: str) -> RunView:
         """Return a run, read from the leaves.

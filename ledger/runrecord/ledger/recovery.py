@@ -14,7 +14,15 @@ from pathlib import Path
 from runrecord.ledger.checkpoint import Checkpoint
 from runrecord.ledger.dedup import KeyIndex, key_digest
 from runrecord.ledger.edge import Edge
-from runrecord.ledger.errors import LedgerCorrupt, LedgerError, RolledBack
+from runrecord.ledger.errors import (
+    LedgerCorrupt,
+    LedgerError,
+    MalformedCheckpoint,
+    MalformedError,
+    MalformedNote,
+    RolledBack,
+    SignatureError,
+)
 from runrecord.ledger.files import FileBatch, WriterLock, disk_errors, explain, make_directory
 from runrecord.ledger.note import NoteSigner, NoteVerifier
 from runrecord.ledger.reader import LogReader
@@ -24,6 +32,8 @@ from runrecord.ledger.tlog import EMPTY_ROOT, RootStack, leaf_hash, tree_root
 from runrecord.ledger.wal import WriteAheadLog
 
 REBUILD_CHUNK = 16_384
+_OF_A_VOLUME = {"lost+found", ".snapshot", ".snapshots"}  # what a file system itself puts into a fresh volume
+_KEEP = "restore the directory, with its .state, from a copy; keep this one as evidence, and remove nothing from it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +77,7 @@ def recover(
 ) -> Recovered:
     """Open a log to write (see :meth:`runrecord.ledger.directory.DirectoryLog.open` for arguments and errors)."""
     state = root / ".state"
+    _refuse_foreign(root)
     with disk_errors(root):
         make_directory(root)
         make_directory(state, 0o700)
@@ -87,8 +98,7 @@ def recover(
         if checkpoint is None:
             if (root / "tile").exists() or any((state / "wal").iterdir()):
                 raise RolledBack(
-                    f"the checkpoint of the ledger in {root} is missing, although it holds entries",
-                    "restore it from a copy",
+                    f"the checkpoint of the ledger in {root} is missing, although it holds entries", _KEEP
                 )
             checkpoint = Checkpoint(signer.name, 0, EMPTY_ROOT)
         reader = LogReader(root, checkpoint.size)
@@ -102,6 +112,17 @@ def recover(
     return Recovered(lock, signer, trusted, checkpoint, edge, wal, keys, pending)
 
 
+def _refuse_foreign(root: Path) -> None:
+    """Refuse to make a ledger among the files of something else."""
+    with disk_errors(root):
+        found = {each.name for each in root.iterdir()} if root.is_dir() else set[str]()
+    if found - _OF_A_VOLUME and not found & {"checkpoint", "tile", ".state"}:
+        raise LedgerError(
+            f"{root} is not a ledger, and not empty: it holds {min(found - _OF_A_VOLUME)!r}",
+            "name a directory that is empty or does not exist yet; a ledger is made there",
+        )
+
+
 def trusted_keys(root: Path, verifiers: Sequence[NoteVerifier]) -> tuple[NoteVerifier, ...]:
     """Return the log's own public key, if the directory has it, and the given ones.
 
@@ -112,12 +133,15 @@ def trusted_keys(root: Path, verifiers: Sequence[NoteVerifier]) -> tuple[NoteVer
     found: list[NoteVerifier] = []
     try:
         found.append(NoteVerifier(path.read_text().strip()))
+    except (MalformedNote, UnicodeDecodeError) as error:
+        raise MalformedNote(f"{path} does not hold the public key of a ledger", _KEEP) from error
     except OSError as error:
         if not verifiers:
             if not isinstance(error, FileNotFoundError):
                 raise explain(error, path) from error
             raise LedgerError(
-                f"there is no ledger key in {path}", "check the directory, or give the log's verifier key"
+                f"the public key of the ledger in {root} is missing: {path}",
+                "put the file back: one line, the key on the line 'log' of a trust file; in Python, it can be passed as verifiers=",
             ) from None
     return (*found, *(each for each in verifiers if each.vkey not in {one.vkey for one in found}))
 
@@ -136,7 +160,31 @@ def read_checkpoint(root: Path, verifiers: Sequence[NoteVerifier]) -> Checkpoint
         return None
     except OSError as error:
         raise explain(error, path) from error
-    return Checkpoint.open(data, verifiers)
+    if not data:
+        raise MalformedCheckpoint(f"{path} is empty: nothing vouches for the ledger in {root}", _KEEP)
+    try:
+        return Checkpoint.open(data, verifiers)
+    except SignatureError as error:
+        raise SignatureError(
+            f"{path} is not signed by the key of this ledger: it was changed, or it or the key in {root / '.state'} belongs to another "
+            f"ledger ({error.message})",
+            _KEEP,
+        ) from error
+    except MalformedError as error:
+        raise type(error)(f"{path} is damaged: {error.message}", _KEEP) from error
+
+
+def missing_checkpoint(root: Path) -> LedgerError:
+    """Return the error about a directory that has no checkpoint to read."""
+    if (root / "tile").exists():
+        return RolledBack(
+            f"the checkpoint of the ledger in {root} is missing, although it holds entries: {root / 'checkpoint'}",
+            _KEEP,
+        )
+    return LedgerError(
+        f"there is no ledger in {root}",
+        "name the directory that the gateway or the library writes to: --ledger DIR, or RUNRECORD_LEDGER in the environment",
+    )
 
 
 def _log_key(root: Path, signer: NoteSigner | None, origin: str | None) -> NoteSigner:
@@ -147,11 +195,15 @@ def _log_key(root: Path, signer: NoteSigner | None, origin: str | None) -> NoteS
     if signer is None:
         if path.exists():
             with disk_errors(path):
-                signer = NoteSigner.parse(path.read_text())
+                text = path.read_bytes().decode("utf-8", "replace")
+            try:
+                signer = NoteSigner.parse(text)
+            except MalformedNote as error:
+                raise MalformedNote(f"{path} does not hold the private key of a ledger", _KEEP) from error
         elif (root / "checkpoint").exists():
             raise LedgerError(
                 f"the private key of the ledger in {root} is not in {path}",
-                "restore the file, or give the signer",
+                "put the file back from a copy; in Python, the key can be passed as signer=",
             )
         else:
             signer = NoteSigner.generate(origin or f"runrecord.invalid/{uuid.uuid4().hex[:16]}")
@@ -267,7 +319,7 @@ def _rebuild_keys(
     if key_of is None:
         raise LedgerCorrupt(
             f"the key index covers {keys.size} of {checkpoint.size} entries, so duplicates could not be told",
-            "restore .state/keys.sqlite, or open the ledger with a function that works the key of a leaf out",
+            "put .state/keys.sqlite back from a copy; in Python, a function key_of= that gives the key of a leaf rebuilds it",
         )
     tree = RootStack(reader.node(0, index) for index in range(keys.size))
     while keys.size < checkpoint.size:

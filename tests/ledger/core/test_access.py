@@ -21,7 +21,7 @@ def test_a_second_writer_is_told_who_holds_the_ledger(open_log):
     log = open_log()
     with pytest.raises(LedgerLocked, match=f"by process {os.getpid()}") as caught:
         open_log()
-    assert "open the ledger to read" in caught.value.diagnostics()
+    assert "reads beside it" in caught.value.diagnostics()
     log.close()
     assert open_log().size == 0
 

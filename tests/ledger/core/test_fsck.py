@@ -107,7 +107,7 @@ def test_what_a_crash_left_beyond_the_checkpoint_is_counted_not_blamed(log, sign
 
 def test_a_directory_without_a_log_is_a_problem_not_an_exception(tmp_path, signer):
     assert fsck(tmp_path, signer.verifier).problems == ["checkpoint: the file is missing"]
-    assert "no ledger key" in fsck(tmp_path).problems[0]
+    assert "public key of the ledger" in fsck(tmp_path).problems[0]
 
 
 def test_a_log_of_one_directory_can_be_checked_as_a_copy(log, signer, tmp_path):
