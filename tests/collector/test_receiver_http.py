@@ -180,7 +180,7 @@ def test_invalid_text_in_protobuf_is_400(shared_gateway, requests):
         (b"{", "the body is not valid JSON (line 1, column 2)"),
         (b'{"resourceSpans": NaN}', "the body is not valid JSON"),
         (b'{"resourceSpans": {}}', "$.resourceSpans must be an array"),
-        (b"[" * 100_000, "the body is not valid JSON"),
+        (b"[" * 100_000, "the request is nested too deeply (limit 100)"),
     ],
 )
 def test_invalid_json_is_400_in_json(shared_gateway, body, message):
