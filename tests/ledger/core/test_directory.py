@@ -420,7 +420,7 @@ def test_a_log_makes_its_own_key_and_keeps_it_private(tmp_path, items):
         vkey = log.vkey
         secret = (log.path / ".state" / "log.key").read_text().strip()
         assert secret.startswith("PRIVATE+KEY+made.example/log+")
-        assert secret.rsplit("+", 1)[1] not in repr(log) + repr(log.verifiers)
+        assert secret.split("+", 4)[4] not in repr(log) + repr(log.verifiers)  # base64 may hold a plus itself
     key = tmp_path / "log" / ".state" / "log.key"
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
     assert stat.S_IMODE(key.parent.stat().st_mode) == 0o700
