@@ -175,7 +175,9 @@ def test_a_full_quarantine_holds_what_comes_until_there_is_room(
     sink.status = 400
     gateway = run_gateway(sink.url, service={"intake": {"max_size_mib": 1}})
     for number in range(2):
-        gateway.post(requests.traces(start=number, text="x" * 600_000))
+        request = requests.traces(start=number, text="x" * 600_000)
+        # The intake log has no room for two: this waits until it let the first one go.
+        poll(lambda request=request: gateway.post(request).status_code == 200)
         poll(lambda number=number: sink.attempts > number)
     part = poll(lambda: "make room" in (p := gateway.part(BACKEND)).get("message", "") and p)
     assert "which is its limit" in part["message"]
