@@ -178,6 +178,8 @@ def test_a_pack_of_another_distribution(
         ("3", "expected a list of rules"),
         ("- 3", "rule 1: expected a mapping"),
         ("- {id: a, seed: abc, exact: abc, examples: [abc], colour: red}", "unknown field 'colour'"),
+        ("- {1: a, id: b}", "unknown field 1"),
+        ("- {x: a, 2: b}", "unknown field 2"),
         ("- {id: a, seed: abc}", "'exact' is missing"),
         ("- {id: a, seed: abc, exact: abc, examples: [abc], action: burn}", "'action' must be one of token"),
         ("- {id: a, seed: abc, exact: abc, examples: [xyz]}", "example 1 is not found"),

@@ -45,7 +45,7 @@ def rule_from_mapping(data: Mapping[str, Any], where: str) -> Rule:
     Raises:
         PolicyError: A field is unknown, missing or unusable, or an example is not found.
     """
-    unknown = sorted(set(data) - _FIELDS)
+    unknown = sorted(set(data) - _FIELDS, key=str)  # YAML keys need not be text
     if unknown:
         raise PolicyError(f"{where}: unknown field {unknown[0]!r}; a rule has {', '.join(sorted(_FIELDS))}")
     missing = [name for name in ("id", "seed", "exact", "examples") if not data.get(name)]
