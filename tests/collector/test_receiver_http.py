@@ -10,6 +10,7 @@ import gzip
 import json
 import socket
 
+import google.protobuf
 import httpx2
 import pytest
 import zstandard
@@ -20,6 +21,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
 )
+
+PROTOBUF = tuple(map(int, google.protobuf.__version__.split(".")[:2]))
 
 PB, JSON = "application/x-protobuf", "application/json"
 
@@ -348,6 +351,6 @@ def test_what_is_nested_too_deeply_is_told_so_in_both_encodings(shared_gateway):
     assert post(shared_gateway, deep(47)).status_code == 200
     said = "the request is nested too deeply (limit 100)"
     unsaid = "the body is not a valid ExportTraceServiceRequest in protobuf"  # protobuf before 7.35 gives no reason
-    assert refused(post(shared_gateway, deep(48)), 400, 3) in {said, unsaid}
+    assert refused(post(shared_gateway, deep(48)), 400, 3) == (said if PROTOBUF >= (7, 35) else unsaid)
     body = b'{"resourceSpans": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"
     assert refused(post(shared_gateway, body, content_type=JSON), 400, 3) == said
