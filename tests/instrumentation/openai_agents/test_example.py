@@ -21,7 +21,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 pytestmark = [pytest.mark.sdk]
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "openai_agents" / "refund_agent.py"
-PERSONAL = ["mail.example.org", "4111", "4012", "5555 5555", "sk_live_", "Ada Example", "Please refund"]
+PERSONAL = ["mail.example.org", "4111 1111", "4012 8888", "5555 5555", "sk_live_", "Ada Example", "Please refund"]
 
 
 class Receiver:
