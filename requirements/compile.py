@@ -36,8 +36,8 @@ def _groups(*names: str) -> list[str]:
 
 ENVIRONMENTS: dict[str, list[str]] = {
     "dev.txt": [
-        *_extras("demo", "gateway", "openai-agents"),
-        *_groups("lint", "test", "task"),
+        *_extras("demo", "gateway", "openai-agents", "pydantic-ai", "mcp", "fastmcp", "temporal"),
+        *_groups("lint", "test", "task", "propagation"),
         "--python-version",
         "3.10",
     ],
