@@ -18,6 +18,7 @@ nox.options.sessions = ["lint", "types", "tests", "lowest", "sdk", "ui"]
 SDKS = {
     "langgraph": "tests/instrumentation/langgraph",
     "openai-agents": "tests/instrumentation/openai_agents",
+    "pydantic-ai": "tests/instrumentation/pydantic_ai",
 }
 PHOENIX = "tests/e2e/test_phoenix.py"
 ELSEWHERE = [f"--ignore={path}" for path in (*SDKS.values(), PHOENIX)]
@@ -90,7 +91,11 @@ def sdk(session: nox.Session, name: str, versions: str) -> None:
     _install(session, f"{name}-{versions}.txt")
     # The official instrumentations are for the newest versions only.
     official = [f"--ignore={SDKS[name]}/test_official.py"] if versions == "oldest" else []
-    _test(session, SDKS[name], "tests/instrumentation/test_recorder.py", *official)
+    # Only a whole run says what is supported.
+    whole = not [argument for argument in session.posargs if argument != "--support-write"]
+    support = ["-p", "support_matrix", "--support", f"{name}-{versions}"] if whole else []
+    session.env["PYTHONPATH"] = "tests/plugins"
+    _test(session, *support, SDKS[name], "tests/instrumentation/test_recorder.py", *official)
 
 
 @nox.session

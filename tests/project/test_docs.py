@@ -33,8 +33,9 @@ def test_every_command_that_a_page_shows_exists() -> None:
     assert not [command for command in shown if f" {command} " not in help_text]
 
 
-def test_the_tables_that_come_from_code_are_up_to_date() -> None:
+@pytest.mark.parametrize("program", ["tables.py", "support.py"])
+def test_what_is_generated_is_up_to_date(program: str) -> None:
     done = subprocess.run(
-        [sys.executable, ROOT / "docs/tables.py", "--check"], capture_output=True, text=True, check=False
+        [sys.executable, ROOT / "docs" / program, "--check"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr

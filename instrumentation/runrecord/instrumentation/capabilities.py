@@ -5,6 +5,7 @@
 import importlib
 import pkgutil
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from typing import cast
 
 __all__ = ["Capabilities", "integrations", "markdown"]
@@ -50,8 +51,9 @@ def integrations() -> dict[str, Capabilities]:
 
     found: dict[str, Capabilities] = {}
     for module in pkgutil.iter_modules(instrumentation.__path__):
-        if module.ispkg:
-            package = importlib.import_module(f"{instrumentation.__name__}.{module.name}.package")
+        name = f"{instrumentation.__name__}.{module.name}.package"
+        if module.ispkg and find_spec(name) is not None:
+            package = importlib.import_module(name)
             found[module.name] = cast("Capabilities", package.CAPABILITIES)
     return dict(sorted(found.items()))
 
