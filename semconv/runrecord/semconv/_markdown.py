@@ -20,6 +20,7 @@ _TOPICS = (
     "run",
     "step",
     "tool",
+    "model",
     "policy",
     "approval",
     "verification",

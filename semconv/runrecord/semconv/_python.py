@@ -6,7 +6,7 @@ import textwrap
 
 from runrecord.semconv.registry import Attribute, Registry
 
-__all__ = ["attributes_module", "constant_name", "enum_name", "signals_module"]
+__all__ = ["attributes_module", "constant_name", "enum_name", "metrics_module", "signals_module"]
 
 PREFIX = "runrecord."
 _HEADER = '''\
@@ -33,7 +33,7 @@ def enum_name(key: str) -> str:
 def attributes_module(registry: Registry) -> str:
     """Write the module with one constant per attribute and one enumeration per closed list of values."""
     attributes = sorted(
-        registry.attributes.values(), key=lambda attribute: (attribute.imported, attribute.key)
+        registry.attributes.values(), key=lambda attribute: (attribute.official, attribute.key)
     )
     names = [constant_name(attribute.key) for attribute in attributes]
     enums = [enum_name(attribute.key) for attribute in attributes if attribute.members]
@@ -55,10 +55,11 @@ def signals_module(registry: Registry) -> str:
     events = sorted(
         signal.name for signal in registry.signals.values() if signal.form == "event" and not signal.ref
     )
-    spans = sorted({signal.name.split()[0] for signal in registry.signals.values() if signal.form == "span"})
+    first = {signal.name.split()[0]: signal for signal in reversed(list(registry.signals.values()))}
+    # A span whose first word is an attribute, as that of a model call, has no constant.
+    spans = sorted(word for word, signal in first.items() if signal.form == "span" and word.isidentifier())
     constants = [(f"EVENT_{constant_name(name)}", name) for name in events]
     constants += [(f"SPAN_{name.upper()}", name) for name in spans]
-    first = {signal.name.split()[0]: signal for signal in reversed(list(registry.signals.values()))}
     parts = [
         _HEADER.format(purpose="The names of the log events, and the first words of the span names."),
         "from typing import Final\n\n",
@@ -73,6 +74,27 @@ def signals_module(registry: Registry) -> str:
     return "".join(parts)
 
 
+def metrics_module(registry: Registry) -> str:
+    """Write the module with the names, units and instruments of the metrics."""
+    metrics = [metric for metric in registry.own_metrics if not metric.ref]
+    constants = sorted((f"{constant_name(metric.name)}", metric) for metric in metrics)
+    parts = [
+        _HEADER.format(purpose="The names of the metrics, and the unit of each."),
+        "from collections.abc import Mapping\nfrom typing import Final\n\n",
+        "__all__ = [\n",
+        *(f'    "{name}",\n' for name in sorted([*(name for name, _ in constants), "UNITS"])),
+        "]\n",
+    ]
+    for name, metric in constants:
+        facts = f"Instrument: {metric.instrument}, unit: ``{metric.unit}``. Stability: {metric.stability}."
+        paragraphs = [metric.brief, *([metric.note] if metric.note else []), facts]
+        parts.append(f'\n{name}: Final = "{metric.name}"\n' + _docstring(paragraphs, ""))
+    parts.append("\nUNITS: Final[Mapping[str, str]] = {")
+    parts += [f'\n    {name}: "{metric.unit}",' for name, metric in constants]
+    parts.append(("\n" if constants else "") + '}\n"""The unit of each metric, by its name."""\n')
+    return "".join(parts)
+
+
 def _sort_key(name: str) -> tuple[int, str]:
     """Order names as ruff's RUF022 does: constants first, then classes."""
     return (0 if name.isupper() else 1, name)
@@ -80,7 +102,7 @@ def _sort_key(name: str) -> tuple[int, str]:
 
 def _constant(attribute: Attribute) -> str:
     kind = f"One of :class:`{enum_name(attribute.key)}`" if attribute.members else f"Type: {attribute.type}"
-    origin = "Official attribute" if attribute.imported else "Stability"
+    origin = "Official attribute" if attribute.official else "Stability"
     facts = f"{kind}. {origin}: {attribute.stability}."
     if attribute.examples:
         facts += f" Examples: {', '.join(repr(example) for example in attribute.examples)}."
@@ -97,7 +119,8 @@ def _enum(attribute: Attribute) -> str:
         )
     )
     lines += [
-        f'\n    {member.id.upper()} = "{member.value}"\n' + _docstring([member.brief], "    ")
+        f'\n    {member.id.replace(".", "_").upper()} = "{member.value}"\n'
+        + _docstring([member.brief], "    ")
         for member in attribute.members
     ]
     return "".join(lines)

@@ -47,34 +47,75 @@ __all__ = [
     "ESCALATION_REASON_CODE",
     "ESCALATION_TARGET_REF",
     "ESCALATION_TARGET_TYPE",
+    "GEN_AI_AGENT_DESCRIPTION",
+    "GEN_AI_AGENT_ID",
     "GEN_AI_AGENT_NAME",
+    "GEN_AI_AGENT_VERSION",
     "GEN_AI_CONVERSATION_ID",
+    "GEN_AI_DATA_SOURCE_ID",
+    "GEN_AI_EMBEDDINGS_DIMENSION_COUNT",
     "GEN_AI_EVALUATION_EXPLANATION",
     "GEN_AI_EVALUATION_NAME",
     "GEN_AI_EVALUATION_SCORE_LABEL",
     "GEN_AI_EVALUATION_SCORE_VALUE",
     "GEN_AI_INPUT_MESSAGES",
+    "GEN_AI_MEMORY_QUERY_TEXT",
+    "GEN_AI_MEMORY_RECORDS",
+    "GEN_AI_MEMORY_RECORD_COUNT",
+    "GEN_AI_MEMORY_RECORD_ID",
+    "GEN_AI_MEMORY_STORE_ID",
     "GEN_AI_OPERATION_NAME",
     "GEN_AI_OUTPUT_MESSAGES",
+    "GEN_AI_OUTPUT_TYPE",
     "GEN_AI_PROMPT_NAME",
     "GEN_AI_PROMPT_VERSION",
+    "GEN_AI_PROVIDER_NAME",
+    "GEN_AI_REQUEST_CHOICE_COUNT",
+    "GEN_AI_REQUEST_ENCODING_FORMATS",
+    "GEN_AI_REQUEST_FREQUENCY_PENALTY",
+    "GEN_AI_REQUEST_MAX_TOKENS",
     "GEN_AI_REQUEST_MODEL",
+    "GEN_AI_REQUEST_PRESENCE_PENALTY",
+    "GEN_AI_REQUEST_REASONING_LEVEL",
+    "GEN_AI_REQUEST_SEED",
+    "GEN_AI_REQUEST_STOP_SEQUENCES",
+    "GEN_AI_REQUEST_STREAM",
+    "GEN_AI_REQUEST_TEMPERATURE",
+    "GEN_AI_REQUEST_TOP_K",
+    "GEN_AI_REQUEST_TOP_P",
+    "GEN_AI_RESPONSE_FINISH_REASONS",
+    "GEN_AI_RESPONSE_ID",
     "GEN_AI_RESPONSE_MODEL",
+    "GEN_AI_RESPONSE_TIME_TO_FIRST_CHUNK",
+    "GEN_AI_RETRIEVAL_DOCUMENTS",
+    "GEN_AI_RETRIEVAL_QUERY_TEXT",
+    "GEN_AI_RETRIEVAL_TOP_K",
     "GEN_AI_SYSTEM_INSTRUCTIONS",
     "GEN_AI_TOOL_CALL_ARGUMENTS",
     "GEN_AI_TOOL_CALL_ID",
     "GEN_AI_TOOL_CALL_RESULT",
+    "GEN_AI_TOOL_DEFINITIONS",
     "GEN_AI_TOOL_DESCRIPTION",
     "GEN_AI_TOOL_NAME",
     "GEN_AI_TOOL_TYPE",
+    "GEN_AI_USAGE_CACHE_READ_INPUT_TOKENS",
+    "GEN_AI_USAGE_CACHE_WRITE_INPUT_TOKENS",
+    "GEN_AI_USAGE_INPUT_TOKENS",
+    "GEN_AI_USAGE_OUTPUT_TOKENS",
+    "GEN_AI_USAGE_REASONING_OUTPUT_TOKENS",
     "GEN_AI_WORKFLOW_NAME",
     "GOVERNANCE_REF",
     "IDEMPOTENCY_DEDUPLICATED",
     "IDEMPOTENCY_KEY_PRESENT",
     "IDEMPOTENCY_REF",
+    "JSONRPC_REQUEST_ID",
     "LEDGER_INDEX",
     "LEDGER_LEAF_HASH",
     "LEDGER_ORIGIN",
+    "MCP_METHOD_NAME",
+    "MCP_PROTOCOL_VERSION",
+    "MCP_RESOURCE_URI",
+    "MCP_SESSION_ID",
     "POLICY_ENGINE",
     "POLICY_ID",
     "POLICY_MODE",
@@ -90,6 +131,7 @@ __all__ = [
     "REDACTION_RULES",
     "RESULT_DIGEST",
     "RETRY_ATTEMPT",
+    "RPC_RESPONSE_STATUS_CODE",
     "RUN_AUTONOMY",
     "RUN_ID",
     "RUN_OUTCOME",
@@ -97,6 +139,8 @@ __all__ = [
     "RUN_SEGMENT",
     "RUN_STATE",
     "RUN_STOP_REASON",
+    "SERVER_ADDRESS",
+    "SERVER_PORT",
     "SIDE_EFFECT_COMMITTED",
     "SIDE_EFFECT_REF",
     "SIDE_EFFECT_REVERSIBLE",
@@ -137,6 +181,9 @@ __all__ = [
     "CostSource",
     "DecisionAction",
     "DecisionOutcome",
+    "GenAiOperationName",
+    "GenAiOutputType",
+    "GenAiProviderName",
     "PolicyEngine",
     "PolicyMode",
     "PrincipalType",
@@ -874,7 +921,21 @@ Type: string. Stability: development. Examples:
 ERROR_TYPE: Final = "error.type"
 """The class of error that the operation ended with.
 
-Type: string. Official attribute: development. Examples: 'timeout', 'ValueError'.
+Type: string. Official attribute: stable. Examples: 'timeout', 'ValueError'.
+"""
+
+GEN_AI_AGENT_DESCRIPTION: Final = "gen_ai.agent.description"
+"""The description of the agent.
+
+Type: string. Official attribute: development. Examples: 'Refunds orders.'.
+"""
+
+GEN_AI_AGENT_ID: Final = "gen_ai.agent.id"
+"""The id of an agent that a service hosts.
+
+Do NOT set an id that lives in memory only.
+
+Type: string. Official attribute: development. Examples: 'asst_5j66UpCpwteGg4YSxUnt7lPY'.
 """
 
 GEN_AI_AGENT_NAME: Final = "gen_ai.agent.name"
@@ -883,16 +944,38 @@ GEN_AI_AGENT_NAME: Final = "gen_ai.agent.name"
 Type: string. Official attribute: development. Examples: 'refund-agent'.
 """
 
+GEN_AI_AGENT_VERSION: Final = "gen_ai.agent.version"
+"""The version of the agent.
+
+Type: string. Official attribute: development. Examples: '1.0.0'.
+"""
+
 GEN_AI_CONVERSATION_ID: Final = "gen_ai.conversation.id"
 """The id of the conversation, session or thread.
+
+Do NOT make one up, nor set a trace id or a hash of content.
 
 Type: string. Official attribute: development. Examples: 'thread-7'.
 """
 
-GEN_AI_EVALUATION_EXPLANATION: Final = "gen_ai.evaluation.explanation"
-"""Why the evaluation scored so; content.
+GEN_AI_DATA_SOURCE_ID: Final = "gen_ai.data_source.id"
+"""The id of the data source, as the GenAI system knows it.
 
-Type: string. Official attribute: development.
+Type: string. Official attribute: development. Examples: 'kb-7'.
+"""
+
+GEN_AI_EMBEDDINGS_DIMENSION_COUNT: Final = "gen_ai.embeddings.dimension.count"
+"""How many dimensions the embeddings have.
+
+Type: int. Official attribute: development. Examples: 512.
+"""
+
+GEN_AI_EVALUATION_EXPLANATION: Final = "gen_ai.evaluation.explanation"
+"""Why the evaluation scored so.
+
+Content; captured only where that is switched on.
+
+Type: string. Official attribute: development. Examples: 'The amount is that of the order.'.
 """
 
 GEN_AI_EVALUATION_NAME: Final = "gen_ai.evaluation.name"
@@ -914,21 +997,65 @@ Type: double. Official attribute: development. Examples: 1.0.
 """
 
 GEN_AI_INPUT_MESSAGES: Final = "gen_ai.input.messages"
-"""The messages that went in; content, captured only where switched on.
+"""The messages that went in.
+
+Content; captured only where that is switched on.
 
 Type: any. Official attribute: development.
+"""
+
+GEN_AI_MEMORY_QUERY_TEXT: Final = "gen_ai.memory.query.text"
+"""The text of the query of the memory.
+
+Content; captured only where that is switched on.
+
+Type: string. Official attribute: development. Examples: 'likes'.
+"""
+
+GEN_AI_MEMORY_RECORD_COUNT: Final = "gen_ai.memory.record.count"
+"""How many records of the memory the operation concerns.
+
+Type: int. Official attribute: development. Examples: 3.
+"""
+
+GEN_AI_MEMORY_RECORD_ID: Final = "gen_ai.memory.record.id"
+"""The id of the record of the memory.
+
+Type: string. Official attribute: development. Examples: 'rec-1'.
+"""
+
+GEN_AI_MEMORY_RECORDS: Final = "gen_ai.memory.records"
+"""The records of the memory.
+
+Content; captured only where that is switched on.
+
+Type: any. Official attribute: development.
+"""
+
+GEN_AI_MEMORY_STORE_ID: Final = "gen_ai.memory.store.id"
+"""The id of the memory.
+
+Type: string. Official attribute: development. Examples: 'mem-1'.
 """
 
 GEN_AI_OPERATION_NAME: Final = "gen_ai.operation.name"
 """The operation, from the official closed list.
 
-Type: string. Official attribute: development. Examples: 'invoke_agent', 'execute_tool'.
+One of :class:`GenAiOperationName`. Official attribute: development.
 """
 
 GEN_AI_OUTPUT_MESSAGES: Final = "gen_ai.output.messages"
-"""The messages that came out; content, captured only where switched on.
+"""The messages that came out.
+
+Content; captured only where that is switched on.
 
 Type: any. Official attribute: development.
+"""
+
+GEN_AI_OUTPUT_TYPE: Final = "gen_ai.output.type"
+"""What kind of output the client asked for.
+
+One of :class:`GenAiOutputType`. Official attribute: development.
 """
 
 GEN_AI_PROMPT_NAME: Final = "gen_ai.prompt.name"
@@ -943,10 +1070,103 @@ GEN_AI_PROMPT_VERSION: Final = "gen_ai.prompt.version"
 Type: string. Official attribute: development. Examples: '7'.
 """
 
+GEN_AI_PROVIDER_NAME: Final = "gen_ai.provider.name"
+"""The provider, as far as the instrumentation knows.
+
+Which flavour of the conventions the span follows; a gateway may put another provider's model behind the
+same API.
+
+One of :class:`GenAiProviderName`. Official attribute: development.
+"""
+
+GEN_AI_REQUEST_CHOICE_COUNT: Final = "gen_ai.request.choice.count"
+"""How many candidates the model was asked for.
+
+Type: int. Official attribute: development. Examples: 3.
+"""
+
+GEN_AI_REQUEST_ENCODING_FORMATS: Final = "gen_ai.request.encoding_formats"
+"""The encodings that embeddings were asked for in.
+
+Type: string[]. Official attribute: development. Examples: ['base64'].
+"""
+
+GEN_AI_REQUEST_FREQUENCY_PENALTY: Final = "gen_ai.request.frequency_penalty"
+"""The frequency penalty that was asked for.
+
+Type: double. Official attribute: development. Examples: 0.1.
+"""
+
+GEN_AI_REQUEST_MAX_TOKENS: Final = "gen_ai.request.max_tokens"
+"""The most tokens that the model may generate.
+
+Type: int. Official attribute: development. Examples: 1024.
+"""
+
 GEN_AI_REQUEST_MODEL: Final = "gen_ai.request.model"
 """The model that was asked for.
 
 Type: string. Official attribute: development. Examples: 'gpt-5'.
+"""
+
+GEN_AI_REQUEST_PRESENCE_PENALTY: Final = "gen_ai.request.presence_penalty"
+"""The presence penalty that was asked for.
+
+Type: double. Official attribute: development. Examples: 0.1.
+"""
+
+GEN_AI_REQUEST_REASONING_LEVEL: Final = "gen_ai.request.reasoning.level"
+"""How much reasoning was asked for.
+
+Type: string. Official attribute: development. Examples: 'high'.
+"""
+
+GEN_AI_REQUEST_SEED: Final = "gen_ai.request.seed"
+"""The seed that was asked for.
+
+Type: int. Official attribute: development. Examples: 100.
+"""
+
+GEN_AI_REQUEST_STOP_SEQUENCES: Final = "gen_ai.request.stop_sequences"
+"""The sequences at which the model was told to stop.
+
+Type: string[]. Official attribute: development. Examples: ['END'].
+"""
+
+GEN_AI_REQUEST_STREAM: Final = "gen_ai.request.stream"
+"""Whether the answer was asked for as a stream.
+
+Type: boolean. Official attribute: development.
+"""
+
+GEN_AI_REQUEST_TEMPERATURE: Final = "gen_ai.request.temperature"
+"""The sampling temperature that was asked for.
+
+Type: double. Official attribute: development. Examples: 0.0.
+"""
+
+GEN_AI_REQUEST_TOP_K: Final = "gen_ai.request.top_k"
+"""The top_k sampling setting that was asked for.
+
+Type: int. Official attribute: development. Examples: 40.
+"""
+
+GEN_AI_REQUEST_TOP_P: Final = "gen_ai.request.top_p"
+"""The top_p sampling setting that was asked for.
+
+Type: double. Official attribute: development. Examples: 1.0.
+"""
+
+GEN_AI_RESPONSE_FINISH_REASONS: Final = "gen_ai.response.finish_reasons"
+"""Why the model stopped, once for each generation.
+
+Type: string[]. Official attribute: development. Examples: ['stop'].
+"""
+
+GEN_AI_RESPONSE_ID: Final = "gen_ai.response.id"
+"""The id of the response.
+
+Type: string. Official attribute: development. Examples: 'chatcmpl-123'.
 """
 
 GEN_AI_RESPONSE_MODEL: Final = "gen_ai.response.model"
@@ -955,14 +1175,46 @@ GEN_AI_RESPONSE_MODEL: Final = "gen_ai.response.model"
 Type: string. Official attribute: development. Examples: 'gpt-5-2026-08-01'.
 """
 
+GEN_AI_RESPONSE_TIME_TO_FIRST_CHUNK: Final = "gen_ai.response.time_to_first_chunk"
+"""Seconds from the request to the first chunk of a stream.
+
+Type: double. Official attribute: development. Examples: 0.5.
+"""
+
+GEN_AI_RETRIEVAL_DOCUMENTS: Final = "gen_ai.retrieval.documents"
+"""The documents that were retrieved.
+
+Content; captured only where that is switched on.
+
+Type: any. Official attribute: development.
+"""
+
+GEN_AI_RETRIEVAL_QUERY_TEXT: Final = "gen_ai.retrieval.query.text"
+"""The text of the query.
+
+Content; captured only where that is switched on.
+
+Type: string. Official attribute: development. Examples: 'refund policy'.
+"""
+
+GEN_AI_RETRIEVAL_TOP_K: Final = "gen_ai.retrieval.top_k"
+"""How many documents were asked for.
+
+Type: int. Official attribute: development. Examples: 5.
+"""
+
 GEN_AI_SYSTEM_INSTRUCTIONS: Final = "gen_ai.system_instructions"
-"""The system instructions; content, captured only where switched on.
+"""The system instructions.
+
+Content; captured only where that is switched on.
 
 Type: any. Official attribute: development.
 """
 
 GEN_AI_TOOL_CALL_ARGUMENTS: Final = "gen_ai.tool.call.arguments"
-"""The arguments of the call; content, captured only where switched on.
+"""The arguments of the call.
+
+Content; captured only where that is switched on.
 
 Type: any. Official attribute: development.
 """
@@ -974,7 +1226,17 @@ Type: string. Official attribute: development. Examples: 'call_a1b2'.
 """
 
 GEN_AI_TOOL_CALL_RESULT: Final = "gen_ai.tool.call.result"
-"""The result of the call; content, captured only where switched on.
+"""The result of the call.
+
+Content; captured only where that is switched on.
+
+Type: any. Official attribute: development.
+"""
+
+GEN_AI_TOOL_DEFINITIONS: Final = "gen_ai.tool.definitions"
+"""The definitions of the tools that the model or the agent may use.
+
+Content; captured only where that is switched on.
 
 Type: any. Official attribute: development.
 """
@@ -997,10 +1259,90 @@ GEN_AI_TOOL_TYPE: Final = "gen_ai.tool.type"
 Type: string. Official attribute: development. Examples: 'function'.
 """
 
+GEN_AI_USAGE_CACHE_READ_INPUT_TOKENS: Final = "gen_ai.usage.cache_read.input_tokens"
+"""Input tokens that came from the provider's cache.
+
+Type: int. Official attribute: development. Examples: 50.
+"""
+
+GEN_AI_USAGE_CACHE_WRITE_INPUT_TOKENS: Final = "gen_ai.usage.cache_write.input_tokens"
+"""Input tokens that were written to the provider's cache.
+
+Type: int. Official attribute: development. Examples: 25.
+"""
+
+GEN_AI_USAGE_INPUT_TOKENS: Final = "gen_ai.usage.input_tokens"
+"""Tokens that went in, those from a cache included.
+
+Type: int. Official attribute: development. Examples: 100.
+"""
+
+GEN_AI_USAGE_OUTPUT_TOKENS: Final = "gen_ai.usage.output_tokens"
+"""Tokens that came out.
+
+Type: int. Official attribute: development. Examples: 180.
+"""
+
+GEN_AI_USAGE_REASONING_OUTPUT_TOKENS: Final = "gen_ai.usage.reasoning.output_tokens"
+"""Output tokens that the model used for reasoning.
+
+Type: int. Official attribute: development. Examples: 64.
+"""
+
 GEN_AI_WORKFLOW_NAME: Final = "gen_ai.workflow.name"
 """The name of the workflow; of low cardinality.
 
+Do NOT set it where there is no name of low cardinality.
+
 Type: string. Official attribute: development. Examples: 'refunds'.
+"""
+
+JSONRPC_REQUEST_ID: Final = "jsonrpc.request.id"
+"""The id of the JSON-RPC request, as text.
+
+Type: string. Official attribute: development. Examples: '10'.
+"""
+
+MCP_METHOD_NAME: Final = "mcp.method.name"
+"""The method of the MCP request or notification.
+
+Type: string. Official attribute: development. Examples: 'tools/call'.
+"""
+
+MCP_PROTOCOL_VERSION: Final = "mcp.protocol.version"
+"""The version of the MCP specification in use.
+
+Type: string. Official attribute: development. Examples: '2025-11-25'.
+"""
+
+MCP_RESOURCE_URI: Final = "mcp.resource.uri"
+"""The URI of the resource that was asked for.
+
+Type: string. Official attribute: development. Examples: 'file:///reports/1'.
+"""
+
+MCP_SESSION_ID: Final = "mcp.session.id"
+"""The id of the MCP session.
+
+Type: string. Official attribute: development. Examples: '191c4850af6c49e08843a3f6c80e5046'.
+"""
+
+RPC_RESPONSE_STATUS_CODE: Final = "rpc.response.status_code"
+"""The status code of the response of the call.
+
+Type: string. Official attribute: development. Examples: '-32603'.
+"""
+
+SERVER_ADDRESS: Final = "server.address"
+"""The host name or address of the server.
+
+Type: string. Official attribute: stable. Examples: 'api.example.com'.
+"""
+
+SERVER_PORT: Final = "server.port"
+"""The port of the server.
+
+Type: int. Official attribute: stable. Examples: 443.
 """
 
 
@@ -1437,3 +1779,138 @@ class VerificationType(str, Enum):
 
     RECONCILIATION = "reconciliation"
     """A comparison with the system that holds the truth."""
+
+
+class GenAiOperationName(str, Enum):
+    """The operation, from the official closed list.
+
+    Values of ``gen_ai.operation.name``; a reader keeps values it does not know.
+    """
+
+    CHAT = "chat"
+    """A chat completion."""
+
+    GENERATE_CONTENT = "generate_content"
+    """Generating content of several kinds."""
+
+    TEXT_COMPLETION = "text_completion"
+    """A text completion."""
+
+    EMBEDDINGS = "embeddings"
+    """Computing embeddings."""
+
+    RETRIEVAL = "retrieval"
+    """Retrieving documents."""
+
+    FETCH_RESPONSE = "fetch_response"
+    """Fetching a response that was made earlier."""
+
+    CREATE_AGENT = "create_agent"
+    """Creating an agent."""
+
+    INVOKE_AGENT = "invoke_agent"
+    """Invoking an agent."""
+
+    EXECUTE_TOOL = "execute_tool"
+    """Executing a tool."""
+
+    INVOKE_WORKFLOW = "invoke_workflow"
+    """Invoking a workflow."""
+
+    PLAN = "plan"
+    """Planning, or taking a task apart."""
+
+    SEARCH_MEMORY = "search_memory"
+    """Searching a memory."""
+
+    CREATE_MEMORY = "create_memory"
+    """Adding records to a memory."""
+
+    UPDATE_MEMORY = "update_memory"
+    """Changing known records of a memory."""
+
+    UPSERT_MEMORY = "upsert_memory"
+    """Adding or changing records of a memory, as the memory chooses."""
+
+    DELETE_MEMORY = "delete_memory"
+    """Deleting records of a memory."""
+
+    CREATE_MEMORY_STORE = "create_memory_store"
+    """Creating a memory."""
+
+    DELETE_MEMORY_STORE = "delete_memory_store"
+    """Deleting a memory."""
+
+
+class GenAiOutputType(str, Enum):
+    """What kind of output the client asked for.
+
+    Values of ``gen_ai.output.type``; a reader keeps values it does not know.
+    """
+
+    TEXT = "text"
+    """Plain text."""
+
+    JSON = "json"
+    """A JSON object, with or without a schema."""
+
+    IMAGE = "image"
+    """An image."""
+
+    SPEECH = "speech"
+    """Speech."""
+
+
+class GenAiProviderName(str, Enum):
+    """The provider, as far as the instrumentation knows.
+
+    Values of ``gen_ai.provider.name``; a reader keeps values it does not know.
+    """
+
+    OPENAI = "openai"
+    """OpenAI."""
+
+    GCP_GEN_AI = "gcp.gen_ai"
+    """Some generative endpoint of Google, where it is not known which."""
+
+    GCP_VERTEX_AI = "gcp.vertex_ai"
+    """Google Vertex AI."""
+
+    GCP_GEMINI = "gcp.gemini"
+    """Google Gemini, through its own API."""
+
+    ANTHROPIC = "anthropic"
+    """Anthropic."""
+
+    COHERE = "cohere"
+    """Cohere."""
+
+    AZURE_AI_INFERENCE = "azure.ai.inference"
+    """Azure AI Inference."""
+
+    AZURE_AI_OPENAI = "azure.ai.openai"
+    """Azure OpenAI."""
+
+    IBM_WATSONX_AI = "ibm.watsonx.ai"
+    """IBM watsonx.ai."""
+
+    AWS_BEDROCK = "aws.bedrock"
+    """AWS Bedrock."""
+
+    PERPLEXITY = "perplexity"
+    """Perplexity."""
+
+    X_AI = "x_ai"
+    """xAI."""
+
+    DEEPSEEK = "deepseek"
+    """DeepSeek."""
+
+    GROQ = "groq"
+    """Groq."""
+
+    MISTRAL_AI = "mistral_ai"
+    """Mistral AI."""
+
+    MOONSHOT_AI = "moonshot_ai"
+    """Moonshot AI."""

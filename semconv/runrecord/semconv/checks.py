@@ -4,22 +4,20 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from runrecord.semconv._python import PREFIX, constant_name
+from runrecord.semconv._check_uses import metric_problems, unbounded, use_problems
+from runrecord.semconv._python import constant_name
 from runrecord.semconv._yaml import Node
 from runrecord.semconv.errors import RegistryError
-from runrecord.semconv.registry import Attribute, Registry, Signal
+from runrecord.semconv.registry import Attribute, Metric, Registry, Signal
 
 __all__ = ["check_registry", "problems"]
 
-_KEY = re.compile(r"runrecord(\.[a-z][a-z0-9]*(_[a-z0-9]+)*)+\Z")
+_KEY = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9]*(_[a-z0-9]+)*)+\Z")
 _MEMBER = re.compile(r"[a-z][a-z0-9_]*\Z")
-_SENTENCE = re.compile(r"[A-Z].*\.\Z")
 _PLACEHOLDER = re.compile(r"\{([^}]*)\}")
-_UNBOUNDED = frozenset({"id", "ref", "digest", "index", "seq", "trace_id", "span_id", "deadline", "amount"})
-"""Last words of attributes whose values are many, and which therefore can't be part of a span name."""
 _PYTHON_TYPES: dict[str, Any] = {"string": str, "int": int, "double": float, "boolean": bool}
 
 
@@ -34,11 +32,12 @@ def check_registry(registry: Registry) -> None:
 
 
 def problems(registry: Registry) -> Iterator[str]:
-    """Go through all problems, each ``file:line: key: what is wrong``."""
-    used = {use.attribute.key for signal in registry.signals.values() for use in signal.uses}
+    """Go through all problems of what the registry defines itself, each ``file:line: key: what is wrong``."""
+    items: list[Signal | Metric] = [*registry.own_signals, *registry.own_metrics]
+    used = {use.attribute.key for item in items for use in item.uses}
     namespaces = {key[:dot] for key in registry.attributes for dot in _dots(key)}
     constants = Counter(constant_name(key) for key in registry.attributes)
-    for attribute in registry.attributes.values():
+    for attribute in registry.own_attributes:
         for what in _attribute_problems(attribute):
             yield _line(attribute.node, attribute.key, what)
         if attribute.key not in used and not attribute.deprecated:
@@ -51,9 +50,26 @@ def problems(registry: Registry) -> Iterator[str]:
             yield _line(
                 attribute.node, attribute.key, f"was renamed to {attribute.renamed_to}, which is not there"
             )
-    for signal in registry.signals.values():
-        for node, what in _signal_problems(signal):
-            yield _line(node, signal.id, what)
+    yield from _namespace_problems(registry, items)
+    for item in items:
+        found = _signal_problems(item) if isinstance(item, Signal) else metric_problems(item)
+        for node, what in found:
+            yield _line(node, item.id, what)
+
+
+def _namespace_problems(registry: Registry, items: Iterable[Signal | Metric]) -> Iterator[str]:
+    foreign = {
+        key.partition(".")[0]
+        for key, attribute in registry.attributes.items()
+        if attribute.origin != registry.schema_url
+    }
+    own = [(attribute.key, attribute.node) for attribute in registry.own_attributes]
+    for key, node in [*own, *((item.id, item.node) for item in items)]:
+        namespace = key.partition(".")[0]
+        if namespace in foreign:
+            yield _line(
+                node, key, f"the namespace {namespace} belongs to a registry that this one depends on"
+            )
 
 
 def _line(node: Node, key: str, what: str) -> str:
@@ -65,17 +81,14 @@ def _dots(key: str) -> list[int]:
 
 
 def _attribute_problems(attribute: Attribute) -> Iterator[str]:
-    if not attribute.imported and not _KEY.match(attribute.key):
-        yield f"our own keys are lower-case words under {PREFIX}; all other namespaces belong to others"
+    if not _KEY.match(attribute.key):
+        yield "a key is two or more lower-case words with dots between them, the first of them a namespace of one's own"
     if not attribute.brief.endswith("."):
         yield "the brief must end with a full stop"
     if attribute.renamed_to and not attribute.renamed_in:
         yield "a renamed attribute needs annotations: {renamed_in: VERSION}"
     yield from _member_problems(attribute)
-    needs_examples = (
-        not attribute.members and attribute.type not in ("boolean", "any") and not attribute.imported
-    )
-    if needs_examples and not attribute.examples:
+    if not attribute.members and not attribute.examples and attribute.type not in ("boolean", "any"):
         yield "there are no examples"
     for example in attribute.examples:
         if not _is_of_type(example, attribute.type):
@@ -108,21 +121,23 @@ def _signal_problems(signal: Signal) -> Iterator[tuple[Node, str]]:
     if not signal.brief.endswith("."):
         yield signal.node, "the brief must end with a full stop"
     for use in signal.uses:
-        key = use.attribute.key
-        if use.level == "conditionally_required" and not use.condition:
-            yield use.node, f"{key} is conditionally required and does not say when"
-        if use.condition and not _SENTENCE.match(use.condition):
-            yield use.node, f"the condition of {key} must be a sentence: a capital letter and a full stop"
-        if not signal.ref and key.startswith("gen_ai."):
-            yield use.node, f"{key} would make a reader take our own signal for an official one"
+        if not use.inherited:
+            yield from ((use.node, what) for what in use_problems(use))
+        if not signal.ref and use.attribute.key.startswith("gen_ai."):
+            yield (
+                use.node,
+                f"{use.attribute.key} would make a reader take a signal of our own for an official one",
+            )
     if signal.form == "span":
         for what in _name_problems(signal):
             yield signal.node, what
     elif not signal.ref and not _KEY.match(signal.name):
-        yield signal.node, f"the names of our own events are lower-case words under {PREFIX}"
+        yield signal.node, "the name of an event is two or more lower-case words with dots between them"
 
 
 def _name_problems(signal: Signal) -> Iterator[str]:
+    if "name" not in signal.node:
+        return
     operation, _, target = signal.name.partition(" ")
     if not _MEMBER.match(operation) or not _PLACEHOLDER.fullmatch(target):
         yield "the span name must be an operation and one attribute in braces"
@@ -131,5 +146,5 @@ def _name_problems(signal: Signal) -> Iterator[str]:
     use = next((use for use in signal.uses if use.attribute.key == key), None)
     if use is None:
         yield f"the span name needs {key}, which the signal does not use"
-    elif use.attribute.type != "string" or key.rsplit(".", 1)[-1] in _UNBOUNDED:
+    elif unbounded(use.attribute):
         yield f"{key} has many values; a span name must be of low cardinality"

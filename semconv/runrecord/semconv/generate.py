@@ -15,7 +15,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from runrecord.semconv._markdown import GENERATED_MARK, pages
-from runrecord.semconv._python import attributes_module, signals_module
+from runrecord.semconv._python import attributes_module, metrics_module, signals_module
 from runrecord.semconv._schema import schema_file
 from runrecord.semconv.bridges import load_bridges
 from runrecord.semconv.checks import check_registry
@@ -34,6 +34,7 @@ def generated_files(registry: Registry) -> dict[Path, str]:
     files = {
         _PACKAGE / "attributes.py": attributes_module(registry),
         _PACKAGE / "signals.py": signals_module(registry),
+        _PACKAGE / "metrics.py": metrics_module(registry),
         _PACKAGE / "schemas" / f"{registry.version}.yaml": schema_file(registry),
     }
     for name, text in pages(registry, load_bridges(registry)).items():

@@ -1,309 +1,208 @@
 # SPDX-FileCopyrightText: The Runrecord authors
 # SPDX-License-Identifier: Apache-2.0
-"""Load the registry: the attributes and signals of the conventions, with every reference resolved.
+"""Load a registry: the attributes, signals and metrics of conventions, with every reference resolved.
 
-The files under ``registry/`` are in the ``definition/2`` format of the OpenTelemetry registry tooling (weaver) and nothing
-else lies there, because that tooling reads every YAML file of the directory. They were checked against the JSON
-Schema ``semconv.schema.v2.json`` and ``definition-manifest.v2.json`` of weaver v0.25.1 (commit afa9700, 2026-08-22). This
-loader knows the part of the format that we use; a key that it does not know is an error here, even where weaver would
-take it. ``upstream/imports.yaml`` stands in for the dependency that the manifest names, so that no network is needed.
+A registry is a directory with a ``manifest.yaml`` and files in the ``definition/2`` format of the OpenTelemetry registry
+tooling (weaver); nothing else lies there, because that tooling reads every YAML file of the directory. What the manifest
+names under ``dependencies`` is found by its schema URL among the registries that come with this package (ours, and a
+stand-in for the official GenAI conventions), so that no network is needed; or else in the directory ``registry_path``.
 
 Example:
     >>> registry = load_registry()
     >>> registry.attributes["runrecord.decision.outcome"].members[0].value
     'allow'
+    >>> registry.official["gen_ai.execute_tool.internal"].operations
+    ('execute_tool',)
 """
 
+import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import TypeVar
 
-from runrecord.semconv._yaml import Node, known_keys, load_yaml, nodes, prose, text
-
-__all__ = ["Attribute", "Member", "Registry", "Signal", "Use", "load_registry", "read_registry"]
-
-Level = Literal["required", "conditionally_required", "recommended", "opt_in"]
-Form = Literal["span", "event"]
-
-FILE_FORMAT = "definition/2"
-TYPES = frozenset(
-    {"string", "int", "double", "boolean", "string[]", "int[]", "double[]", "boolean[]", "any"},
+from runrecord.semconv._format import FILE_FORMAT, FILE_KEYS, SECTIONS, parse_attribute
+from runrecord.semconv._model import (
+    OFFICIAL,
+    Attribute,
+    Group,
+    Instrument,
+    Level,
+    Member,
+    Metric,
+    Registry,
+    Signal,
+    Use,
 )
-STABILITIES = frozenset({"stable", "development", "alpha", "beta", "release_candidate"})
-SPAN_KINDS = frozenset({"client", "server", "producer", "consumer", "internal"})
+from runrecord.semconv._resolve import Scope, parse_group, resolve_metric, resolve_signal
+from runrecord.semconv._yaml import Node, known_keys, load_yaml, nodes, text, texts
+
+__all__ = [
+    "PACKAGED",
+    "Attribute",
+    "Instrument",
+    "Level",
+    "Member",
+    "Metric",
+    "Registry",
+    "Signal",
+    "Use",
+    "load_registry",
+    "read_registry",
+]
+
 _HERE = Path(__file__).parent
-_ATTRIBUTE_KEYS = frozenset(
-    {"key", "type", "brief", "note", "stability", "deprecated", "examples", "annotations"}
-)
-_MEMBER_KEYS = frozenset({"id", "value", "brief", "note", "stability", "deprecated", "annotations"})
-_GROUP_KEYS = frozenset({"id", "visibility", "attributes"})
-_REF_KEYS = frozenset({"ref", "requirement_level", "brief", "note", "examples", "sampling_relevant"})
-_SIGNAL_KEYS = {
-    "spans": frozenset(
-        {"type", "kind", "name", "brief", "note", "stability", "requirement_level", "attributes"}
-    ),
-    "span_refinements": frozenset({"id", "ref", "name", "brief", "note", "stability", "attributes"}),
-    "events": frozenset({"name", "brief", "note", "stability", "requirement_level", "attributes"}),
-    "event_refinements": frozenset({"id", "ref", "brief", "note", "stability", "attributes"}),
-}
-_FILE_KEYS = frozenset({"file_format", "attributes", "attribute_groups", *_SIGNAL_KEYS})
-
-
-@dataclass(frozen=True)
-class Member:
-    """One value of an enumeration."""
-
-    id: str
-    value: str
-    brief: str
-    node: Node = field(repr=False, compare=False)
-
-
-@dataclass(frozen=True)
-class Attribute:
-    """One attribute.
-
-    Attributes:
-        type: a primitive of definition/2; an enumeration is a ``string`` with ``members``.
-        imported: it is an official attribute that we only refer to.
-        renamed_to: for a deprecated attribute, the one that took its place, or empty.
-        renamed_in: the version of the conventions that renamed it (annotation ``renamed_in``), or empty.
-    """
-
-    key: str
-    type: str
-    brief: str
-    note: str
-    stability: str
-    examples: tuple[Any, ...]
-    members: tuple[Member, ...]
-    imported: bool
-    deprecated: bool
-    renamed_to: str
-    renamed_in: str
-    node: Node = field(repr=False, compare=False)
-
-
-@dataclass(frozen=True)
-class Use:
-    """An attribute as one signal uses it. ``condition`` is the text that goes with the level, or empty."""
-
-    attribute: Attribute
-    level: Level
-    condition: str
-    brief: str
-    note: str
-    node: Node = field(repr=False, compare=False)
-
-
-@dataclass(frozen=True)
-class Signal:
-    """A span or a log event that the conventions define or refine.
-
-    Attributes:
-        id: the ``type`` of a span, the ``name`` of an event, the ``id`` of a refinement.
-        form: span or event.
-        name: for a span, the pattern of its name, with attributes in braces; for an event, its name on the wire.
-        kind: the kind of a span; empty for an event.
-        ref: the official signal that this one refines; empty where it is ours.
-    """
-
-    id: str
-    form: Form
-    name: str
-    kind: str
-    ref: str
-    brief: str
-    note: str
-    stability: str
-    uses: tuple[Use, ...]
-    node: Node = field(repr=False, compare=False)
-
-
-@dataclass(frozen=True)
-class Registry:
-    """The whole registry. Mappings keep the order of the files and of the entries in them."""
-
-    schema_url: str
-    description: str
-    attributes: Mapping[str, Attribute]
-    signals: Mapping[str, Signal]
-
-    @property
-    def version(self) -> str:
-        """The last part of the schema URL."""
-        return self.schema_url.rsplit("/", 1)[1]
-
-    @property
-    def own_attributes(self) -> tuple[Attribute, ...]:
-        """The attributes that this registry defines, without those it imports."""
-        return tuple(attribute for attribute in self.attributes.values() if not attribute.imported)
+PACKAGED = (_HERE / "registry", _HERE / "upstream" / "gen_ai")
+"""The registries that come with the package: ours, and what it depends on."""
+MANIFEST = "manifest.yaml"
+_MANIFEST_KEYS = frozenset({"description", "schema_url", "stability", "dependencies"})
+_DEPENDENCY_KEYS = frozenset({"schema_url", "registry_path"})
+_SCHEMA_URL = re.compile(r"https?://[^/\s]+(/[^/\s]+)*/[0-9]+(\.[0-9]+)*(-[A-Za-z0-9.]+)?\Z")
+_T = TypeVar("_T")
 
 
 @cache
 def load_registry() -> Registry:
     """Load the registry that comes with the package."""
-    return read_registry(_HERE / "registry", _HERE / "upstream" / "imports.yaml")
+    return read_registry(PACKAGED[0])
 
 
-def read_registry(directory: Path, imports: Path) -> Registry:
-    """Load a registry from ``directory``, with ``imports`` in place of its dependency.
+def read_registry(directory: Path, packaged: tuple[Path, ...] = PACKAGED) -> Registry:
+    """Load a registry together with those that it depends on.
+
+    Args:
+        directory: where its manifest and its files lie; files of directories below are read too.
+        packaged: directories of registries that a manifest may name by schema URL alone.
 
     Raises:
-        RegistryError: a file is not YAML or not of the format, or a reference leads nowhere.
+        RegistryError: a file is missing, is not YAML or not of the format, or a reference leads nowhere.
     """
-    manifest = load_yaml(directory / "manifest.yaml")
-    files = [load_yaml(path) for path in sorted(directory.glob("*.yaml")) if path.name != "manifest.yaml"]
+    return _read(directory, packaged, ())
+
+
+def _read(directory: Path, packaged: tuple[Path, ...], within: tuple[str, ...]) -> Registry:
+    manifest = load_yaml(directory / MANIFEST)
+    known_keys(manifest, _MANIFEST_KEYS, "manifest")
+    url = _schema_url(manifest)
+    if url in within:
+        raise manifest.problem("schema_url", f"the registry depends on itself: {' -> '.join([*within, url])}")
+    below = [
+        _read(_find(entry, directory, packaged), packaged, (*within, url))
+        for entry in nodes(manifest, "dependencies")
+    ]
+    files = [
+        load_yaml(path)
+        for path in sorted(directory.rglob("*.y*ml"))
+        if path.suffix in (".yaml", ".yml") and path != directory / MANIFEST
+    ]
     for file in files:
-        known_keys(file, _FILE_KEYS, "(file)")
+        known_keys(file, FILE_KEYS, "(file)")
         if file.get("file_format") != FILE_FORMAT:
             raise file.problem("file_format", f"must be {FILE_FORMAT}")
-    upstream = load_yaml(imports)
+    return _resolve(manifest, url, files, below)
+
+
+def _schema_url(node: Node) -> str:
+    url = text(node, "schema_url")
+    if not _SCHEMA_URL.match(url):
+        raise node.problem("schema_url", "must be of the form https://HOST/PATH/VERSION, for instance 0.1.0")
+    return url
+
+
+def _find(entry: Node, directory: Path, packaged: tuple[Path, ...]) -> Path:
+    """Find the directory of a dependency."""
+    known_keys(entry, _DEPENDENCY_KEYS, "dependencies")
+    url = _schema_url(entry)
+    known = {text(load_yaml(path / MANIFEST), "schema_url"): path for path in packaged}
+    if url in known:
+        return known[url]
+    path = directory / str(entry.get("registry_path", MANIFEST))
+    if path.is_dir():
+        if (found := _schema_url(load_yaml(path / MANIFEST))) != url:
+            raise entry.problem("schema_url", f"is {url}, and what lies in registry_path is {found}")
+        return path
+    raise entry.problem(
+        "schema_url",
+        f"{url} does not come with this version of Runrecord, which has {', '.join(known)}; name one of these, or "
+        "a directory with the registry as registry_path",
+    )
+
+
+def _resolve(manifest: Node, url: str, files: list[Node], below: list[Registry]) -> Registry:
     attributes: dict[str, Attribute] = {}
-    for node, imported in [*_each(files, "attributes", False), *_each([upstream], "attributes", True)]:
-        attribute = _attribute(node, imported=imported)
-        if attribute.key in attributes:
-            raise node.problem(attribute.key, "the attribute is defined twice")
-        attributes[attribute.key] = attribute
-    groups: dict[str, list[Node]] = {}
-    for node, _ in _each(files, "attribute_groups", False):
-        known_keys(node, _GROUP_KEYS, "attribute_groups")
-        groups[text(node, "id")] = nodes(node, "attributes")
-    official = {text(node, "ref"): str(node.get("kind", "")) for node in nodes(upstream, "signals")}
-    signals: dict[str, Signal] = {}
-    for section in _SIGNAL_KEYS:
-        for node, _ in _each(files, section, False):
-            signal = _signal(section, node, attributes, groups, official)
-            if signal.id in signals:
-                raise node.problem(signal.id, "the signal is defined twice")
-            signals[signal.id] = signal
+    for node in _each(files, "attributes"):
+        attribute = parse_attribute(node, url)
+        _add(attributes, attribute.key, attribute, node, "the attribute is defined twice")
+    for registry in below:
+        for key, attribute in registry.attributes.items():
+            if key in attributes and attributes[key].origin != attribute.origin:
+                raise attributes[key].node.problem(key, f"{attribute.origin} defines the attribute already")
+            attributes.setdefault(key, attribute)
+    groups = {key: group for registry in below for key, group in registry.groups.items()}
+    for node in _each(files, "attribute_groups"):
+        group = parse_group(node)
+        _add(groups, group.id, group, node, "the group is defined twice")
+    signals = {
+        key: item for registry in below for key, item in {**registry.official, **registry.signals}.items()
+    }
+    metrics = {
+        key: item
+        for registry in below
+        for key, item in {**registry.official_metrics, **registry.metrics}.items()
+    }
+    for node in _each(files, "imports", one=True):
+        _check_imports(node, signals, metrics, groups)
+    # The scope sees what is added below, so that a refinement finds a definition of its own registry.
+    scope = Scope(url, attributes, groups, signals, metrics)
+    for section in SECTIONS:
+        for node in _each(files, section):
+            if section.startswith("metric"):
+                metric = resolve_metric(section, node, scope)
+                _add(metrics, metric.id, metric, node, "the metric is defined twice")
+            else:
+                signal = resolve_signal(section, node, scope)
+                _add(signals, signal.id, signal, node, "the signal is defined twice")
     return Registry(
-        schema_url=text(manifest, "schema_url"),
+        schema_url=url,
         description=text(manifest, "description"),
         attributes=attributes,
-        signals=signals,
+        signals={key: item for key, item in signals.items() if not item.official},
+        metrics={key: item for key, item in metrics.items() if not item.origin.startswith(OFFICIAL)},
+        official={key: item for key, item in signals.items() if item.official},
+        official_metrics={key: item for key, item in metrics.items() if item.origin.startswith(OFFICIAL)},
+        groups={key: item for key, item in groups.items() if item.public},
     )
 
 
-def _each(files: list[Node], section: str, imported: bool) -> Iterator[tuple[Node, bool]]:
+def _each(files: list[Node], section: str, *, one: bool = False) -> Iterator[Node]:
     for file in files:
-        for node in nodes(file, section):
-            yield node, imported
+        if not one:
+            yield from nodes(file, section)
+        elif section in file:
+            if not isinstance(file[section], Node):
+                raise file.problem(section, "must be a mapping")
+            yield file[section]
 
 
-def _attribute(node: Node, *, imported: bool) -> Attribute:
-    key = text(node, "key")
-    known_keys(node, _ATTRIBUTE_KEYS, key)
-    kind = node.get("type")
-    members: tuple[Member, ...] = ()
-    if isinstance(kind, Node):
-        members = tuple(_member(member, key) for member in nodes(kind, "members"))
-        if not members:
-            raise node.problem(key, "an enumeration needs members")
-        kind = "string"
-    if kind not in TYPES:
-        raise node.problem(key, f"type must be one of {', '.join(sorted(TYPES))} or have members")
-    stability = "development" if imported else text(node, "stability")
-    if stability not in STABILITIES:
-        raise node.problem(key, f"stability must be one of {', '.join(sorted(STABILITIES))}")
-    deprecated, annotations = node.get("deprecated"), node.get("annotations")
-    return Attribute(
-        key=key,
-        type=str(kind),
-        brief=text(node, "brief"),
-        note=prose(node, "note"),
-        stability=stability,
-        examples=tuple(node.get("examples", ())),
-        members=members,
-        imported=imported,
-        deprecated=isinstance(deprecated, Node),
-        renamed_to=str(deprecated.get("renamed_to", "")) if isinstance(deprecated, Node) else "",
-        renamed_in=str(annotations.get("renamed_in", "")) if isinstance(annotations, Node) else "",
-        node=node,
-    )
+def _add(known: dict[str, _T], key: str, item: _T, node: Node, problem: str) -> None:
+    if key in known:
+        raise node.problem(key, problem)
+    known[key] = item
 
 
-def _member(node: Node, key: str) -> Member:
-    known_keys(node, _MEMBER_KEYS, key)
-    value = node.get("value")
-    if not isinstance(value, str):
-        raise node.problem(key, "the value of a member must be a string; quote it")
-    return Member(id=text(node, "id"), value=value, brief=text(node, "brief"), node=node)
-
-
-def _signal(
-    section: str,
-    node: Node,
-    attributes: Mapping[str, Attribute],
-    groups: Mapping[str, list[Node]],
-    official: Mapping[str, str],
-) -> Signal:
-    identity = {"spans": "type", "events": "name"}.get(section, "id")
-    name = text(node, identity)
-    known_keys(node, _SIGNAL_KEYS[section], name)
-    ref = text(node, "ref") if section.endswith("_refinements") else ""
-    if ref and ref not in official:
-        raise node.problem(name, f"refines {ref}, which upstream/imports.yaml does not list under signals")
-    kind, wire_name = "", ref or name
-    if section in ("spans", "span_refinements"):
-        kind = official[ref] if ref else text(node, "kind")
-        if kind not in SPAN_KINDS:
-            raise node.problem(name, f"kind must be one of {', '.join(sorted(SPAN_KINDS))}")
-        pattern = node.get("name")
-        if not isinstance(pattern, Node):
-            raise node.problem(name, "a span needs name: {note: ...}, the pattern of its name")
-        wire_name = text(pattern, "note")
-    uses: dict[str, Use] = {}
-    for reference in _references(node, groups):
-        use = _use(reference, attributes)
-        if use.attribute.key in uses:
-            raise reference.problem(use.attribute.key, f"{name} refers to the attribute twice")
-        uses[use.attribute.key] = use
-    return Signal(
-        id=name,
-        form="span" if kind else "event",
-        name=wire_name,
-        kind=kind,
-        ref=ref,
-        brief=text(node, "brief"),
-        note=prose(node, "note"),
-        stability="development" if ref else text(node, "stability"),
-        uses=tuple(uses.values()),
-        node=node,
-    )
-
-
-def _references(node: Node, groups: Mapping[str, list[Node]]) -> Iterator[Node]:
-    for reference in nodes(node, "attributes"):
-        group = reference.get("ref_group")
-        if group is None:
-            yield reference
-        elif group in groups:
-            yield from groups[group]
-        else:
-            raise reference.problem(str(group), "no attribute group has this id")
-
-
-def _use(node: Node, attributes: Mapping[str, Attribute]) -> Use:
-    key = text(node, "ref")
-    known_keys(node, _REF_KEYS, key)
-    if key not in attributes:
-        raise node.problem(key, "no attribute has this key; define it, or list it in upstream/imports.yaml")
-    level, condition = node.get("requirement_level", "recommended"), ""
-    if isinstance(level, Node):
-        if len(level) != 1:
-            raise node.problem(key, "requirement_level must name one level")
-        ((level, condition),) = level.items()
-    if level not in ("required", "conditionally_required", "recommended", "opt_in"):
-        raise node.problem(key, f"requirement_level {level!r} is not known")
-    attribute = attributes[key]
-    return Use(
-        attribute=attribute,
-        level=level,
-        condition=" ".join(condition.split()),
-        brief=prose(node, "brief") or attribute.brief,
-        note=prose(node, "note") or attribute.note,
-        node=node,
-    )
+def _check_imports(
+    node: Node, signals: Mapping[str, Signal], metrics: Mapping[str, Metric], groups: Mapping[str, Group]
+) -> None:
+    """Check that every wildcard matches something; what a registry depends on is there without being imported."""
+    known = {
+        "spans": [key for key, signal in signals.items() if signal.form == "span"],
+        "events": [key for key, signal in signals.items() if signal.form == "event"],
+        "metrics": list(metrics),
+        "attribute_groups": [key for key, group in groups.items() if group.public],
+    }
+    known_keys(node, frozenset(known), "imports")
+    for section, names in known.items():
+        for pattern in texts(node, section) if section in node else ():
+            if not any(fnmatchcase(name, pattern) for name in names):
+                raise node.problem(f"imports.{section}", f"{pattern} matches nothing", at=section)
