@@ -5,10 +5,10 @@
 import threading
 from collections.abc import Sequence as Items
 from types import TracebackType
-from typing import Final
+from typing import ClassVar, Final
 
-from opentelemetry import baggage, trace
 from opentelemetry import context as otel_context
+from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import INVALID_SPAN, Link, Span, SpanContext, SpanKind, Status, StatusCode
 from opentelemetry.util.types import AttributeValue
@@ -29,6 +29,9 @@ class Governed:
     ``with`` nothing is attached, and :attr:`context` can be passed to children in other tasks and threads. The
     methods never raise (see ``_safety``), and after the first :meth:`stop` or :meth:`fail` they do nothing.
     """
+
+    counted: ClassVar[bool] = True
+    """Whether it takes a number and is one of the records that a ledger expects."""
 
     def __init__(self, state: RunState, parent: "Governed | None", step_index: int | None) -> None:
         self._state = state
@@ -122,14 +125,16 @@ class Governed:
     ) -> None:
         """Start the span, or enrich ``span``, and take the record's number."""
         self._context = parent
-        self._sequence_number = self._state.sequence.take()
+        state = self._state
         identity: dict[str, AttributeValue | None] = {
-            a.RUN_ID: self._state.run_id,
-            a.SOURCE_ID: self._state.sequence.source_id,
-            a.RECORD_SEQ: self._sequence_number,
+            a.RUN_ID: state.run_id,
             a.STEP_INDEX: self._step_index,
-            a.TENANT_ID: self._state.tenant_id,
+            a.TENANT_ID: state.tenant_id,
         }
+        if self.counted:
+            self._sequence_number = state.sequence.take()
+            identity[a.SOURCE_ID] = state.sequence.source_id
+            identity[a.RECORD_SEQ] = self._sequence_number
         facts = present({**identity, **attributes})
         if span is None:
             tracer = self._state.core.tracer()
@@ -143,11 +148,7 @@ class Governed:
         self._context = self._scoped(trace.set_span_in_context(self._span, parent))
 
     def _scoped(self, context: Context) -> Context:
-        run_id, step = self._state.run_id, self._step_index
-        if baggage.get_baggage(a.RUN_ID, context) != run_id:
-            context = baggage.set_baggage(a.RUN_ID, run_id, context)
-        if step is not None and baggage.get_baggage(a.STEP_INDEX, context) != str(step):
-            context = baggage.set_baggage(a.STEP_INDEX, str(step), context)
+        # Not baggage: every propagator sends all of that with every request. See the package `propagation`.
         return otel_context.set_value(_SCOPE_KEY, self, context)
 
     def _finish(self, attributes: Attributes, error: BaseException | str | None) -> bool:
@@ -202,6 +203,11 @@ def scope_of(context: Context | None = None) -> Governed | None:
     """Return the recorder object that is current in ``context``, or now."""
     value = otel_context.get_value(_SCOPE_KEY, context)
     return value if isinstance(value, Governed) else None
+
+
+def leave_scope(context: Context) -> Context:
+    """Return ``context`` without a current recorder object."""
+    return context if scope_of(context) is None else otel_context.set_value(_SCOPE_KEY, None, context)
 
 
 def parent_for(owner: Governed, context: Context | None) -> tuple[Context, Governed]:
