@@ -7,7 +7,7 @@ from typing import Final
 from opentelemetry.context import Context
 from opentelemetry.trace import Link
 
-from runrecord.instrumentation._content import Unset
+from runrecord.instrumentation._content import Unset, captures_content, error_type
 from runrecord.instrumentation._governed import Governed, parent_for
 from runrecord.instrumentation._safety import guarded
 from runrecord.instrumentation._state import Attributes
@@ -16,8 +16,34 @@ from runrecord.semconv import attributes as a
 from runrecord.semconv.commitment import LABEL_MESSAGE, LABEL_TOOL_ARGUMENTS
 from runrecord.semconv.signals import EVENT_POLICY_DECIDED
 
+EVENT_GEN_AI_EVALUATION_RESULT: Final = "gen_ai.evaluation.result"
+"""The official event for the result of a check."""
 _LETS_RUN: Final = frozenset({"none", "warn", "modify", "redact"})
 """Actions after a denial that don't keep a tool call from being made, such as withholding its result."""
+
+
+def budget_facts(
+    budget: str,
+    *,
+    dimension: str,
+    limit: float,
+    consumed: float | None,
+    exceeded: bool | None,
+    action: str | None,
+    currency: str | None,
+) -> Attributes:
+    """Return the attributes of a budget; the limit counts as reached if as much was used, unless it is said."""
+    if exceeded is None and consumed is not None:
+        exceeded = consumed >= limit
+    return {
+        a.BUDGET_ID: budget,
+        a.BUDGET_DIMENSION: dimension,
+        a.BUDGET_LIMIT: float(limit),
+        a.BUDGET_CONSUMED: None if consumed is None else float(consumed),
+        a.BUDGET_EXCEEDED: exceeded,
+        a.BUDGET_ACTION: action,
+        a.COST_CURRENCY: currency,
+    }
 
 
 class Decision(Governed):
@@ -46,6 +72,7 @@ class Decision(Governed):
         arguments: object | Unset,
         content: object | Unset,
         decision_id: str | None,
+        governance_ref: str | None,
         attributes: Attributes,
     ) -> None:
         digest = self._state.commit(LABEL_TOOL_ARGUMENTS, arguments) or self._state.commit(
@@ -62,6 +89,7 @@ class Decision(Governed):
             a.SUBJECT_NAME: subject_name,
             a.SUBJECT_DIGEST: digest,
             a.DECISION_ID: decision_id or self._state.core.new_id(),
+            a.GOVERNANCE_REF: governance_ref,
             **attributes,
         }
         self._open(f"policy_decision {name or policy}", self._facts, parent=self._where)
@@ -79,6 +107,31 @@ class Decision(Governed):
     ) -> None:
         """The subject waits for a person; ``reason`` is a code, never content."""
         self._decide("require_approval", rule, action, reason)
+
+    @guarded
+    def budget(
+        self,
+        budget: str,
+        *,
+        dimension: str,
+        limit: float,
+        consumed: float | None = None,
+        exceeded: bool | None = None,
+        action: str | None = None,
+        currency: str | None = None,
+    ) -> None:
+        """Say which budget the policy looked at; as :meth:`Run.budget`."""
+        self.set(
+            budget_facts(
+                budget,
+                dimension=dimension,
+                limit=limit,
+                consumed=consumed,
+                exceeded=exceeded,
+                action=action,
+                currency=currency,
+            )
+        )
 
     @guarded
     def _decide(self, outcome: str, rule: str | None, action: str | None, reason: str | None) -> None:
@@ -114,6 +167,7 @@ class Verification(Governed):
     def __init__(self, owner: Governed, context: Context | None) -> None:
         self._where, parent = parent_for(owner, context)
         super().__init__(owner.state, parent, parent.step_index)
+        self._check = ""
 
     @guarded
     def begin(self, check: str, *, kind: str, subject: str | None, attributes: Attributes) -> None:
@@ -123,32 +177,47 @@ class Verification(Governed):
             a.VERIFICATION_SUBJECT_ID: subject,
             **attributes,
         }
+        self._check = check
         self._open(f"verify {check}", facts, parent=self._where)
 
-    @guarded
-    def passed(self) -> None:
-        """The check passed."""
-        self._finish({a.VERIFICATION_OUTCOME: "pass"}, None)
+    def passed(self, *, score: float | None = None, explanation: str | None = None) -> None:
+        """The check passed; the ``explanation`` is content, recorded only where content is captured."""
+        self._conclude("pass", None, score, explanation)
 
-    @guarded
-    def failed(self) -> None:
+    def failed(self, *, score: float | None = None, explanation: str | None = None) -> None:
         """The check ran and did not pass, which is not an error."""
-        self._finish({a.VERIFICATION_OUTCOME: "fail"}, None)
+        self._conclude("fail", None, score, explanation)
 
-    @guarded
-    def inconclusive(self) -> None:
+    def inconclusive(self, *, score: float | None = None, explanation: str | None = None) -> None:
         """The check could not tell."""
-        self._finish({a.VERIFICATION_OUTCOME: "inconclusive"}, None)
+        self._conclude("inconclusive", None, score, explanation)
 
-    @guarded
     def stop(self) -> None:
         """Finish; without an outcome the check was inconclusive."""
-        self._finish({a.VERIFICATION_OUTCOME: "inconclusive"}, None)
+        self._conclude("inconclusive", None)
 
-    @guarded
     def fail(self, error: BaseException | str) -> None:
         """Finish with an error of the check itself."""
-        self._finish({a.VERIFICATION_OUTCOME: "inconclusive"}, error)
+        self._conclude("inconclusive", error)
+
+    @guarded
+    def _conclude(
+        self,
+        outcome: str,
+        error: BaseException | str | None,
+        score: float | None = None,
+        explanation: str | None = None,
+    ) -> None:
+        if not self._finish({a.VERIFICATION_OUTCOME: outcome}, error):
+            return
+        facts: Attributes = {
+            a.GEN_AI_EVALUATION_NAME: self._check,
+            a.GEN_AI_EVALUATION_SCORE_LABEL: outcome,
+            a.GEN_AI_EVALUATION_SCORE_VALUE: score,
+            a.GEN_AI_EVALUATION_EXPLANATION: explanation if captures_content() else None,
+            a.ERROR_TYPE: None if error is None else error_type(error),
+        }
+        self._state.emit(EVENT_GEN_AI_EVALUATION_RESULT, facts, self._context)
 
 
 class Compensation(Governed):

@@ -6,30 +6,51 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from types import TracebackType
-from typing import Final, cast
+from typing import TypedDict, cast
 
 from opentelemetry.context import Context
 from opentelemetry.trace import Link, NonRecordingSpan, Span, get_current_span, set_span_in_context
 
 from runrecord.instrumentation._approval import Approval, describe, store_get, store_put
 from runrecord.instrumentation._content import captures_content
+from runrecord.instrumentation._existing import existing_span
 from runrecord.instrumentation._governed import Governed, parent_for
 from runrecord.instrumentation._messages import input_messages, output_messages
+from runrecord.instrumentation._operations import budget_facts
 from runrecord.instrumentation._safety import guarded, swallowed
-from runrecord.instrumentation._scope import Scope, existing_span
+from runrecord.instrumentation._scope import Scope
 from runrecord.instrumentation._state import Attributes, RunState
+from runrecord.instrumentation._versions import Versions, version_facts
 from runrecord.instrumentation.context_store import ContextKey, SpanRef, StoredContext
 from runrecord.semconv import attributes as a
 from runrecord.semconv.signals import EVENT_ESCALATION, EVENT_RUN_CLOSED, EVENT_SOURCE_CLOSED
 
-_VERSIONS: Final = {
-    "prompt": a.VERSION_PROMPT,
-    "tool_schema": a.VERSION_TOOL_SCHEMA,
-    "retrieval_index": a.VERSION_RETRIEVAL_INDEX,
-    "policy": a.VERSION_POLICY,
-    "agent": a.VERSION_AGENT,
-    "code": a.VERSION_CODE,
-}
+
+class RunFacts(TypedDict, total=False):
+    """What can be said of a run when it starts or resumes; everything may be left out."""
+
+    conversation_id: str | None
+    """Conversation, thread or session."""
+    autonomy: str | None
+    """read_only, draft, propose, execute_with_approval or autonomous, as configured."""
+    principal_ref: str | None
+    """Opaque reference to whom the run works for."""
+    principal_type: str | None
+    """user, service or agent."""
+    delegation_ref: str | None
+    """Opaque reference to the grant under which the agent acts for its principal; never a token."""
+    tenant_id: str | None
+    """Where one installation serves several."""
+    versions: Versions | None
+    """What is in force."""
+    prompt_name: str | None
+    """The name of the prompt in its catalogue."""
+    prompt_version: str | None
+    """The version of the prompt in its catalogue."""
+    attributes: Attributes | None
+    """More attributes of the run span."""
+    links: list[Link] | None
+    """Links of the run span."""
 
 
 class Run(Scope):
@@ -56,28 +77,16 @@ class Run(Scope):
         self._outcome: str | None = None
         self._stop_reason: str | None = None
         self._suspended = False
+        self._over_budget = False
         self._keys: set[ContextKey] = {key} if key is not None and stored is not None else set()
 
     @guarded
     def begin(
-        self,
-        *,
-        agent: str | None,
-        workflow: str | None,
-        conversation_id: str | None,
-        autonomy: str | None,
-        principal_ref: str | None,
-        principal_type: str | None,
-        tenant_id: str | None,
-        versions: Mapping[str, str] | None,
-        attributes: Attributes,
-        links: list[Link],
-        span: Span | None,
-        explicit: bool,
+        self, agent: str | None, workflow: str | None, given: RunFacts, *, span: Span | None, explicit: bool
     ) -> None:
         state = self._state
-        state.agent, state.workflow, state.conversation_id = agent, workflow, conversation_id
-        state.tenant_id = tenant_id
+        state.agent, state.workflow = agent, workflow
+        state.conversation_id, state.tenant_id = given.get("conversation_id"), given.get("tenant_id")
         operation = "invoke_workflow" if workflow is not None and agent is None else "invoke_agent"
         name = workflow if operation == "invoke_workflow" else agent
         if span is None and not explicit:
@@ -86,14 +95,18 @@ class Run(Scope):
             a.GEN_AI_OPERATION_NAME: operation,
             a.GEN_AI_AGENT_NAME: agent,
             a.GEN_AI_WORKFLOW_NAME: workflow,
-            a.GEN_AI_CONVERSATION_ID: conversation_id,
+            a.GEN_AI_CONVERSATION_ID: state.conversation_id,
+            a.GEN_AI_PROMPT_NAME: given.get("prompt_name"),
+            a.GEN_AI_PROMPT_VERSION: given.get("prompt_version"),
             a.RUN_SEGMENT: state.segment,
-            a.RUN_AUTONOMY: autonomy,
-            a.PRINCIPAL_REF: principal_ref,
-            a.PRINCIPAL_TYPE: principal_type,
-            **{_VERSIONS[part]: version for part, version in (versions or {}).items()},
-            **attributes,
+            a.RUN_AUTONOMY: given.get("autonomy"),
+            a.PRINCIPAL_REF: given.get("principal_ref"),
+            a.PRINCIPAL_TYPE: given.get("principal_type"),
+            a.DELEGATION_REF: given.get("delegation_ref"),
+            **version_facts(given.get("versions")),
+            **(given.get("attributes") or {}),
         }
+        links = given.get("links") or []
         parent = self._where
         stored = self._stored
         if stored is not None and stored.root is not None and span is None:
@@ -150,6 +163,48 @@ class Run(Scope):
         self._outcome = outcome or self._outcome
         self._stop_reason = stop_reason or self._stop_reason
 
+    @guarded
+    def budget(
+        self,
+        budget: str,
+        *,
+        dimension: str,
+        limit: float,
+        consumed: float | None = None,
+        exceeded: bool | None = None,
+        action: str | None = None,
+        currency: str | None = None,
+    ) -> None:
+        """Say what the run may use and what it used.
+
+        The run span has room for one budget: of several it shows the last, or the last whose limit was reached.
+
+        Args:
+            budget: Id of the budget.
+            dimension: cost, tokens, steps, model_calls, tool_calls or seconds.
+            limit: The most that may be used, in the unit of the dimension.
+            consumed: What is used so far.
+            exceeded: Whether the limit was reached; by default, whether as much was used.
+            action: none, warn, stop or downgrade. A run that a budget stopped has the outcome budget_exceeded, unless
+                :meth:`finish` says otherwise.
+            currency: ISO 4217 code, for the dimension cost.
+        """
+        facts = budget_facts(
+            budget,
+            dimension=dimension,
+            limit=limit,
+            consumed=consumed,
+            exceeded=exceeded,
+            action=action,
+            currency=currency,
+        )
+        if self._over_budget and not facts[a.BUDGET_EXCEEDED]:
+            return
+        self._over_budget = bool(facts[a.BUDGET_EXCEEDED])
+        if self._over_budget and action == "stop":
+            self._outcome = self._outcome or "budget_exceeded"
+        self.set(facts)
+
     def keep(self, key: ContextKey) -> None:
         """Store the context under ``key`` when this segment ends, however it ends."""
         self._keys.add(key)
@@ -174,7 +229,14 @@ class Run(Scope):
         target_ref: str | None = None,
         context: Context | None = None,
     ) -> None:
-        """Record that the run was handed to a person; ``reason`` is a code, the target a kind and an opaque ref."""
+        """Record that the run was handed to a person.
+
+        Args:
+            reason: Why, as a short word, never a sentence.
+            target_type: What kind of receiver, such as on_call.
+            target_ref: Opaque reference to the receiver.
+            context: Parent context.
+        """
         self._outcome = "escalated"
         self._span.set_attribute(a.ESCALATION_REASON_CODE, reason)
         where, scope = parent_for(self, context)

@@ -1,39 +1,28 @@
 # SPDX-FileCopyrightText: The Runrecord authors
 # SPDX-License-Identifier: Apache-2.0
-"""The records that have children: steps and tool calls, and the calls that make children."""
+"""The records that have children: steps and tool calls, and the calls that make them."""
 
-from collections.abc import Mapping
-from datetime import datetime
-from typing import Final, Literal, cast
+from typing import Final, Literal
 
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Link, Span
 
-from runrecord.instrumentation._approval import Approval, request
-from runrecord.instrumentation._content import (
-    UNSET,
-    Unset,
-    as_text,
-    captures_content,
-)
+from runrecord.instrumentation._content import UNSET, Unset, as_text, captures_content
+from runrecord.instrumentation._existing import existing_span
 from runrecord.instrumentation._governed import Governed, parent_for
-from runrecord.instrumentation._operations import Compensation, Decision, Verification
+from runrecord.instrumentation._inference import cost_facts
+from runrecord.instrumentation._recording import Recording
 from runrecord.instrumentation._safety import guarded
 from runrecord.instrumentation._state import Attributes
-from runrecord.instrumentation.context_store import ContextKey, SpanRef
 from runrecord.semconv import attributes as a
 from runrecord.semconv.commitment import LABEL_TOOL_ARGUMENTS, LABEL_TOOL_RESULT
 
 StepKind = Literal["plan", "act", "verify", "reflect", "route", "handoff", "wait"]
 
 
-class Scope(Governed):
-    """Something that other records happen in.
-
-    Every method takes an optional ``context``: the OpenTelemetry context to use as parent instead of the current
-    one. Nothing is attached unless the result is entered with ``with``.
-    """
+class Scope(Recording):
+    """Something that other records happen in: a run, a step or a tool call."""
 
     def step(
         self,
@@ -47,7 +36,18 @@ class Scope(Governed):
         context: Context | None = None,
         span: Span | None = None,
     ) -> "Step":
-        """Start a step: a turn, node, task or activity; ``index`` counts from 0 and is the next one by default."""
+        """Start a step: a turn, node, task or activity.
+
+        Args:
+            kind: plan, act, verify, reflect, route, handoff or wait.
+            index: Position in the run, from 0; the next one by default.
+            name: The name of the node, task or activity, as the developer wrote it.
+            step_id: The id that the SDK gives it.
+            attempt: Which attempt at the same step this is, from 0; left out for the first.
+            attributes: More attributes.
+            context: Parent context.
+            span: The SDK's own span of the step, to enrich instead of a new one.
+        """
         step = Step(self, context, index)
         step.begin(kind, name=name, step_id=step_id, attempt=attempt, attributes=attributes or {}, span=span)
         return step
@@ -66,16 +66,38 @@ class Scope(Governed):
         idempotent: bool | None = None,
         open_world: bool | None = None,
         tool_type: str | None = None,
+        description: str | None = None,
+        dry_run: bool | None = None,
+        attempt: int | None = None,
         approval_id: str | None = None,
         attributes: Attributes | None = None,
         links: list[Link] | None = None,
         context: Context | None = None,
         span: Span | None = None,
     ) -> "Tool":
-        """Start a tool call; ``span`` is an existing ``execute_tool`` span to enrich instead of a new one.
+        """Start a tool call.
 
-        ``arguments`` is committed to, not recorded; ``effect`` is a side effect type (none, read, create, update,
-        delete, send, execute, pay) on the system ``target``; the four hints are MCP's.
+        Args:
+            name: The name of the tool.
+            call_id: The id of the call.
+            arguments: They are committed to, not recorded.
+            effect: What the call does outside: none, read, create, update, delete, send, execute or pay.
+            target: The name of the system that the effect is on.
+            reversible: Whether the effect can be undone.
+            read_only: The tool declares that it changes nothing (as the next three, a hint of MCP).
+            destructive: The tool declares that it may destroy or overwrite.
+            idempotent: The tool declares that a repeat has no further effect.
+            open_world: The tool declares that it deals with systems outside of the application.
+            tool_type: function, extension or datastore.
+            description: What the tool says that it does.
+            dry_run: The call only pretends.
+            attempt: Which attempt at the same call this is, from 0; left out for the first.
+            approval_id: The approval because of which it runs.
+            attributes: More attributes.
+            links: Links of the span.
+            context: Parent context.
+            span: An existing ``execute_tool`` span to enrich instead of a new one; the caller ends it. Without ``context``
+                the current span is taken if it is one.
         """
         tool = Tool(self, context)
         facts: Attributes = {
@@ -87,6 +109,9 @@ class Scope(Governed):
             a.TOOL_IDEMPOTENT: idempotent,
             a.TOOL_OPEN_WORLD: open_world,
             a.GEN_AI_TOOL_TYPE: tool_type,
+            a.GEN_AI_TOOL_DESCRIPTION: description,
+            a.DRY_RUN: dry_run,
+            a.RETRY_ATTEMPT: attempt,
             **(attributes or {}),
         }
         tool.begin(
@@ -100,126 +125,6 @@ class Scope(Governed):
             explicit=context is not None,
         )
         return tool
-
-    def decision(
-        self,
-        policy: str,
-        *,
-        version: str | None = None,
-        name: str | None = None,
-        engine: str | None = None,
-        mode: str | None = None,
-        subject: str | None = None,
-        subject_type: str | None = "tool_call",
-        subject_name: str | None = None,
-        arguments: object | Unset = UNSET,
-        content: object | Unset = UNSET,
-        decision_id: str | None = None,
-        attributes: Attributes | None = None,
-        context: Context | None = None,
-    ) -> Decision:
-        """Start a policy decision; finish it with ``allow``, ``deny`` or ``require_approval``.
-
-        ``subject`` is the id of what is judged (for a tool call its call id); ``arguments`` (of a tool call) or
-        ``content`` (of anything else) is committed to, not recorded.
-        """
-        decision = Decision(self, context)
-        decision.begin(
-            policy,
-            version=version,
-            name=name,
-            engine=engine,
-            mode=mode,
-            subject=subject,
-            subject_type=subject_type,
-            subject_name=subject_name,
-            arguments=arguments,
-            content=content,
-            decision_id=decision_id,
-            attributes=attributes or {},
-        )
-        return decision
-
-    def request_approval(
-        self,
-        subject: str | None = None,
-        *,
-        tool: str | None = None,
-        subject_type: str = "tool_call",
-        arguments: object | Unset = UNSET,
-        content: object | Unset = UNSET,
-        deadline: datetime | str | None = None,
-        channel: str | None = None,
-        scope: str | None = None,
-        approval_id: str | None = None,
-        key: ContextKey | None = None,
-        durable_id: str | None = None,
-        attributes: Attributes | None = None,
-        context: Context | None = None,
-    ) -> Approval:
-        """Record that a person was asked, and store the context for the process that will have the answer.
-
-        A request whose ``(key, approval_id)`` is stored already is a replay: it is not recorded again.
-
-        Args:
-            subject: Id of what is to be approved; for a tool call its call id.
-            tool: Bounded name for the span, such as the tool's.
-            subject_type: What kind of thing the subject is.
-            arguments: What was shown, if it is a tool call's arguments; only a commitment is kept.
-            content: What was shown otherwise; only a commitment is kept.
-            deadline: When the request expires; a text must be RFC 3339.
-            channel: Where the person was asked.
-            scope: For how long an answer holds: once, session or always.
-            approval_id: Durable id; derived from ``key`` and ``subject`` by default.
-            key: Where to store the context: (framework, conversation, the SDK's durable id).
-            durable_id: The SDK's own id, kept in the store for matching.
-            attributes: More attributes of the request.
-            context: Parent context.
-        """
-        return request(
-            self,
-            subject=subject,
-            name=tool,
-            subject_type=subject_type,
-            arguments=arguments,
-            content=content,
-            deadline=deadline,
-            channel=channel,
-            scope=scope,
-            approval_id=approval_id,
-            key=key,
-            durable_id=durable_id,
-            attributes=attributes or {},
-            context=context,
-        )
-
-    def verification(
-        self,
-        check: str,
-        *,
-        kind: str = "rule",
-        subject: str | None = None,
-        attributes: Attributes | None = None,
-        context: Context | None = None,
-    ) -> Verification:
-        """Start an independent check (``kind``: rule, model, human, reconciliation) of ``subject``."""
-        verification = Verification(self, context)
-        verification.begin(check, kind=kind, subject=subject, attributes=attributes or {})
-        return verification
-
-    def compensation(
-        self,
-        subject: str,
-        *,
-        subject_id: str | None = None,
-        of: SpanRef | Governed | None = None,
-        attributes: Attributes | None = None,
-        context: Context | None = None,
-    ) -> Compensation:
-        """Start to undo the effect of the call ``of``; ``subject`` is a bounded name, ``subject_id`` its call id."""
-        compensation = Compensation(self, context)
-        compensation.begin(subject, subject_id=subject_id, of=of, attributes=attributes or {})
-        return compensation
 
 
 class Step(Scope):
@@ -385,17 +290,37 @@ class Tool(Scope):
             }
         )
 
+    @guarded
+    def idempotency(
+        self,
+        *,
+        key_present: bool | None = None,
+        deduplicated: bool | None = None,
+        ref: str | None = None,
+    ) -> None:
+        """Say whether the call carried an idempotency key, and whether the target knew it already.
 
-def existing_span(operation: str, span: Span, call_id: str | None = None) -> Span | None:
-    """Return ``span`` if it is an open ``operation`` span of another instrumentation that we may enrich.
+        Args:
+            key_present: The call carried a key.
+            deduplicated: The target answered with the result of an earlier call with the same key.
+            ref: Opaque, the same for calls with the same key; never the key itself or a plain hash of it.
+        """
+        self.set(
+            {
+                a.IDEMPOTENCY_KEY_PRESENT: key_present,
+                a.IDEMPOTENCY_DEDUPLICATED: deduplicated,
+                a.IDEMPOTENCY_REF: ref,
+            }
+        )
 
-    The OpenTelemetry API can't read attributes, so this looks at the SDK's ``attributes`` where there are any.
-    """
-    if not span.is_recording():
-        return None
-    known = cast("Mapping[str, object]", getattr(span, "attributes", None) or {})
-    if known.get(a.GEN_AI_OPERATION_NAME) != operation or a.RUN_ID in known:
-        return None
-    if call_id is not None and known.get(a.GEN_AI_TOOL_CALL_ID, call_id) != call_id:
-        return None
-    return span
+    @guarded
+    def cost(self, amount: float, currency: str, *, source: str = "provider") -> None:
+        """Say what this one call cost.
+
+        Args:
+            amount: In units of ``currency``; it is never added up on a parent, since user interfaces add up themselves.
+            currency: ISO 4217 code, such as USD.
+            source: provider, if it said so; price_table, if it was worked out.
+        """
+        if not self._ended:
+            self.set(cost_facts(amount, currency, source))

@@ -107,6 +107,20 @@ class Core:
         """Make the table of counters."""
         self.sources = Sources(self.new_source)
 
+    def emit(self, event_name: str, attributes: Attributes, context: Context) -> None:
+        """Emit a log event."""
+        now = int(self.clock() * 1e9)
+        self.logger().emit(
+            LogRecord(
+                timestamp=now,
+                observed_timestamp=now,
+                context=context,
+                severity_number=SeverityNumber.INFO,
+                event_name=event_name,
+                attributes=present(attributes),
+            )
+        )
+
 
 class RunState:
     """The identity of a run segment, shared by all of its records.
@@ -186,14 +200,4 @@ class RunState:
             a.SOURCE_ID: self.sequence.source_id,
             a.TENANT_ID: self.tenant_id,
         }
-        now = int(self.core.clock() * 1e9)
-        self.core.logger().emit(
-            LogRecord(
-                timestamp=now,
-                observed_timestamp=now,
-                context=context,
-                severity_number=SeverityNumber.INFO,
-                event_name=event_name,
-                attributes=present({**identity, **attributes}),
-            )
-        )
+        self.core.emit(event_name, {**identity, **attributes}, context)

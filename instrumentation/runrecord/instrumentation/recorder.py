@@ -23,26 +23,32 @@ Every object is started when it is made. ``with`` makes it current; without ``wi
 context, and ``.stop()`` or ``.fail(error)`` finishes it, from any thread or task. Nothing here raises into the caller.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
 
 from opentelemetry import context as otel_context
 from opentelemetry._logs import Logger, LoggerProvider, get_logger
 from opentelemetry.context import Context
-from opentelemetry.trace import Link, Span, Tracer, TracerProvider, get_tracer
+from opentelemetry.trace import Span, Tracer, TracerProvider, get_tracer
+from typing_extensions import Unpack
 
 from runrecord.instrumentation._approval import Approval, conversation_of, durable_approval_id
 from runrecord.instrumentation._content import UNSET, captures_content
+from runrecord.instrumentation._existing import existing_span
 from runrecord.instrumentation._governed import Governed, scope_of
+from runrecord.instrumentation._inference import Inference
 from runrecord.instrumentation._operations import Compensation, Decision, Verification
-from runrecord.instrumentation._run import Run
-from runrecord.instrumentation._safety import report
-from runrecord.instrumentation._scope import Scope, Step, StepKind, Tool, existing_span
-from runrecord.instrumentation._state import Attributes, Core, RunState
+from runrecord.instrumentation._recording import breaker_facts
+from runrecord.instrumentation._run import Run, RunFacts
+from runrecord.instrumentation._safety import guarded, report
+from runrecord.instrumentation._scope import Scope, Step, StepKind, Tool
+from runrecord.instrumentation._state import Core, RunState
+from runrecord.instrumentation._versions import Versions
 from runrecord.instrumentation.context_store import ContextKey, ContextStore, FileContextStore, StoredContext
 from runrecord.semconv import SCHEMA_URL
 from runrecord.semconv.commitment import TenantKey, load_tenant_key
+from runrecord.semconv.signals import EVENT_BREAKER_CHANGED
 
 __all__ = [
     "UNSET",
@@ -50,13 +56,17 @@ __all__ = [
     "Compensation",
     "Decision",
     "Governed",
+    "Inference",
     "Recorder",
     "Run",
+    "RunFacts",
     "Scope",
     "Step",
     "StepKind",
     "Tool",
     "Verification",
+    "Versions",
+    "breaker",
     "captures_content",
     "current",
     "default",
@@ -136,17 +146,10 @@ class Recorder:
         *,
         workflow: str | None = None,
         run_id: str | None = None,
-        conversation_id: str | None = None,
-        autonomy: str | None = None,
-        principal_ref: str | None = None,
-        principal_type: str | None = None,
-        tenant_id: str | None = None,
-        versions: Mapping[str, str] | None = None,
-        attributes: Attributes | None = None,
-        links: list[Link] | None = None,
+        segment: int = 0,
         context: Context | None = None,
         span: Span | None = None,
-        segment: int = 0,
+        **facts: Unpack[RunFacts],
     ) -> Run:
         """Start a run.
 
@@ -154,33 +157,16 @@ class Recorder:
             agent: Name of the agent; the span is ``invoke_agent {agent}``.
             workflow: Name of the workflow, if it is one; the span is then ``invoke_workflow {workflow}``.
             run_id: A new one by default.
-            conversation_id: Conversation, thread or session.
-            autonomy: read_only, draft, propose, execute_with_approval or autonomous.
-            principal_ref: Opaque reference to whom the run works for.
-            principal_type: user, service or agent.
-            tenant_id: Where one installation serves several.
-            versions: What is in force: prompt, tool_schema, retrieval_index, policy, agent, code.
-            attributes: More attributes.
-            links: Links of the run span.
+            segment: From 0, if another mechanism than :meth:`resume` continues the run.
             context: Parent; the current context by default.
             span: An existing ``invoke_agent`` span to enrich instead of a new one; the caller ends it, after
                 ``stop()``. Without ``context`` the current span is taken if it is one.
-            segment: From 0, if another mechanism than :meth:`resume` continues the run.
+            facts: See :class:`RunFacts`.
         """
         state = RunState(self._core, run_id or self._core.new_id(), segment)
-        return self._started(
-            Run(state, context if context is not None else otel_context.get_current()),
-            agent=agent,
-            workflow=workflow,
-            conversation_id=conversation_id,
-            autonomy=autonomy,
-            principal=(principal_ref, principal_type, tenant_id),
-            versions=versions,
-            attributes=attributes,
-            links=links,
-            span=span,
-            explicit=context is not None,
-        )
+        started = Run(state, context if context is not None else otel_context.get_current())
+        started.begin(agent, workflow, facts, span=span, explicit=context is not None)
+        return started
 
     def resume(
         self,
@@ -189,16 +175,9 @@ class Recorder:
         agent: str | None = None,
         workflow: str | None = None,
         run_id: str | None = None,
-        conversation_id: str | None = None,
-        autonomy: str | None = None,
-        principal_ref: str | None = None,
-        principal_type: str | None = None,
-        tenant_id: str | None = None,
-        versions: Mapping[str, str] | None = None,
-        attributes: Attributes | None = None,
-        links: list[Link] | None = None,
         context: Context | None = None,
         span: Span | None = None,
+        **facts: Unpack[RunFacts],
     ) -> Run:
         """Start the next segment of the run whose context is stored under ``key``.
 
@@ -216,23 +195,24 @@ class Recorder:
             state.stopped.restore(stored.stopped)
             agent = agent or stored.agent
             workflow = workflow or (stored.workflow if agent is None else None)
-            conversation_id = conversation_id or (
-                conversation_of(key) if stored.conversation_in_key else None
-            )
+            if stored.conversation_in_key and not facts.get("conversation_id"):
+                facts["conversation_id"] = conversation_of(key)
         resumed = Run(state, context if context is not None else otel_context.get_current(), stored, key)
-        return self._started(
-            resumed,
-            agent=agent,
-            workflow=workflow,
-            conversation_id=conversation_id,
-            autonomy=autonomy,
-            principal=(principal_ref, principal_type, tenant_id),
-            versions=versions,
-            attributes=attributes,
-            links=links,
-            span=span,
-            explicit=context is not None,
-        )
+        resumed.begin(agent, workflow, facts, span=span, explicit=context is not None)
+        return resumed
+
+    @guarded
+    def breaker(self, breaker: str, state: str, *, trigger: str | None = None) -> None:
+        """Record that a circuit breaker changed its state, in the current run if there is one.
+
+        See :meth:`Run.breaker`.
+        """
+        scope = current()
+        if scope is not None:
+            scope.breaker(breaker, state, trigger=trigger)
+        else:
+            facts = breaker_facts(breaker, state, trigger)
+            self._core.emit(EVENT_BREAKER_CHANGED, facts, otel_context.get_current())
 
     def lookup(self, key: ContextKey) -> StoredContext | None:
         """Return the stored context of ``key``; a store that fails counts as empty."""
@@ -241,37 +221,6 @@ class Recorder:
         except Exception as error:  # noqa: BLE001  # a store belongs to the user
             report("reading the context store", error)
             return None
-
-    @staticmethod
-    def _started(
-        run: Run,
-        *,
-        agent: str | None,
-        workflow: str | None,
-        conversation_id: str | None,
-        autonomy: str | None,
-        principal: tuple[str | None, str | None, str | None],
-        versions: Mapping[str, str] | None,
-        attributes: Attributes | None,
-        links: list[Link] | None,
-        span: Span | None,
-        explicit: bool,
-    ) -> Run:
-        run.begin(
-            agent=agent,
-            workflow=workflow,
-            conversation_id=conversation_id,
-            autonomy=autonomy,
-            principal_ref=principal[0],
-            principal_type=principal[1],
-            tenant_id=principal[2],
-            versions=versions,
-            attributes=attributes or {},
-            links=links or [],
-            span=span,
-            explicit=explicit,
-        )
-        return run
 
 
 _default: Recorder | None = None
@@ -296,45 +245,30 @@ def run(
     *,
     workflow: str | None = None,
     run_id: str | None = None,
-    conversation_id: str | None = None,
-    autonomy: str | None = None,
-    principal_ref: str | None = None,
-    principal_type: str | None = None,
-    tenant_id: str | None = None,
-    versions: Mapping[str, str] | None = None,
-    attributes: Attributes | None = None,
-    links: list[Link] | None = None,
     context: Context | None = None,
     span: Span | None = None,
+    **facts: Unpack[RunFacts],
 ) -> Run:
     """Start a run with the default recorder; see :meth:`Recorder.run`."""
-    return default().run(
-        agent,
-        workflow=workflow,
-        run_id=run_id,
-        conversation_id=conversation_id,
-        autonomy=autonomy,
-        principal_ref=principal_ref,
-        principal_type=principal_type,
-        tenant_id=tenant_id,
-        versions=versions,
-        attributes=attributes,
-        links=links,
-        context=context,
-        span=span,
-    )
+    return default().run(agent, workflow=workflow, run_id=run_id, context=context, span=span, **facts)
 
 
 def resume(
     key: ContextKey,
     *,
     agent: str | None = None,
-    autonomy: str | None = None,
-    attributes: Attributes | None = None,
+    workflow: str | None = None,
     context: Context | None = None,
+    span: Span | None = None,
+    **facts: Unpack[RunFacts],
 ) -> Run:
     """Start the next segment of a run with the default recorder; see :meth:`Recorder.resume`."""
-    return default().resume(key, agent=agent, autonomy=autonomy, attributes=attributes, context=context)
+    return default().resume(key, agent=agent, workflow=workflow, context=context, span=span, **facts)
+
+
+def breaker(breaker: str, state: str, *, trigger: str | None = None) -> None:
+    """Record that a circuit breaker changed its state; see :meth:`Recorder.breaker`."""
+    default().breaker(breaker, state, trigger=trigger)
 
 
 def current() -> Scope | None:
