@@ -129,7 +129,7 @@ class Telemetry:
         said: dict[tuple[Any, Any], int] = {}
         for span in self.spans:
             attributes = span.attributes or {}
-            if "runrecord.run.id" not in attributes:
+            if "runrecord.record.seq" not in attributes:
                 continue
             key = (attributes["runrecord.source.id"], attributes["runrecord.run.id"])
             numbers.setdefault(key, []).append(attributes["runrecord.record.seq"])
