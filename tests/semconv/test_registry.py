@@ -39,6 +39,12 @@ def test_nothing_of_ours_lies_in_a_namespace_of_others(registry: Registry) -> No
     )
 
 
+def test_every_note_says_when_not_to_set_the_attribute(registry: Registry) -> None:
+    """A closed list says it by its members; a declared hint and all else needs words."""
+    lacking = [a.key for a in registry.own_attributes if not a.members and "Do NOT" not in a.note]
+    assert lacking == []
+
+
 def test_every_governed_span_carries_what_the_ledger_needs(registry: Registry) -> None:
     needed = {"runrecord.run.id", "runrecord.source.id", "runrecord.record.seq"}
     for signal in registry.signals.values():

@@ -52,12 +52,13 @@ def test_every_file_is_valid(path: Path) -> None:
 )
 def test_the_schema_is_strict(section: str, key: str) -> None:
     """A key that the format does not know is found, or the test above would prove nothing."""
-    entry = {
+    entries: dict[str, dict[str, Any]] = {
         "attributes": {"key": "a.b", "type": "string", "brief": "B.", "stability": "stable"},
         "spans": {"type": "a", "kind": "client", "brief": "B.", "stability": "stable", "name": {"note": "a"}},
         "attribute_groups": {"id": "a", "visibility": "internal", "attributes": []},
         "metrics": {"name": "a", "instrument": "gauge", "unit": "1", "brief": "B.", "stability": "stable"},
-    }[section]
+    }
+    entry = entries[section]
     schema = validator("semconv.schema.v2.json")
     assert schema.is_valid({"file_format": "definition/2", section: [entry]})
     assert not schema.is_valid({"file_format": "definition/2", section: [{**entry, key: "x"}]})

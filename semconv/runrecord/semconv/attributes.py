@@ -250,7 +250,8 @@ Type: string. Stability: development. Examples: 'amount_too_high'.
 APPROVAL_REQUEST_SPAN_ID: Final = "runrecord.approval.request.span_id"
 """The span id of the request, in hexadecimal.
 
-Says again what the span link says, since some user interfaces drop links.
+Says again what the span link says, since some user interfaces drop links. Do NOT set the span of the
+decision itself.
 
 Type: string. Stability: development. Examples: '00f067aa0ba902b7'.
 """
@@ -258,7 +259,8 @@ Type: string. Stability: development. Examples: '00f067aa0ba902b7'.
 APPROVAL_REQUEST_TRACE_ID: Final = "runrecord.approval.request.trace_id"
 """The trace id of the request, in hexadecimal.
 
-Says again what the span link says, since some user interfaces drop links.
+Says again what the span link says, since some user interfaces drop links. Do NOT set the trace of the
+decision itself.
 
 Type: string. Stability: development. Examples: '4bf92f3577b34da6a3ce929d0e0e4736'.
 """
@@ -317,6 +319,9 @@ sha256:9c56cc51b374c3ba189210d5b6d4bf57790d351c96c47c02190ecf1e430635ab'.
 BREAKER_ID: Final = "runrecord.breaker.id"
 """Identifies the breaker.
 
+A name that somebody configured, one for each thing that can be stopped. Do NOT set the id of a run or of a
+call.
+
 Type: string. Stability: development. Examples: 'billing-writes'.
 """
 
@@ -328,6 +333,8 @@ One of :class:`BreakerState`. Stability: development.
 
 BREAKER_TRIGGER: Final = "runrecord.breaker.trigger"
 """What changed the state, as a short machine-readable word.
+
+Do NOT set a sentence or the text of an exception.
 
 Type: string. Stability: development. Examples: 'error_rate', 'manual'.
 """
@@ -341,6 +348,8 @@ One of :class:`BudgetAction`. Stability: development.
 BUDGET_CONSUMED: Final = "runrecord.budget.consumed"
 """What was used when the span ended, in the unit of the dimension.
 
+Counted by whoever enforces the budget. Do NOT set an estimate of what the rest of the run will use.
+
 Type: double. Stability: development. Examples: 12.25.
 """
 
@@ -353,17 +362,24 @@ One of :class:`BudgetDimension`. Stability: development.
 BUDGET_EXCEEDED: Final = "runrecord.budget.exceeded"
 """Whether the limit was reached.
 
+Do NOT set it where nothing compares what was used with the limit.
+
 Type: boolean. Stability: development.
 """
 
 BUDGET_ID: Final = "runrecord.budget.id"
 """Identifies the budget.
 
+The same for every span that draws on the budget. Do NOT set it where no limit applies; leave all
+runrecord.budget attributes out.
+
 Type: string. Stability: development. Examples: 'daily-refunds'.
 """
 
 BUDGET_LIMIT: Final = "runrecord.budget.limit"
 """The most that may be used, in the unit of the dimension.
+
+Do NOT set a very large number to say that there is no limit.
 
 Type: double. Stability: development. Examples: 50.0.
 """
@@ -379,7 +395,8 @@ One of :class:`CompensationOutcome`. Stability: development.
 COMPENSATION_SUBJECT_ID: Final = "runrecord.compensation.subject.id"
 """Identifies what was undone; for a tool call, its call id.
 
-Says again what the span link says, since some user interfaces drop links.
+Says again what the span link says, since some user interfaces drop links. Do NOT set the id of the call
+that undoes it.
 
 Type: string. Stability: development. Examples: 'call_a1b2'.
 """
@@ -394,6 +411,8 @@ Type: double. Stability: development. Examples: 0.0031.
 
 COST_CURRENCY: Final = "runrecord.cost.currency"
 """The currency of the amount, as an ISO 4217 code.
+
+Do NOT set it without an amount or a budget that is measured in it.
 
 Type: string. Stability: development. Examples: 'USD'.
 """
@@ -446,6 +465,8 @@ Type: string. Stability: development. Examples: 'grant-2026-0041'.
 DRY_RUN: Final = "runrecord.dry_run"
 """Whether the call only pretended, so that no effect can have taken place.
 
+Do NOT set false on calls that could not have pretended.
+
 Type: boolean. Stability: development.
 """
 
@@ -468,6 +489,8 @@ Type: string. Stability: development. Examples: 'queue-3'.
 ESCALATION_TARGET_TYPE: Final = "runrecord.escalation.target.type"
 """What kind of receiver the run was handed to.
 
+A role or a team, of low cardinality. Do NOT set the name or the address of a person.
+
 Type: string. Stability: development. Examples: 'on_call', 'support_team'.
 """
 
@@ -482,11 +505,15 @@ Type: string. Stability: development. Examples: 'grc-77812'.
 IDEMPOTENCY_DEDUPLICATED: Final = "runrecord.idempotency.deduplicated"
 """Whether the target answered with the result of an earlier call with the same key.
 
+Do NOT guess it from the time that the call took; set it only where the target says so.
+
 Type: boolean. Stability: development.
 """
 
 IDEMPOTENCY_KEY_PRESENT: Final = "runrecord.idempotency.key_present"
 """Whether the call carried an idempotency key.
+
+Do NOT set the key itself anywhere.
 
 Type: boolean. Stability: development.
 """
@@ -503,11 +530,15 @@ sha256:0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2e1f0'.
 LEDGER_INDEX: Final = "runrecord.ledger.index"
 """The index of the record in that log, from 0.
 
+Set on the copy that is exported after the record was sealed. Do NOT set it in an application.
+
 Type: int. Stability: development. Examples: 4711.
 """
 
 LEDGER_LEAF_HASH: Final = "runrecord.ledger.leaf_hash"
 """The RFC 6962 leaf hash of the record, in hexadecimal.
+
+Set on the copy that is exported after the record was sealed. Do NOT set it in an application.
 
 Type: string. Stability: development. Examples:
 '6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d'.
@@ -515,6 +546,8 @@ Type: string. Stability: development. Examples:
 
 LEDGER_ORIGIN: Final = "runrecord.ledger.origin"
 """The origin line of the log that sealed this record.
+
+Set on the copy that is exported after the record was sealed. Do NOT set it in an application.
 
 Type: string. Stability: development. Examples: 'ledger.example/refunds'.
 """
@@ -528,6 +561,8 @@ One of :class:`PolicyEngine`. Stability: development.
 POLICY_ID: Final = "runrecord.policy.id"
 """Identifies the policy that decided.
 
+Stable over the versions of the policy. Do NOT put the version, the rule or the outcome into it.
+
 Type: string. Stability: development. Examples: 'refunds'.
 """
 
@@ -540,7 +575,8 @@ One of :class:`PolicyMode`. Stability: development.
 POLICY_NAME: Final = "runrecord.policy.name"
 """The name of the policy, for people; of low cardinality.
 
-Part of the span name; where it is missing, runrecord.policy.id takes its place there.
+Part of the span name; where it is missing, runrecord.policy.id takes its place there. Do NOT set anything
+that changes from decision to decision.
 
 Type: string. Stability: development. Examples: 'refunds'.
 """
@@ -548,11 +584,15 @@ Type: string. Stability: development. Examples: 'refunds'.
 POLICY_RULE_ID: Final = "runrecord.policy.rule.id"
 """Identifies the rule that settled the decision.
 
+Do NOT set it where no single rule settled the decision, nor the text of a rule.
+
 Type: string. Stability: development. Examples: 'over_50_usd'.
 """
 
 POLICY_VERSION: Final = "runrecord.policy.version"
 """The version of the policy that decided, or a digest of it.
+
+Do NOT set the version of the engine, or a time at which the policy was loaded.
 
 Type: string. Stability: development. Examples: '14'.
 """
@@ -585,11 +625,15 @@ Type: int. Stability: development. Examples: 0, 7.
 REDACTION_COUNT: Final = "runrecord.redaction.count"
 """How many findings were replaced in the record.
 
+Do NOT set it where nothing was replaced; 0 goes with runrecord.redaction.failed only.
+
 Type: int. Stability: development. Examples: 3.
 """
 
 REDACTION_FAILED: Final = "runrecord.redaction.failed"
 """The record could not be looked at, and its content was replaced by a marker.
+
+Do NOT set false.
 
 Type: boolean. Stability: development.
 """
@@ -605,6 +649,9 @@ Type: string[]. Stability: development. Examples: ['api_key', 'email'].
 REDACTION_RULES: Final = "runrecord.redaction.rules"
 """The version of the set of rules that looked at the record.
 
+Set where something was replaced or the record could not be looked at. Do NOT take its absence to mean that
+no rules looked at the record.
+
 Type: string. Stability: development. Examples: 'builtin-1+sha256:5feceb66'.
 """
 
@@ -619,6 +666,8 @@ sha256:3fdba35f04dc8c462986c992bcf875546257113072a909c162f7e470e581e278'.
 
 RETRY_ATTEMPT: Final = "runrecord.retry.attempt"
 """Which attempt at the same call this is, from 0.
+
+Do NOT count attempts that the transport made within one call.
 
 Type: int. Stability: development. Examples: 0, 2.
 """
@@ -666,6 +715,8 @@ RUN_SEGMENT: Final = "runrecord.run.segment"
 """Counts the segments of the run, from 0; a run that waits ends its segment and starts the next one when it
 resumes.
 
+Do NOT start again at 0 in the process that goes on with a run.
+
 Type: int. Stability: development. Examples: 0, 1.
 """
 
@@ -706,6 +757,9 @@ Type: string. Stability: development. Examples: 're_3PqX'.
 
 SIDE_EFFECT_REVERSIBLE: Final = "runrecord.side_effect.reversible"
 """Whether the effect can be undone.
+
+A fact about the kind of effect. Do NOT set it to say whether this effect was undone, which is what a
+compensation says.
 
 Type: boolean. Stability: development.
 """
@@ -756,7 +810,8 @@ Type: string. Stability: development. Examples: 'node-3f1c'.
 STEP_INDEX: Final = "runrecord.step.index"
 """The position of the step in the run, from 0, over all segments.
 
-Travels in baggage and is stamped on every governed span inside the step.
+Travels in baggage and is stamped on every governed span inside the step. Do NOT set it where no step is
+active; 0 is the first step.
 
 Type: int. Stability: development. Examples: 0, 6.
 """
@@ -787,6 +842,8 @@ sha256:9c56cc51b374c3ba189210d5b6d4bf57790d351c96c47c02190ecf1e430635ab'.
 SUBJECT_ID: Final = "runrecord.subject.id"
 """Identifies the thing that was decided on or approved; for a tool call, its call id.
 
+Do NOT set the id of a customer, an account or an order; those are content of the call.
+
 Type: string. Stability: development. Examples: 'call_a1b2'.
 """
 
@@ -794,7 +851,7 @@ SUBJECT_NAME: Final = "runrecord.subject.name"
 """The name of the thing that was decided on, approved or rolled back; for a tool call, the name of the tool.
 
 Of low cardinality, for it is part of span names; where it is missing, runrecord.subject.type takes its
-place there. Stands in for gen_ai.tool.name, which these spans must not carry.
+place there. Stands in for gen_ai.tool.name, which these spans must not carry. Do NOT set an id.
 
 Type: string. Stability: development. Examples: 'create_refund'.
 """
@@ -848,6 +905,9 @@ Type: boolean. Stability: development.
 VERIFICATION_NAME: Final = "runrecord.verification.name"
 """The name of the check; of low cardinality.
 
+Part of the span name; where it is missing, runrecord.verification.type takes its place there. Do NOT set
+anything that changes from check to check.
+
 Type: string. Stability: development. Examples: 'refund_matches_order'.
 """
 
@@ -861,6 +921,8 @@ One of :class:`VerificationOutcome`. Stability: development.
 
 VERIFICATION_SUBJECT_ID: Final = "runrecord.verification.subject.id"
 """Identifies what was checked; for a tool call, its call id.
+
+Do NOT set the id of a customer, an account or an order; those are content of the call.
 
 Type: string. Stability: development. Examples: 'call_a1b2'.
 """
@@ -876,6 +938,8 @@ One of :class:`VerificationType`. Stability: development.
 VERSION_AGENT: Final = "runrecord.version.agent"
 """The version of the agent's definition.
 
+Do NOT set it where gen_ai.agent.version already says the same.
+
 Type: string. Stability: development. Examples: 'refund-agent@3.2.0'.
 """
 
@@ -890,7 +954,8 @@ Type: string. Stability: development. Examples: 'c0a16b3'.
 VERSION_POLICY: Final = "runrecord.version.policy"
 """The version of the policy bundle in force for the whole run.
 
-The version of the one policy that decided is runrecord.policy.version, on the decision.
+The version of the one policy that decided is runrecord.policy.version, on the decision. Do NOT set it
+where policies are not released together.
 
 Type: string. Stability: development. Examples: '14'.
 """
@@ -908,11 +973,15 @@ Type: string. Stability: development. Examples:
 VERSION_RETRIEVAL_INDEX: Final = "runrecord.version.retrieval_index"
 """The version of the index that the run retrieves from.
 
+Do NOT set the time of the query; two runs on the same index have the same version.
+
 Type: string. Stability: development. Examples: 'kb-2026-11-20'.
 """
 
 VERSION_TOOL_SCHEMA: Final = "runrecord.version.tool_schema"
 """The version of the set of tool definitions in force, preferably a digest.
+
+Do NOT set the definitions themselves, nor a digest that changes with the order of the tools.
 
 Type: string. Stability: development. Examples:
 'sha256:a591a6d40bf420404a011733cfb7b190d62c65bf0bcda32b57b277d9ad9f146e'.
