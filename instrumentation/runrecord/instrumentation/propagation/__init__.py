@@ -29,12 +29,14 @@ propagator: with ``OTEL_PROPAGATORS`` set, keep ``baggage`` (or ``runrecord``) i
 from runrecord.instrumentation._remote import RemoteRun, remote_run
 from runrecord.instrumentation.propagation.carriers import extract, extract_trusted, inject, inject_trusted
 from runrecord.instrumentation.propagation.hosts import HostList
+from runrecord.instrumentation.propagation.instrumentor import PropagationInstrumentor
 from runrecord.instrumentation.propagation.policy import Policy, policy, set_policy
 from runrecord.instrumentation.propagation.propagator import RunPropagator, install, uninstall
 
 __all__ = [
     "HostList",
     "Policy",
+    "PropagationInstrumentor",
     "RemoteRun",
     "RunPropagator",
     "extract",

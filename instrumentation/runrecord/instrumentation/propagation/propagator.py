@@ -65,7 +65,7 @@ class RunPropagator(TextMapPropagator):
         context = otel_context.get_current() if context is None else context
         if not otel_context.get_value(_TRUSTED_KEY, context):
             context = _outgoing(context)
-            _clean(carrier)
+            clean(carrier)
         self.inner.inject(carrier, context, setter)
 
     def extract(
@@ -97,7 +97,7 @@ def send(carrier: CarrierT, context: Context | None, setter: Setter[CarrierT], *
     """Inject by the global propagator, with our entries or without, as the caller decided."""
     context = otel_context.get_current() if context is None else context
     prepared = with_entries(context) if entries else without_entries(context)
-    _clean(carrier)
+    clean(carrier)
     get_global_textmap().inject(carrier, otel_context.set_value(_TRUSTED_KEY, True, prepared), setter)
 
 
@@ -129,7 +129,7 @@ def _outgoing(context: Context) -> Context:
     return without_entries(context)
 
 
-def _clean(carrier: object) -> None:
+def clean(carrier: object) -> None:
     """Remove our entries from headers that were sent before, to another host: clients reuse them for a redirect."""
     try:
         if isinstance(carrier, MutableMapping):
@@ -146,7 +146,7 @@ def _clean(carrier: object) -> None:
 
 
 def _put(headers: MutableMapping[object, object], name: object, value: object) -> None:
-    cleaned = _without_ours(value)
+    cleaned = without_our_members(value)
     if cleaned is value:
         return
     if cleaned:
@@ -159,7 +159,7 @@ def _clean_pairs(pairs: list[object]) -> Iterator[object]:
     for pair in pairs:
         if isinstance(pair, tuple) and len(cast("tuple[object, ...]", pair)) == 2:  # noqa: PLR2004
             name, value = cast("tuple[object, object]", pair)
-            if _is_header(name) and (cleaned := _without_ours(value)) is not value:
+            if _is_header(name) and (cleaned := without_our_members(value)) is not value:
                 if cleaned:
                     yield (name, cleaned)
                 continue
@@ -171,7 +171,7 @@ def _is_header(name: object) -> bool:
     return isinstance(text, str) and text.lower() == _HEADER
 
 
-def _without_ours(value: object) -> object:
+def without_our_members(value: object) -> object:
     """Return a baggage header without our members; the very same object if there are none."""
     text = value.decode("latin-1") if isinstance(value, bytes) else value
     if not isinstance(text, str):
