@@ -102,6 +102,7 @@ def _was_redacted(record: SpanRecord | LogRecord) -> bool:
 _CONDITIONS: Final[Mapping[str, Condition]] = {
     a.ERROR_TYPE: _ended_with_error,
     a.RUN_OUTCOME: _attribute_is(a.RUN_STATE, "completed"),
+    a.DECISION_OUTCOME: lambda record: not _ended_with_error(record),
     a.ESCALATION_REASON_CODE: _attribute_is(a.RUN_OUTCOME, "escalated"),
     a.APPROVAL_SUBJECT_MODIFIED_DIGEST: _attribute_is(a.APPROVAL_STATUS, "modified"),
     a.APPROVAL_REQUEST_TRACE_ID: _has_links,
