@@ -149,7 +149,15 @@ class RunState:
         self._next_step = 0
         self._lock = threading.Lock()
         self._key: RunKey | None = None
-        self.sequence: Final = core.sources.of(run_id)
+        self._pid = os.getpid()
+        self._sequence = core.sources.of(run_id)
+
+    @property
+    def sequence(self) -> Sequence:
+        """The counter of this process for the run; a fork of the process that started it has its own."""
+        if self._pid != os.getpid():
+            self._pid, self._sequence = os.getpid(), self.core.sources.of(self.run_id)
+        return self._sequence
 
     @property
     def next_step(self) -> int:
