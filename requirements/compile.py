@@ -56,6 +56,13 @@ ENVIRONMENTS: dict[str, list[str]] = {
         "3.10",
     ],
     "openai-agents-oldest.txt": [*_extras("openai-agents", "otlp"), *_groups("test"), *OLDEST],
+    "pydantic-ai-newest.txt": [
+        *_extras("pydantic-ai", "otlp"),
+        *_groups("sdk-pydantic-ai", "official-pydantic-ai"),
+        "--python-version",
+        "3.10",
+    ],
+    "pydantic-ai-oldest.txt": [*_extras("pydantic-ai", "otlp"), *_groups("sdk-pydantic-ai"), *OLDEST],
     "ui.txt": [*_groups("ui"), "--python-version", "3.10"],
 }
 

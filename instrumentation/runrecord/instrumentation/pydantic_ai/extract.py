@@ -1,0 +1,425 @@
+# SPDX-FileCopyrightText: The Runrecord authors
+# SPDX-License-Identifier: Apache-2.0
+"""From the SDK's objects to our fields: pure functions that import nothing of the SDK and leave content alone."""
+
+import asyncio
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypedDict, cast
+
+from runrecord.instrumentation.recorder import UNSET, durable_approval_id
+from runrecord.semconv import attributes as a
+
+FRAMEWORK: Final = "pydantic_ai"
+
+_VERSIONS: Final = {
+    a.VERSION_PROMPT: "prompt",
+    a.VERSION_TOOL_SCHEMA: "tool_schema",
+    a.VERSION_RETRIEVAL_INDEX: "retrieval_index",
+    a.VERSION_POLICY: "policy",
+    a.VERSION_AGENT: "agent",
+    a.VERSION_CODE: "code",
+}
+
+
+def get(value: object, name: str) -> Any:
+    """Return a member of what may be an object or a mapping; None without it."""
+    if isinstance(value, Mapping):
+        return cast("Mapping[str, Any]", value).get(name)
+    return getattr(value, name, None)
+
+
+def text(value: object) -> str | None:
+    """Return ``value`` if it is a text that says something."""
+    return value if isinstance(value, str) and value else None
+
+
+def mapping(value: object) -> Mapping[str, Any]:
+    """Return ``value`` if it is a mapping, else an empty one."""
+    return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else {}
+
+
+def agent_name(agent: object) -> str:
+    """Return the name of an agent."""
+    return text(get(agent, "name")) or "agent"
+
+
+# the identity of a run
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """Which run the next run of a message history continues.
+
+    Attributes:
+        origin: The SDK's id of the run's first segment; None if the messages carry no run ids.
+        segment: The number of the next segment.
+    """
+
+    origin: str | None
+    segment: int
+
+
+def run_id(sdk_run_id: str) -> str:
+    """Derive the id of a run from the SDK's id of its first segment."""
+    return durable_approval_id("run", FRAMEWORK, sdk_run_id)
+
+
+def lineage(messages: Iterable[object]) -> Lineage | None:
+    """Follow the runs through a message history; None if the last one left no tool call without an answer.
+
+    The SDK gives every segment a run id of its own. A run that ended with open tool calls is continued by whichever run
+    comes next; any other is not.
+    """
+    current: str | None = None
+    origin, segment = None, 0
+    open_calls: set[str] = set()
+    for message in messages:
+        made_by = text(get(message, "run_id"))
+        if made_by is not None and made_by != current:
+            if open_calls and current is not None:
+                segment += 1
+            else:
+                origin, segment = made_by, 0
+            current = made_by
+        if get(message, "kind") == "response":
+            open_calls = {call.call_id for call in calls_of(message)}
+        else:
+            open_calls -= _answered(message)
+    return Lineage(origin, segment + 1) if open_calls else None
+
+
+def _answered(request: object) -> set[str]:
+    parts = cast("list[object]", get(request, "parts") or [])
+    return {
+        str(get(part, "tool_call_id"))
+        for part in parts
+        if get(part, "part_kind") in {"tool-return", "retry-prompt"}
+    }
+
+
+def pending_calls(messages: Sequence[object]) -> "list[Call]":
+    """Return the tool calls of the last response, which deferred results are answers to."""
+    for message in reversed(messages):
+        if get(message, "kind") == "response":
+            return calls_of(message)
+    return []
+
+
+# what a run says of itself: the SDK's place for it is the metadata of agent and run
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a run says of itself, in its ``metadata`` under our attribute names."""
+
+    metadata: Mapping[str, str]
+
+    @classmethod
+    def of(cls, metadata: object) -> "Settings":
+        """Read the metadata of a run."""
+        return cls(
+            {
+                name: value
+                for name, value in mapping(metadata).items()
+                if name.startswith("runrecord.") and isinstance(value, str)
+            }
+        )
+
+    def __getitem__(self, name: str) -> str | None:
+        """Return one setting."""
+        return self.metadata.get(name)
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """What is in force."""
+        return {part: self.metadata[name] for name, part in _VERSIONS.items() if name in self.metadata}
+
+
+# tool calls
+
+
+@dataclass(frozen=True)
+class Call:
+    """A tool call as the model made it.
+
+    Attributes:
+        call_id: The SDK's id; unique in a run, and not beyond where a model double makes it.
+        tool: Name of the tool.
+        arguments: What the model asked for: JSON text or an object.
+    """
+
+    call_id: str
+    tool: str
+    arguments: object
+
+
+def call(part: object) -> Call:
+    """Read a ``ToolCallPart``."""
+    return Call(
+        text(get(part, "tool_call_id")) or "",
+        text(get(part, "tool_name")) or "tool",
+        get(part, "args") or {},
+    )
+
+
+def calls_of(response: object) -> list[Call]:
+    """Return the tool calls of a ``ModelResponse``."""
+    parts = cast("list[object]", get(response, "parts") or [])
+    return [call(part) for part in parts if get(part, "part_kind") == "tool-call"]
+
+
+class Hints(TypedDict, total=False):
+    """What a tool declares of its effects, as arguments of ``recorder.tool``."""
+
+    effect: str
+    target: str
+    reversible: bool
+    read_only: bool
+    destructive: bool
+    idempotent: bool
+    open_world: bool
+
+
+_TEXT_HINTS: Final = {a.SIDE_EFFECT_TYPE: "effect", a.SIDE_EFFECT_TARGET: "target"}
+_FLAG_HINTS: Final = {
+    a.SIDE_EFFECT_REVERSIBLE: "reversible",
+    "readOnlyHint": "read_only",
+    "destructiveHint": "destructive",
+    "idempotentHint": "idempotent",
+    "openWorldHint": "open_world",
+    a.TOOL_READ_ONLY: "read_only",
+    a.TOOL_DESTRUCTIVE: "destructive",
+    a.TOOL_IDEMPOTENT: "idempotent",
+    a.TOOL_OPEN_WORLD: "open_world",
+}
+
+
+def tool_hints(definition: object) -> Hints:
+    """Read the ``metadata`` of a tool definition; an MCP toolset puts the server's annotations there."""
+    metadata = mapping(get(definition, "metadata"))
+    hints: dict[str, object] = {}
+    for name, value in {**mapping(metadata.get("annotations")), **metadata}.items():
+        if name in _TEXT_HINTS and isinstance(value, str):
+            hints[_TEXT_HINTS[name]] = value
+        elif name in _FLAG_HINTS and isinstance(value, bool):
+            hints[_FLAG_HINTS[name]] = value
+    return cast("Hints", hints)
+
+
+def result_of(value: object) -> object:
+    """Return what a tool said to the model: a ``ToolReturn`` also carries metadata that the model doesn't see."""
+    return get(value, "return_value") if get(value, "kind") == "tool-return" else value
+
+
+# policies
+
+
+@dataclass(frozen=True)
+class Policy:
+    """The policy behind a hook, a validator or a tool's approval."""
+
+    policy_id: str
+    version: str | None = None
+    rule: str | None = None
+
+
+def declared_policy(metadata: object, default: str) -> Policy:
+    """Return the policy that the metadata of a tool or of a request names; ``default`` if it names none."""
+    said = mapping(metadata)
+    return Policy(
+        text(said.get(a.POLICY_ID)) or default,
+        text(said.get(a.POLICY_VERSION)),
+        text(said.get(a.POLICY_RULE_ID)),
+    )
+
+
+def policy_of(owner: object, name: str) -> Policy | None:
+    """Read ``policy_id``, ``policy_version`` and ``policy_rule`` of a function or a capability.
+
+    Without them the policy is called ``name``. None if ``policy_id`` is there and None: a hook that is no policy, such as a
+    cache, says so in this way.
+    """
+    if get(owner, "policy_id") is None and hasattr(owner, "policy_id"):
+        return None
+    return Policy(
+        text(get(owner, "policy_id")) or name,
+        text(get(owner, "policy_version")),
+        text(get(owner, "policy_rule")),
+    )
+
+
+def policy_behind(error: BaseException, default: str) -> Policy | None:
+    """Return the policy of the application's code that raised ``error``, found through the traceback.
+
+    That is the first function outside of the SDK; if it is a method of a capability, the capability.
+    """
+    trace = error.__traceback__
+    while trace is not None and _of_libraries(str(trace.tb_frame.f_globals.get("__name__", ""))):
+        trace = trace.tb_next
+    if trace is None:
+        return Policy(default)
+    frame = trace.tb_frame
+    owner = frame.f_locals.get("self")
+    if owner is not None:
+        return policy_of(owner, text(get(owner, "id")) or type(owner).__name__)
+    name = frame.f_code.co_name
+    function = frame.f_globals.get(name)
+    if getattr(function, "__code__", None) is not frame.f_code:
+        function = None
+    return policy_of(function, default if name.startswith("<") else name)
+
+
+def _of_libraries(module: str) -> bool:
+    return module.partition(".")[0] in {"pydantic_ai", "runrecord", "asyncio", "anyio", "wrapt", "concurrent"}
+
+
+def root_cause(error: BaseException) -> BaseException:
+    """Return what the SDK wrapped to answer the model with: ``ModelRetry`` or ``ToolFailed`` of the application."""
+    wrapped = {"ToolRetryError", "ToolFailedError"}
+    cause = error.__cause__
+    return cause if type(error).__name__ in wrapped and cause is not None else error
+
+
+def is_kind(error: BaseException, *names: str) -> bool:
+    """Say whether ``error`` is of one of the SDK's exceptions, which not every release has."""
+    return any(kind.__name__ in names for kind in type(error).__mro__)
+
+
+# approvals
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What was answered to a request for approval.
+
+    Attributes:
+        status: approved, denied or modified.
+        arguments: What is to run instead of what was shown; only if modified.
+        actor: human, policy, service or delegate.
+        actor_ref: Who answered.
+    """
+
+    status: str
+    arguments: object
+    actor: str
+    actor_ref: str | None
+    scope: str
+    channel: str | None
+    reason: str | None
+
+
+def answer(results: object, call_id: str, *, actor: str) -> Answer | None:
+    """Read the answer to one call of ``DeferredToolResults``; None without one."""
+    given = mapping(get(results, "approvals")).get(call_id)
+    status, arguments = _status(given)
+    if status is None:
+        return None
+    said = mapping(mapping(get(results, "metadata")).get(call_id))
+    by = mapping(get(results, "answered_by")).get(call_id)
+    return Answer(
+        status,
+        arguments,
+        text(said.get(a.APPROVAL_ACTOR_TYPE)) or actor,
+        text(by) or text(said.get(a.APPROVAL_ACTOR_REF)),
+        text(said.get(a.APPROVAL_SCOPE)) or "once",
+        text(said.get(a.APPROVAL_CHANNEL)),
+        text(said.get(a.APPROVAL_REASON_CODE)),
+    )
+
+
+def _status(given: object) -> tuple[str | None, object]:
+    if given is True or get(given, "kind") == "tool-approved":
+        override = get(given, "override_args")
+        return ("approved", UNSET) if override is None else ("modified", override)
+    if given is False or get(given, "kind") == "tool-denied":
+        return "denied", UNSET
+    return None, UNSET
+
+
+def is_deferred(output: object) -> bool:
+    """Say whether a run's output is ``DeferredToolRequests``."""
+    return type(output).__name__ == "DeferredToolRequests"
+
+
+def waits_for(requests: object) -> str:
+    """Return why a run waits: approval, question or external."""
+    if get(requests, "approvals"):
+        return "approval"
+    kinds = mapping(get(requests, "_kinds")).values()
+    return "question" if "question" in kinds else "external"
+
+
+def said(result: object) -> object:
+    """Return what a run answered: its output, or the tool calls that it waits for."""
+    output = get(result, "output")
+    if not is_deferred(output):
+        return output
+    waiting = [call(part) for part in [*get(output, "approvals"), *get(output, "calls")]]
+    calls = [{"id": one.call_id, "name": one.tool, "arguments": one.arguments} for one in waiting]
+    return {"role": "assistant", "tool_calls": calls}
+
+
+# the end of a run
+
+
+@dataclass(frozen=True)
+class Budget:
+    """A limit that was reached.
+
+    Attributes:
+        name: The SDK's name of the limit.
+        dimension: tokens, cost, model_calls, tool_calls or seconds.
+    """
+
+    name: str
+    dimension: str
+    limit: float | None = None
+    consumed: float | None = None
+
+    @property
+    def attributes(self) -> dict[str, str | float | bool | None]:
+        """The attributes of the run and of the decision."""
+        return {
+            a.BUDGET_ID: self.name,
+            a.BUDGET_DIMENSION: self.dimension,
+            a.BUDGET_LIMIT: self.limit,
+            a.BUDGET_CONSUMED: self.consumed,
+            a.BUDGET_EXCEEDED: True,
+            a.BUDGET_ACTION: "stop",
+        }
+
+
+_LIMIT: Final = re.compile(r"\b([a-z_]+)_limit\b`? of ([0-9.]+)")
+_LIMITS: Final = {
+    "request": ("model_calls", "requests"),
+    "tool_calls": ("tool_calls", "tool_calls"),
+    "input_tokens": ("tokens", "input_tokens"),
+    "output_tokens": ("tokens", "output_tokens"),
+    "total_tokens": ("tokens", "total_tokens"),
+    "per_request_input_tokens": ("tokens", None),
+    "cost": ("cost", "cost"),
+}
+
+
+def budget(error: BaseException, usage: object) -> Budget | None:
+    """Return the limit that a ``UsageLimitExceeded`` names: its text is the one place where the SDK says which it was."""
+    found = _LIMIT.search(str(error))
+    if found is None or found[1] not in _LIMITS:
+        return None
+    dimension, used = _LIMITS[found[1]]
+    consumed = _number(get(usage, used)) if used is not None else None
+    return Budget(f"{found[1]}_limit", dimension, _number(found[2].rstrip(".")), consumed)
+
+
+def _number(value: object) -> float | None:
+    try:
+        return None if value is None else float(cast("Any", value))
+    except (TypeError, ValueError):
+        return None
+
+
+def is_cancellation(error: BaseException) -> bool:
+    """Say whether an exception ends a run without being a failure of it."""
+    return isinstance(error, (asyncio.CancelledError, KeyboardInterrupt)) or is_kind(error, "RunCancelled")
