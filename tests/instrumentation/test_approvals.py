@@ -33,7 +33,7 @@ def test_a_modified_answer_commits_to_both(telemetry: Any, recorder: Any) -> Non
 def test_no_answer_is_an_error(telemetry: Any, recorder: Any, status: str) -> None:
     with recorder.run("a") as run:
         approval = run.request_approval("c", tool="t")
-        getattr(approval, status)()
+        getattr(approval, status)(**({"arguments": ARGUMENTS} if status == "modified" else {}))
         approval.denied()  # the second answer is not recorded
     decided = telemetry.one("approval_decision")
     assert decided.attributes["runrecord.approval.status"] == status
@@ -48,3 +48,73 @@ def test_a_replayed_request_is_recorded_once(telemetry: Any, recorder: Any) -> N
         approvals = [run.request_approval("c", tool="t", key=("sdk", "thread", "i")) for _ in range(2)]
     assert [item.replayed for item in approvals] == [False, True]
     telemetry.one("request_approval")
+
+
+KEY = ("sdk", "thread-7", "i-1")
+
+
+@pytest.fixture
+def waiting(telemetry: Any, recorder: Any) -> Any:
+    """A run that waits for two answers."""
+    with recorder.run("a", conversation_id="thread-7") as run:
+        with run.step():
+            run.request_approval("c", tool="t", arguments=ARGUMENTS, key=KEY)
+            run.request_approval("d", tool="u", arguments=ARGUMENTS, key=KEY)
+        run.suspend()
+    telemetry.now += 60
+    return run
+
+
+@pytest.mark.usefixtures("waiting")
+def test_an_answer_can_be_recorded_where_it_is_given(telemetry: Any) -> None:
+    web = telemetry.recorder(new_source=lambda: "e" * 16)
+    tracer = telemetry.tracer_provider.get_tracer("web")
+    with tracer.start_as_current_span("POST /approvals") as handler:
+        web.approval(KEY).approved(actor="human", actor_ref="u-17", channel="web")
+        web.approval(KEY).denied(actor="human", actor_ref="u-17")
+        assert web.approval(KEY).decided
+    first, second = telemetry.named("approval_decision")
+    request = telemetry.one("request_approval t")
+    assert first.context.trace_id == request.context.trace_id != handler.get_span_context().trace_id
+    assert first.parent.span_id == telemetry.one("invoke_agent").context.span_id
+    assert [link.context.span_id for link in first.links] == [
+        request.context.span_id,
+        handler.get_span_context().span_id,
+    ]
+    assert first.attributes["runrecord.approval.wait_seconds"] == 60
+    assert [
+        (s.attributes["runrecord.record.seq"], s.attributes["runrecord.run.records"]) for s in (first, second)
+    ] == [
+        (0, 1),
+        (1, 1),
+    ]
+    telemetry.now += 3600
+    with telemetry.recorder(new_source=lambda: "f" * 16).resume(KEY) as run:
+        for approval in run.approvals:
+            approval.approved()  # as an integration does that only knows that the run goes on
+        run.tool("t", call_id="c", arguments=ARGUMENTS).stop()
+    assert len(telemetry.named("approval_decision")) == 2
+    ended = telemetry.named("invoke_agent")[1].attributes
+    assert ended["runrecord.run.outcome"] == "denied"  # of the other call
+    telemetry.check_counters()
+
+
+def test_nothing_waits_under_an_unknown_key(recorder: Any, waiting: Any) -> None:
+    assert recorder.approval(("sdk", "thread-8", "i-1")) is None
+    assert recorder.approval(KEY, "unknown") is None
+    both = waiting.state.core.store.get(KEY).approvals
+    assert recorder.approval(KEY, both[1].approval_id).stored == both[1]
+
+
+@pytest.mark.usefixtures("waiting")
+def test_an_answer_while_the_run_goes_on_in_the_same_process_is_one_of_its_records(
+    telemetry: Any, recorder: Any
+) -> None:
+    with recorder.resume(KEY) as run:
+        recorder.approval(KEY).expired()
+        run.approvals[0].approved()  # has been answered
+        run.approvals[1].approved()
+    decided = telemetry.named("approval_decision")
+    assert [s.attributes["runrecord.approval.status"] for s in decided] == ["expired", "approved"]
+    assert all("runrecord.run.records" not in span.attributes for span in decided)
+    telemetry.check_counters()

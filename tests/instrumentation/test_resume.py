@@ -86,10 +86,12 @@ def test_resume_in_the_same_process_continues_the_counter(telemetry: Any, record
     with recorder.run("a") as run:
         approval = run.request_approval("c", tool="t")
         run.suspend()
-    approval.denied(actor="human")  # recorded between the segments: the next one counts it
+    approval.denied(actor="human")  # recorded between the segments: it counts itself
     with recorder.resume(approval.key):
         pass
-    assert [s.attributes["runrecord.run.records"] for s in telemetry.named("invoke_agent")] == [2, 2]
+    assert [s.attributes["runrecord.run.records"] for s in telemetry.named("invoke_agent")] == [2, 1]
+    assert telemetry.one("approval_decision").attributes["runrecord.run.records"] == 1
+    assert telemetry.named("invoke_agent")[1].attributes["runrecord.run.outcome"] == "denied"
     telemetry.check_counters()
 
 

@@ -3,19 +3,26 @@
 """Approvals: a request and its answer as two short spans, joined by a durable id, a link and repeated ids."""
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
-from opentelemetry.context import Context
-from opentelemetry.trace import Link, SpanKind
+from opentelemetry.context import Context, get_current
+from opentelemetry.trace import (
+    INVALID_SPAN,
+    Link,
+    NonRecordingSpan,
+    SpanKind,
+    get_current_span,
+    set_span_in_context,
+)
 
 from runrecord.instrumentation._content import UNSET, Unset
-from runrecord.instrumentation._governed import Governed, parent_for
+from runrecord.instrumentation._governed import Governed, leave_scope, parent_for
+from runrecord.instrumentation._moment import Moment
 from runrecord.instrumentation._safety import guarded, report
-from runrecord.instrumentation._state import Attributes, RunState
-from runrecord.instrumentation.context_store import ContextKey, SpanRef, StoredApproval, StoredContext
+from runrecord.instrumentation._state import Attributes, Core, RunState
+from runrecord.instrumentation.context_store import ContextKey, StoredApproval, StoredContext
 from runrecord.semconv import attributes as a
 from runrecord.semconv.commitment import LABEL_MESSAGE, LABEL_TOOL_ARGUMENTS
 from runrecord.semconv.signals import EVENT_APPROVAL_DECIDED, EVENT_APPROVAL_REQUESTED
@@ -85,6 +92,7 @@ class Approval:
         self.stored = stored
         self.key = key
         self.replayed = replayed
+        self._reopened = False
 
     @property
     def approval_id(self) -> str:
@@ -180,7 +188,16 @@ class Approval:
 
     def reopen(self) -> None:
         """Allow another answer: the SDK did not accept the last one, and asks again."""
-        self.stored = replace(self.stored, decided=False)
+        self.stored, self._reopened = replace(self.stored, decided=False), True
+
+    def _answered_elsewhere(self) -> bool:
+        """Say whether another handle, perhaps in another process, recorded the answer."""
+        known = None if self._reopened else store_get(self._owner.state, self.key)
+        stored = known.approval(self.approval_id) if known else None
+        if stored is None or not stored.decided:
+            return False
+        self.stored = replace(self.stored, decided=True)
+        return True
 
     @guarded
     def _decide(
@@ -195,7 +212,7 @@ class Approval:
         arguments: object | Unset = UNSET,
         context: Context | None = None,
     ) -> None:
-        if self.stored.decided:
+        if self.stored.decided or self._answered_elsewhere():
             return
         state = self._owner.state
         before = self.stored
@@ -220,8 +237,11 @@ class Approval:
             a.APPROVAL_REQUEST_SPAN_ID: before.request.span_id if before.request else None,
         }
         links = [Link(before.request.span_context())] if before.request else []
-        span = _Moment(state, parent)
-        span.record(
+        handler = get_current_span().get_span_context()
+        if isinstance(self._owner, Elsewhere) and handler.is_valid:
+            links.append(Link(handler))  # such as the HTTP request that brought the answer
+        moment = Moment(state, parent)
+        moment.record(
             f"approval_decision {_label(before)}",
             facts,
             EVENT_APPROVAL_DECIDED,
@@ -233,38 +253,29 @@ class Approval:
             known = store_get(state, self.key)
             if known is not None and known.approval(before.approval_id) is not None:
                 known = known.with_approval(self.stored)
+                if moment.alone:  # else the end of the segment says what is stopped
+                    known = replace(known, stopped=state.stopped.calls())
                 store_put(state, self.key, known)
-                if known.run_id == state.run_id:
-                    state.pending.setdefault(
-                        self.key, known
-                    )  # to be brought up to date when the segment ends
+                if known.run_id == state.run_id and not moment.alone:
+                    # To be brought up to date when the segment ends.
+                    state.pending.setdefault(self.key, known)
             pending = state.pending.get(self.key)
             if pending is not None:
                 state.pending[self.key] = pending.with_approval(self.stored)
 
 
-class _Moment(Governed):
-    """A governed span without duration."""
+class Elsewhere(Governed):
+    """Stands for a run that waits, in a process that does not continue it but only answers what it asked."""
 
-    def __init__(self, state: RunState, parent: Governed) -> None:
-        super().__init__(state, parent, parent.step_index)
-
-    def record(
-        self,
-        name: str,
-        facts: Attributes,
-        event: str,
-        *,
-        where: Context,
-        kind: SpanKind,
-        links: Sequence[Link] = (),
-    ) -> SpanRef | None:
-        self._open(name, facts, parent=where, kind=kind, links=links)
-        reference = SpanRef.of(self.span_context)
-        self._finish({}, None)
-        placed: Attributes = {a.STEP_INDEX: self._step_index, **facts}
-        self._state.emit(event, placed, self._context)
-        return reference
+    def __init__(self, core: Core, stored: StoredContext, tenant_id: str | None) -> None:
+        state = RunState(core, stored.run_id, stored.segment)
+        state.stopped.restore(stored.stopped)
+        state.tenant_id = tenant_id
+        super().__init__(state, None, None)
+        address = stored.root or stored.last
+        span = NonRecordingSpan(address.span_context()) if address else INVALID_SPAN
+        self._span = span
+        self._context = set_span_in_context(span, leave_scope(get_current()))
 
 
 def _label(approval: StoredApproval) -> str:
@@ -348,7 +359,7 @@ def _record(
         stored = replace(wanted, digest=digest, requested_at=state.core.clock())
         approval.stored = stored
         where, parent = parent_for(owner, context)
-        reference = _Moment(state, parent).record(
+        reference = Moment(state, parent).record(
             f"request_approval {_label(stored)}",
             {**_subject(stored), a.APPROVAL_STATUS: "pending", **facts},
             EVENT_APPROVAL_REQUESTED,

@@ -113,6 +113,9 @@ class Governed:
 
     # the life of the span
 
+    def _take_number(self) -> int:
+        return self._state.sequence.take()
+
     def _open(
         self,
         name: str,
@@ -132,7 +135,7 @@ class Governed:
             a.TENANT_ID: state.tenant_id,
         }
         if self.counted:
-            self._sequence_number = state.sequence.take()
+            self._sequence_number = self._take_number()
             identity[a.SOURCE_ID] = state.sequence.source_id
             identity[a.RECORD_SEQ] = self._sequence_number
         facts = present({**identity, **attributes})

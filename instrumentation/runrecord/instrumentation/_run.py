@@ -107,6 +107,7 @@ class Run(Scope):
             **(given.get("attributes") or {}),
         }
         links = given.get("links") or []
+        state.sequence.begin()
         parent = self._where
         stored = self._stored
         if stored is not None and stored.root is not None and span is None:

@@ -42,7 +42,13 @@ class Sequence:
         self.source_id: Final = source_id
         self._next = 0
         self._closed = 0
+        self._segments = 0
         self._lock = threading.Lock()
+
+    def begin(self) -> None:
+        """Note that a segment begins: the records from here on are counted when it ends."""
+        with self._lock:
+            self._segments += 1
 
     def take(self) -> int:
         """Return the next number, from 0."""
@@ -51,9 +57,20 @@ class Sequence:
             self._next += 1
             return number
 
-    def close(self) -> int:
-        """Return how many numbers were taken since the last close: the records of one segment."""
+    def take_alone(self) -> tuple[int, bool]:
+        """Return the next number, and whether no segment is open that would count it; it is then counted at once."""
         with self._lock:
+            number = self._next
+            self._next += 1
+            alone = not self._segments
+            if alone:
+                self._closed = self._next
+            return number, alone
+
+    def close(self) -> int:
+        """Return how many numbers were taken since the last close: the records of one segment, which ends."""
+        with self._lock:
+            self._segments = max(0, self._segments - 1)
             count = self._next - self._closed
             self._closed = self._next
             return count

@@ -19,6 +19,9 @@ Example::
         with run.tool("create_refund", call_id="call_1", arguments={"amount": 80}, effect="pay") as call:
             call.result({"refund": "r-1"})
 
+    # or, where a web handler learns of the answer first and another process continues the run
+    recorder.approval(key).approved(actor="human", actor_ref="u-17")
+
 Every object is started when it is made. ``with`` makes it current; without ``with`` nothing is attached to the
 context, and ``.stop()`` or ``.fail(error)`` finishes it, from any thread or task. Nothing here raises into the caller.
 """
@@ -33,7 +36,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Span, Tracer, TracerProvider, get_tracer
 from typing_extensions import Unpack
 
-from runrecord.instrumentation._approval import Approval, conversation_of, durable_approval_id
+from runrecord.instrumentation._approval import Approval, Elsewhere, conversation_of, durable_approval_id
 from runrecord.instrumentation._content import UNSET, captures_content
 from runrecord.instrumentation._existing import existing_span
 from runrecord.instrumentation._governed import Governed, scope_of
@@ -66,6 +69,7 @@ __all__ = [
     "Tool",
     "Verification",
     "Versions",
+    "approval",
     "breaker",
     "captures_content",
     "current",
@@ -214,6 +218,32 @@ class Recorder:
             facts = breaker_facts(breaker, state, trigger)
             self._core.emit(EVENT_BREAKER_CHANGED, facts, otel_context.get_current())
 
+    def approval(
+        self, key: ContextKey, approval_id: str | None = None, *, tenant_id: str | None = None
+    ) -> Approval | None:
+        """Return a request that waits under ``key``, to answer it here without resuming the run.
+
+        For a web handler, or whatever else learns of the answer first: the time of the answer is then exact. The decision
+        is in the trace of the run, and links to the request and to the current span; the segment that the run later goes
+        on with finds it answered and does not record it again.
+
+        Args:
+            key: Where the run stored its context: ``approval.key`` of the request.
+            approval_id: Which request, where the run asked for several; by default the first without an answer.
+            tenant_id: Where one installation serves several.
+
+        Returns:
+            The request, answered or not; None if nothing is stored, or nothing of that id.
+        """
+        stored = self.lookup(key)
+        if stored is None:
+            return None
+        known = [item for item in stored.approvals if approval_id in {None, item.approval_id}]
+        found = next((item for item in known if not item.decided), known[0] if known else None)
+        if found is None:
+            return None
+        return Approval(Elsewhere(self._core, stored, tenant_id), key, found, replayed=True)
+
     def lookup(self, key: ContextKey) -> StoredContext | None:
         """Return the stored context of ``key``; a store that fails counts as empty."""
         try:
@@ -264,6 +294,13 @@ def resume(
 ) -> Run:
     """Start the next segment of a run with the default recorder; see :meth:`Recorder.resume`."""
     return default().resume(key, agent=agent, workflow=workflow, context=context, span=span, **facts)
+
+
+def approval(
+    key: ContextKey, approval_id: str | None = None, *, tenant_id: str | None = None
+) -> Approval | None:
+    """Return a request that waits, to answer it without resuming the run; see :meth:`Recorder.approval`."""
+    return default().approval(key, approval_id, tenant_id=tenant_id)
 
 
 def breaker(breaker: str, state: str, *, trigger: str | None = None) -> None:

@@ -220,6 +220,32 @@ def test_a_run_of_answers_only_is_unclosed(build):
     assert verdict(RunView("none", [])) is Verdict.UNCLOSED
 
 
+def test_an_answer_that_counts_itself_can_be_counted_on(refund):
+    whole = refund()
+    own = {"runrecord.run.records": wrap(1)}
+    entries = [
+        replace(entry, attributes={**entry.attributes, **own})
+        if entry.kind == Kind.APPROVAL_DECISION
+        else entry
+        for entry in whole.entries
+    ]
+    view = whole.view(entries)
+    assert verdict(view) is Verdict.COMPLETE
+    assert not any("no count covers" in note for note in view.completeness.notes)
+
+
+def test_answers_between_two_segments_of_one_source_leave_no_hole(build):
+    b = build()
+    b.begin()
+    b.step(0)
+    b.close("suspended")
+    b.answer("call_1", runrecord__run__records=1)
+    b.begin()
+    b.step(1)
+    b.close(segment=1)
+    assert verdict(b.view()) is Verdict.COMPLETE
+
+
 def test_holes_are_listed_as_ranges():
     assert holes([], 0) == []
     assert holes([0, 1, 2], 3) == []
