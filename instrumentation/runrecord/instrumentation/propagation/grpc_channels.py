@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterable
 from types import ModuleType
 from typing import Any, Final
 
+import wrapt
 from opentelemetry import context as otel_context
 from opentelemetry.baggage.propagation import W3CBaggagePropagator
 from opentelemetry.context import Context
-from wrapt import FunctionWrapper, ObjectProxy
+from wrapt import FunctionWrapper
 
 from runrecord.instrumentation._on_import import OnImport
 from runrecord.instrumentation._remote import position, with_entries, with_remote_run
@@ -95,7 +96,7 @@ def target_allowed(target: str) -> bool:
 
 def _wrap_innermost(module: ModuleType, name: str, wrapper: Callable[..., Any]) -> None:
     """Wrap a function below the wrappers that others have put around it."""
-    proxy: type[Any] = ObjectProxy
+    proxy: type[Any] = getattr(wrapt, "BaseObjectProxy", wrapt.ObjectProxy)  # the first is new in wrapt 2
     outer: Any = getattr(module, name)
     if not isinstance(outer, proxy):
         setattr(module, name, FunctionWrapper(outer, wrapper))
