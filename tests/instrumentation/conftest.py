@@ -19,6 +19,7 @@ from opentelemetry.sdk.trace.id_generator import IdGenerator
 
 from runrecord.instrumentation import MemoryContextStore, Recorder
 from runrecord.semconv.commitment import TenantKey
+from runrecord.semconv.testing import assert_conforms
 
 
 class CountingIds(IdGenerator):
@@ -46,9 +47,10 @@ class Telemetry:
         self.logger_provider.add_log_record_processor(SimpleLogRecordProcessor(self.log_exporter))
         self.store = MemoryContextStore()
         self.now = 1_800_000_000.0
+        self._sources = itertools.count(1)  # recorders stand for processes, and no two have the same source
 
     def recorder(self, **kwargs: Any) -> Recorder:
-        runs, sources = itertools.count(1), itertools.count(1)
+        runs = itertools.count(1)
         return Recorder(
             **{
                 "tracer_provider": self.tracer_provider,
@@ -57,7 +59,7 @@ class Telemetry:
                 "tenant_key": TenantKey(bytes(32)),
                 "clock": lambda: self.now,
                 "new_id": lambda: f"id-{next(runs)}",
-                "new_source": lambda: f"{next(sources):016x}",
+                "new_source": lambda: f"{next(self._sources):016x}",
                 **kwargs,
             }
         )
@@ -141,8 +143,14 @@ class Telemetry:
 
 
 @pytest.fixture
-def telemetry() -> Telemetry:
-    return Telemetry()
+def telemetry(request: pytest.FixtureRequest) -> Generator[Telemetry, None, None]:
+    """What the test emits must keep the conventions; ``@pytest.mark.breaks("rule", ...)`` names what it breaks on purpose."""
+    telemetry = Telemetry()
+    yield telemetry
+    marker = request.node.get_closest_marker("breaks")
+    assert_conforms(
+        telemetry.spans, telemetry.log_exporter.get_finished_logs(), ignore=marker.args if marker else ()
+    )
 
 
 @pytest.fixture

@@ -119,7 +119,11 @@ def test_the_last_budget_that_was_reached_stays(telemetry: Any, recorder: Any) -
 
 def test_an_official_inference_span_gets_the_run_the_step_and_the_cost(telemetry: Any, recorder: Any) -> None:
     tracer = telemetry.tracer_provider.get_tracer("official")
-    facts = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "gpt-5"}
+    facts = {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.provider.name": "openai",
+        "gen_ai.request.model": "gpt-5",
+    }
     with (
         recorder.run("a", run_id="run-1") as run,
         run.step(),

@@ -20,6 +20,7 @@ class _BrokenStore(MemoryContextStore):
         raise OSError("secret-text")
 
 
+@pytest.mark.breaks("missing-records")
 def test_an_internal_error_costs_telemetry_only(
     telemetry: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -249,6 +249,7 @@ def test_a_question_in_a_subgraph_is_asked_once(telemetry: Any, agents: Any, on:
     telemetry.check_counters()
 
 
+@pytest.mark.breaks("subject-digest-differs")
 def test_a_question_inside_a_tool_is_about_that_call(telemetry: Any, agents: Any, on: Any) -> None:
     @tool
     def pay(amount: float) -> str:

@@ -36,6 +36,8 @@ CREATE INDEX by_id ON records (id, signal);
 CREATE INDEX by_span ON records (span, trace);
 """
 _SUBJECT: Final = "form, name, trace, span, file, line, offset, signal"
+_WIDER: Final = frozenset({"session", "always"})
+"""Scopes of an answer that holds for more than what was shown."""
 
 
 class Across:
@@ -58,15 +60,17 @@ class Across:
             return  # missing-required or wrong-type says so already
         signal, place = table.id, record.place
         source, seq = get(a.SOURCE_ID), get(a.RECORD_SEQ)
-        identity = digest = said = segment = request_trace = request_span = modified = status = None
+        said = get(a.RUN_RECORDS)  # on run spans, and on an answer that is recorded between two segments
+        identity = digest = segment = request_trace = request_span = modified = status = None
         if signal in _RUNS or signal.startswith("runrecord.run.") or signal == "runrecord.source.closed":
-            said, segment, status = get(a.RUN_RECORDS), get(a.RUN_SEGMENT), get(a.RUN_OUTCOME)
+            segment, status = get(a.RUN_SEGMENT), get(a.RUN_OUTCOME)
         elif a.DECISION_ID in record.attributes:
             identity, status = get(a.DECISION_ID), get(a.DECISION_OUTCOME)
         elif a.APPROVAL_ID in record.attributes:
             identity, status = get(a.APPROVAL_ID), get(a.APPROVAL_STATUS)
-            digest = get(a.APPROVAL_SUBJECT_DIGEST) or get(a.ARGUMENTS_DIGEST)
-            modified = get(a.APPROVAL_SUBJECT_MODIFIED_DIGEST)
+            if get(a.APPROVAL_SCOPE) not in _WIDER:  # else it is for calls with other arguments, too
+                digest = get(a.APPROVAL_SUBJECT_DIGEST) or get(a.ARGUMENTS_DIGEST)
+                modified = get(a.APPROVAL_SUBJECT_MODIFIED_DIGEST)
             request_trace, request_span = get(a.APPROVAL_REQUEST_TRACE_ID), get(a.APPROVAL_REQUEST_SPAN_ID)
         self._rows.append(
             (
@@ -159,7 +163,7 @@ class Across:
         ):
             where = Subject("run", printable(run), row[2], row[3], Place(row[4], row[5], row[6]))
             if said is not None and got > said:
-                text = f"the run spans of a source say {said} records, and there are {got}"
+                text = f"the spans of a source say {said} records, and there are {got}"
                 yield found(Problem("uncounted-records", text, a.RUN_RECORDS), row[7], where)
             elif max(top + 1, said or 0) > got:
                 wanted = max(top + 1, said or 0)
@@ -181,7 +185,10 @@ class Across:
             ORDER BY min(rowid)"""  # noqa: S608
         ):
             text = f"another run span has the same {a.RUN_ID} and {a.RUN_SEGMENT}"
-            yield self._finding("duplicate-id", text, list(row), a.RUN_SEGMENT)
+            # A process that resumes a run of which nothing is stored can't know how many segments there were.
+            yield self._finding(
+                "duplicate-id", text, list(row), a.RUN_SEGMENT, severity=Severity.IMPROVEMENT
+            )
 
     def _requests(self, data: sqlite3.Connection) -> Iterator[Finding]:
         for request_trace, request_span, *row in data.execute(
@@ -210,23 +217,24 @@ class Across:
             yield self._finding("request-mismatch", text, list(row), a.APPROVAL_REQUEST_SPAN_ID)
 
     def _digests(self, data: sqlite3.Connection) -> Iterator[Finding]:
+        """Compare commitments inside one run only: each run has a key of its own."""
         for row in data.execute(
             f"""SELECT {_SUBJECT}, rowid FROM records AS r
             WHERE signal = 'runrecord.approval_decision' AND digest IS NOT NULL AND EXISTS (
-                SELECT 1 FROM records WHERE id = r.id AND signal = 'runrecord.approval_request'
-                AND digest IS NOT NULL)
-            AND NOT EXISTS (SELECT 1 FROM records WHERE id = r.id AND signal = 'runrecord.approval_request'
-                AND digest = r.digest) GROUP BY trace, span ORDER BY rowid"""  # noqa: S608
+                SELECT 1 FROM records WHERE id = r.id AND run = r.run AND digest IS NOT NULL
+                AND signal = 'runrecord.approval_request')
+            AND NOT EXISTS (SELECT 1 FROM records WHERE id = r.id AND run = r.run AND digest = r.digest
+                AND signal = 'runrecord.approval_request') GROUP BY trace, span ORDER BY rowid"""  # noqa: S608
         ):
             key = a.APPROVAL_SUBJECT_DIGEST
             yield self._finding("subject-digest-differs", f"{key} is not that of the request", list(row), key)
         for row in data.execute(
             f"""SELECT {_SUBJECT}, rowid FROM records AS r
             WHERE signal = 'runrecord.tool_call' AND digest IS NOT NULL AND EXISTS (
-                SELECT 1 FROM records WHERE id = r.id AND signal = 'runrecord.approval_decision'
+                SELECT 1 FROM records WHERE id = r.id AND run = r.run AND signal = 'runrecord.approval_decision'
                 AND status IN ('approved', 'modified') AND coalesce(modified, digest) IS NOT NULL)
-            AND NOT EXISTS (SELECT 1 FROM records WHERE id = r.id AND signal = 'runrecord.approval_decision'
-                AND (status = 'approved' AND (digest = r.digest OR digest IS NULL)
+            AND NOT EXISTS (SELECT 1 FROM records WHERE id = r.id AND run = r.run
+                AND signal = 'runrecord.approval_decision' AND (status = 'approved' AND (digest = r.digest OR digest IS NULL)
                     OR status = 'modified' AND (modified = r.digest OR modified IS NULL)))
             GROUP BY trace, span ORDER BY rowid"""  # noqa: S608
         ):

@@ -41,9 +41,10 @@ def records_of(thing: Any, place: Place = NOWHERE) -> Iterator[Record]:
         if hasattr(thing, field):
             yield from reader(thing, place)
             return
+    kind: str = type(thing).__name__
     if isinstance(thing, (str, bytes, Mapping)) or not isinstance(thing, Iterable):
         raise TypeError(
-            f"{thing.__class__.__name__} is no span, log record or metric; "
+            f"{kind} is no span, log record or metric; "
             "pass those of the OpenTelemetry SDK, or OTLP messages of protobuf"
         )
     for item in thing:  # pyright: ignore[reportUnknownVariableType]
