@@ -6,18 +6,19 @@ import re
 import shutil
 from enum import Enum
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 import runrecord.semconv
-from runrecord.semconv import attributes, signals
+from runrecord.semconv import attributes, metrics, signals
 from runrecord.semconv._python import constant_name, enum_name
 from runrecord.semconv._schema import schema_file
 from runrecord.semconv.bridges import load_bridges
 from runrecord.semconv.errors import RegistryError
-from runrecord.semconv.generate import main
-from runrecord.semconv.registry import Registry, load_registry, read_registry
+from runrecord.semconv.generate import generated_files, main
+from runrecord.semconv.registry import Metric, Registry, Signal, load_registry, read_registry
 
 PACKAGE = Path(runrecord.semconv.__file__).parent
 ROOT = Path(__file__).resolve().parents[2]
@@ -104,14 +105,29 @@ def test_event_names_are_exactly_the_events(registry: Registry) -> None:
 
 def test_every_signal_has_a_page_that_names_every_attribute(registry: Registry) -> None:
     pages = {path.name: path.read_text(encoding="utf-8") for path in PAGES.glob("*.md")}
-    assert len(pages) == len(registry.signals) + 2
-    for signal in registry.signals.values():
-        (page,) = [text for text in pages.values() if f"Registry id `{signal.id}`" in text]
-        for use in signal.uses:
+    assert len(pages) == len(registry.signals) + len(registry.metrics) + 2
+    items: list[Signal | Metric] = [*registry.signals.values(), *registry.metrics.values()]
+    for item in items:
+        (page,) = [text for text in pages.values() if f"Registry id `{item.id}`" in text]
+        for use in item.uses:
             assert f"| `{use.attribute.key}` |" in page
             assert not use.note or use.note in page
-            for member in use.attribute.members:
+            for member in use.attribute.members if not use.attribute.official else ():
                 assert f"| `{member.value}` |" in page
+
+
+def test_what_is_inherited_stands_apart() -> None:
+    page = (PAGES / "tool-call.md").read_text(encoding="utf-8")
+    own, inherited = page.split("## Attributes of `gen_ai.execute_tool.internal`, unchanged")
+    assert "| `runrecord.arguments.digest` |" in own
+    assert "| `gen_ai.tool.name` |" not in own
+    assert "| `gen_ai.tool.name` |" in inherited
+
+
+def test_metric_names_and_units_are_those_of_the_registry(registry: Registry) -> None:
+    names = {getattr(metrics, name) for name in metrics.__all__ if name != "UNITS"}
+    assert names == set(registry.metrics)
+    assert {name: registry.metrics[name].unit for name in names} == metrics.UNITS
 
 
 def test_links_between_pages_lead_somewhere() -> None:
@@ -124,6 +140,51 @@ def test_links_between_pages_lead_somewhere() -> None:
 def test_schema_file_of_the_first_version(registry: Registry) -> None:
     schema = yaml.safe_load((PACKAGE / "schemas" / "0.1.0.yaml").read_text(encoding="utf-8"))
     assert schema == {"file_format": "1.1.0", "schema_url": registry.schema_url, "versions": {"0.1.0": {}}}
+
+
+QUOTES = '"' * 3
+HOSTILE = r"""
+file_format: definition/2
+attributes:
+  - key: acme.odd
+    type:
+      members:
+        - {id: quoted, value: 'a "b" \ c', brief: 'Ends with QUOTES.', stability: development}
+    stability: development
+    brief: 'A \ and a QUOTES and a | and {braces}.'
+events:
+  - name: acme.said
+    stability: development
+    brief: Something was said.
+    attributes: [{ref: acme.odd, requirement_level: required}]
+""".replace("QUOTES", QUOTES)
+
+
+def test_no_text_of_a_registry_breaks_what_is_generated(tmp_path: Path) -> None:
+    (tmp_path / "manifest.yaml").write_text("description: D.\nschema_url: https://example.com/acme/1.0.0\n")
+    (tmp_path / "acme.yaml").write_text(HOSTILE)
+    files = generated_files(read_registry(tmp_path))
+    assert Path("metrics.py") not in files
+    module: dict[str, Any] = {}
+    exec(compile(files[Path("attributes.py")], "attributes.py", "exec"), module)
+    assert module["AcmeOdd"].QUOTED.value == r'a "b" \ c'
+    assert module["AcmeOdd"].__doc__.startswith(rf"A \ and a {QUOTES} and a | and {{braces}}.")
+    assert rf"and a {QUOTES} and a \| and" in files[Path("docs", "acme-said.md")]
+
+
+def test_a_renamed_metric_reaches_the_schema_file(tmp_path: Path) -> None:
+    (tmp_path / "manifest.yaml").write_text("description: D.\nschema_url: https://example.com/acme/1.1.0\n")
+    (tmp_path / "acme.yaml").write_text(
+        "file_format: definition/2\nmetrics:\n"
+        "  - {name: acme.wait, instrument: histogram, unit: s, stability: development, brief: A wait.}\n"
+        "  - name: acme.waits\n    instrument: histogram\n    unit: s\n    stability: development\n"
+        "    brief: A wait.\n    deprecated: {reason: renamed, renamed_to: acme.wait, note: Renamed.}\n"
+        "    annotations: {renamed_in: 1.1.0}\n"
+    )
+    files = generated_files(read_registry(tmp_path))
+    changes = yaml.safe_load(files[Path("schemas", "1.1.0.yaml")])["versions"]["1.1.0"]["metrics"]["changes"]
+    assert changes == [{"rename_metrics": {"acme.waits": "acme.wait"}}]
+    assert "**deprecated**, use `acme.wait`" in files[Path("docs", "metric-acme-waits.md")]
 
 
 def test_a_rename_reaches_the_schema_file(tmp_path: Path) -> None:
@@ -144,7 +205,7 @@ def test_a_rename_reaches_the_schema_file(tmp_path: Path) -> None:
             1,
         )
     )
-    schema = yaml.safe_load(schema_file(read_registry(tmp_path / "registry")))
+    schema = yaml.safe_load(schema_file(read_registry(tmp_path / "registry"), "", "0.1.0"))
     assert list(schema["versions"]) == ["0.10.0", "0.9.0", "0.1.0"]
     changes = schema["versions"]["0.9.0"]["all"]["changes"]
     assert changes == [

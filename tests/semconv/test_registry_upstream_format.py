@@ -15,7 +15,7 @@ from runrecord.semconv.registry import PACKAGED
 
 SCHEMAS = Path(__file__).parent / "weaver"
 ROOT = Path(__file__).resolve().parents[2]
-REGISTRIES = PACKAGED
+REGISTRIES = (*PACKAGED, ROOT / "examples" / "extending" / "registry")
 FILES = [path for directory in REGISTRIES for path in sorted(directory.rglob("*.yaml"))]
 
 

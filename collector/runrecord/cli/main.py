@@ -26,6 +26,7 @@ _COMMANDS = (
     ("audit", "What happened"),
     ("bundle", "Evidence"),
     ("verify", "Evidence"),
+    ("generate", "Conventions"),
     ("gateway", "The gateway"),
     ("validate", "The gateway"),
     ("print-config", "The gateway"),

@@ -22,6 +22,7 @@ __all__ = [
     "definition_keys",
     "level_of",
     "parse_attribute",
+    "renamed_to",
 ]
 
 FILE_FORMAT = "definition/2"
@@ -76,7 +77,6 @@ def parse_attribute(node: Node, origin: str) -> Attribute:
     examples = node.get("examples", [])
     if not _is_list(examples):
         raise node.problem(key, "examples must be a list", at="examples")
-    renamed_to = _deprecation(node, key)
     return Attribute(
         key=key,
         type=kind,
@@ -86,7 +86,7 @@ def parse_attribute(node: Node, origin: str) -> Attribute:
         examples=tuple(examples),
         members=members,
         deprecated="deprecated" in node,
-        renamed_to=renamed_to,
+        renamed_to=renamed_to(node, key),
         renamed_in="".join(annotation(node, "renamed_in")),
         origin=origin,
         node=node,
@@ -102,7 +102,8 @@ def _member(node: Node, key: str) -> Member:
     return Member(id=text(node, "id"), value=value, brief=prose(node, "brief"), node=node)
 
 
-def _deprecation(node: Node, key: str) -> str:
+def renamed_to(node: Node, key: str) -> str:
+    """Check how an entry is deprecated, and take what it was renamed to; empty where it was not."""
     deprecated = node.get("deprecated")
     if deprecated is None:
         return ""

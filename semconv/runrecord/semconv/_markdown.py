@@ -1,195 +1,128 @@
 # SPDX-FileCopyrightText: The Runrecord authors
 # SPDX-License-Identifier: Apache-2.0
-"""Write the reference pages of the conventions: one per signal, an index, and the table of upstream bridges."""
+"""Write the reference pages of a registry: one for each signal and each metric."""
 
 import json
+import os.path
 
-from runrecord.semconv.bridges import Bridges
-from runrecord.semconv.registry import Attribute, Registry, Signal, Use
+from runrecord.semconv._model import Attribute, Metric, Registry, Signal, Use
+from runrecord.semconv._target import Target, stem
 
-__all__ = ["GENERATED_MARK", "pages"]
+__all__ = ["cell", "code", "page_name", "pages", "type_name"]
 
-GENERATED_MARK = "<!-- Generated from the registry by: python -m runrecord.semconv.generate. Do not edit. -->"
 _LEVELS = {
     "required": "required",
     "conditionally_required": "conditional",
     "recommended": "recommended",
     "opt_in": "opt-in",
 }
-_TOPICS = (
-    "run",
-    "step",
-    "tool",
-    "model",
-    "policy",
-    "approval",
-    "verification",
-    "compensation",
-    "escalation",
-    "breaker",
-)
-"""The files of the registry in the order of a run, which is the order of the index; others follow."""
 _UPSTREAM = "https://github.com/open-telemetry/semantic-conventions-genai"
 
 
-def pages(registry: Registry, bridges: Bridges) -> dict[str, str]:
-    """Write every page; the keys are file names below ``docs/conventions``."""
-    written = {_file(signal): _signal_page(signal) for signal in registry.signals.values()}
-    written["README.md"] = _index(registry)
-    written["bridges.md"] = _bridges_page(bridges)
-    return {name: f"{GENERATED_MARK}\n\n{text}" for name, text in written.items()}
+def pages(registry: Registry, target: Target) -> dict[str, str]:
+    """Write the page of every signal and metric of the registry itself; the keys are file names."""
+    signals = {page_name(signal): _signal_page(registry, signal, target) for signal in registry.own_signals}
+    metrics = {page_name(metric): _metric_page(registry, metric, target) for metric in registry.own_metrics}
+    return signals | metrics
 
 
-def _file(signal: Signal) -> str:
-    return signal.id.removeprefix("runrecord.").replace(".", "-").replace("_", "-") + ".md"
+def page_name(item: Signal | Metric) -> str:
+    """Name the page of a signal or a metric."""
+    return f"{stem(item)}.md"
 
 
-def _index(registry: Registry) -> str:
-    signals = sorted(registry.signals.values(), key=_topic)
-    spans = [signal for signal in signals if signal.form == "span"]
-    events = [signal for signal in signals if signal.form == "event"]
-    users: dict[str, list[Signal]] = {}
-    for signal in signals:
-        for use in signal.uses:
-            users.setdefault(use.attribute.key, []).append(signal)
-    rows = [
-        f"| `{attribute.key}` | {_type(attribute)} | {_cell(attribute.brief)} | {_links(users.get(attribute.key, []))} |"
-        for attribute in sorted(registry.own_attributes, key=lambda attribute: attribute.key)
-    ]
-    return "\n".join(
-        [
-            "# Conventions",
-            "",
-            registry.description,
-            "",
-            f"Version {registry.version}, schema URL `{registry.schema_url}`, stability: development. The registry in",
-            "[`semconv/runrecord/semconv/registry`](../../semconv/runrecord/semconv/registry) is the source of these pages",
-            "and of the Python constants in `runrecord.semconv.attributes`. What corresponds to open upstream proposals is in",
-            "[bridges.md](bridges.md).",
-            "",
-            "## Spans",
-            "",
-            "| span | kind | refines | what it says |",
-            "|---|---|---|---|",
-            *(
-                f"| [`{signal.name}`]({_file(signal)}) | {signal.kind} | {_code(signal.ref)} | {_cell(signal.brief)} |"
-                for signal in spans
-            ),
-            "",
-            "## Log events",
-            "",
-            "| event | refines | what it says |",
-            "|---|---|---|",
-            *(
-                f"| [`{signal.name}`]({_file(signal)}) | {_code(signal.ref)} | {_cell(signal.brief)} |"
-                for signal in events
-            ),
-            "",
-            "## Attributes",
-            "",
-            "| attribute | type | what it says | used by |",
-            "|---|---|---|---|",
-            *rows,
-            "",
-        ]
-    )
+def _signal_page(registry: Registry, signal: Signal, target: Target) -> str:
+    facts = [f"Registry id `{signal.id}`"]
+    if signal.kinds:
+        facts.append(f"kind {' or '.join(kind.upper() for kind in signal.kinds)}")
+    title = f"{'Span' if signal.form == 'span' else 'Log event'} `{signal.name}`"
+    return _page(registry, signal, target, title, facts)
 
 
-def _topic(signal: Signal) -> int:
-    topic = signal.node.path.stem
-    return _TOPICS.index(topic) if topic in _TOPICS else len(_TOPICS)
+def _metric_page(registry: Registry, metric: Metric, target: Target) -> str:
+    facts = [f"Registry id `{metric.id}`", f"instrument {metric.instrument}", f"unit `{metric.unit}`"]
+    return _page(registry, metric, target, f"Metric `{metric.name}`", facts)
 
 
-def _signal_page(signal: Signal) -> str:
-    lines = [f"# {'Span' if signal.form == 'span' else 'Log event'} `{signal.name}`", "", signal.brief, ""]
-    facts = [f"Registry id `{signal.id}`", f"stability: {signal.stability}"]
-    if signal.kind:
-        facts.insert(1, f"kind {signal.kind.upper()}")
-    if signal.ref:
-        facts.append(f"refines the official [`{signal.ref}`]({_UPSTREAM})")
-    lines += [", ".join(facts) + ".", ""]
-    if signal.note:
-        lines += [signal.note, ""]
-    lines += [
-        "## Attributes",
+def _page(registry: Registry, item: Signal | Metric, target: Target, title: str, facts: list[str]) -> str:
+    facts = [*facts, f"stability: {item.stability}"]
+    if item.ref:
+        facts.append(f"refines {_refined(registry, item)}")
+    if item.deprecated:
+        facts.append(f"**deprecated**{f', use {code(item.renamed_to)}' if item.renamed_to else ''}")
+    schema = os.path.relpath(target.schemas / f"{stem(item)}.json", target.pages).replace(os.sep, "/")
+    lines = [f"# {title}", "", item.brief, ""]
+    lines += [f"{', '.join(facts)}. [JSON Schema]({schema}) of the attributes.", ""]
+    if item.note:
+        lines += [item.note, ""]
+    notes: list[str] = []
+    own = [use for use in item.uses if not use.inherited]
+    inherited = [use for use in item.uses if use.inherited]
+    lines += _table("Attributes", own, notes)
+    if inherited:
+        lines += _table(f"Attributes of {code(item.ref)}, unchanged", inherited, notes)
+    for note in notes:
+        lines += [note, ""]
+    for use in item.uses:
+        if not use.attribute.official:
+            lines += _members(use.attribute)
+    return "\n".join(lines)
+
+
+def _refined(registry: Registry, item: Signal | Metric) -> str:
+    official = item.ref in registry.official or item.ref in registry.official_metrics
+    return f"the official [`{item.ref}`]({_UPSTREAM})" if official else code(item.ref)
+
+
+def _table(title: str, uses: list[Use], notes: list[str]) -> list[str]:
+    """Write a table of attributes, and add their notes to ``notes``."""
+    if not uses:
+        return [f"## {title}", "", "None.", ""]
+    lines = [
+        f"## {title}",
         "",
         "| attribute | type | requirement | what it says | examples |",
         "|---|---|---|---|---|",
     ]
-    notes: list[str] = []
-    for use in signal.uses:
+    for use in uses:
         mark = ""
         if use.note:
             notes.append(f"**[{len(notes) + 1}]** `{use.attribute.key}`: {use.note}")
             mark = f" [{len(notes)}]"
         lines.append(
-            f"| `{use.attribute.key}` | {_type(use.attribute)} | {_requirement(use)} | {_cell(use.brief)}{mark} "
+            f"| `{use.attribute.key}` | {type_name(use.attribute)} | {_requirement(use)} | {cell(use.brief)}{mark} "
             f"| {_examples(use.attribute)} |"
         )
-    lines.append("")
-    for note in notes:
-        lines += [note, ""]
-    for use in signal.uses:
-        lines += _members(use.attribute)
-    return "\n".join(lines)
+    return [*lines, ""]
 
 
 def _members(attribute: Attribute) -> list[str]:
     if not attribute.members:
         return []
-    rows = [f"| `{member.value}` | {_cell(member.brief)} |" for member in attribute.members]
+    rows = [f"| `{member.value}` | {cell(member.brief)} |" for member in attribute.members]
     return [f"### Values of `{attribute.key}`", "", "| value | meaning |", "|---|---|", *rows, ""]
 
 
-def _bridges_page(bridges: Bridges) -> str:
-    rows = [
-        f"| {_names(bridge.ours)} | {_names(bridge.upstream)} "
-        f"| [#{bridge.number}](https://github.com/{bridges.repository}/issues/{bridge.number}) | {bridge.status} "
-        f"| {_cell(bridge.remark)} |"
-        for bridge in bridges.entries
-    ]
-    return "\n".join(
-        [
-            "# Bridges to upstream proposals",
-            "",
-            f"How our names correspond to open proposals in [{bridges.repository}](https://github.com/{bridges.repository}),",
-            f"as the threads stood on {bridges.as_of}. None of these upstream names is emitted: they are not released, and the",
-            "`gen_ai` namespace belongs to OpenTelemetry. When a proposal merges, the rename goes into the registry and from",
-            "there into the schema file, so that readers can translate.",
-            "",
-            "| ours | upstream | thread | status | remark |",
-            "|---|---|---|---|---|",
-            *rows,
-            "",
-        ]
-    )
-
-
-def _type(attribute: Attribute) -> str:
+def type_name(attribute: Attribute) -> str:
+    """Name the type of an attribute for people."""
     return "enum" if attribute.members else attribute.type
 
 
 def _requirement(use: Use) -> str:
     level = _LEVELS[use.level]
-    return f"{level}: {_cell(use.condition)}" if use.condition else level
+    return f"{level}: {cell(use.condition)}" if use.condition else level
 
 
 def _examples(attribute: Attribute) -> str:
     values = [member.value for member in attribute.members[:2]] if attribute.members else attribute.examples
-    return ", ".join(_code(value if isinstance(value, str) else json.dumps(value)) for value in values)
+    return ", ".join(code(value if isinstance(value, str) else json.dumps(value)) for value in values)
 
 
-def _names(names: tuple[str, ...]) -> str:
-    return "<br>".join(_code(name) for name in names)
+def code(text: str) -> str:
+    """Set a text as code; an empty one stays empty."""
+    return f"`{cell(text)}`" if text else ""
 
 
-def _links(signals: list[Signal]) -> str:
-    return ", ".join(f"[{_file(signal).removesuffix('.md')}]({_file(signal)})" for signal in signals)
-
-
-def _code(text: str) -> str:
-    return f"`{_cell(text)}`" if text else ""
-
-
-def _cell(text: str) -> str:
+def cell(text: str) -> str:
+    """Make a text fit into a cell of a table."""
     return text.replace("|", "\\|")

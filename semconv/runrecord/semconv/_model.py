@@ -101,6 +101,7 @@ class Signal:
         kinds: every kind that the span may have (annotation ``kinds``), ``kind`` first; empty for an event.
         operations: the values of ``gen_ai.operation.name`` that tell this span (annotation ``operations``).
         uses: its attributes, those of the signal that it refines after its own.
+        deprecated, renamed_to, renamed_in: as those of an attribute.
         origin: the schema URL of the registry that defines it.
     """
 
@@ -115,6 +116,9 @@ class Signal:
     kinds: tuple[str, ...]
     operations: tuple[str, ...]
     uses: tuple[Use, ...]
+    deprecated: bool
+    renamed_to: str
+    renamed_in: str
     origin: str
     node: Node = field(repr=False, compare=False)
 
@@ -135,6 +139,7 @@ class Metric:
         unit: a UCUM unit, for instance ``s`` or ``{run}``.
         ref: the metric that this one refines; empty where it refines none.
         uses: the attributes that a point may carry.
+        deprecated, renamed_to, renamed_in: as those of an attribute.
         origin: the schema URL of the registry that defines it.
     """
 
@@ -147,6 +152,9 @@ class Metric:
     note: str
     stability: str
     uses: tuple[Use, ...]
+    deprecated: bool
+    renamed_to: str
+    renamed_in: str
     origin: str
     node: Node = field(repr=False, compare=False)
 
@@ -176,6 +184,7 @@ class Registry:
 
     schema_url: str
     description: str
+    stability: str
     attributes: Mapping[str, Attribute]
     signals: Mapping[str, Signal]
     metrics: Mapping[str, Metric]

@@ -2,21 +2,26 @@
 # SPDX-License-Identifier: Apache-2.0
 """Write the Python constants of the registry."""
 
+import json
+import re
 import textwrap
+from collections.abc import Iterable
 
-from runrecord.semconv.registry import Attribute, Registry
+from runrecord.semconv._model import Attribute, Registry
 
-__all__ = ["attributes_module", "constant_name", "enum_name", "metrics_module", "signals_module"]
+__all__ = [
+    "attributes_module",
+    "constant_name",
+    "enum_name",
+    "init_module",
+    "metrics_module",
+    "signals_module",
+]
 
 PREFIX = "runrecord."
-_HEADER = '''\
-# SPDX-FileCopyrightText: The Runrecord authors
-# SPDX-License-Identifier: Apache-2.0
-# Generated from registry/*.yaml by: python -m runrecord.semconv.generate. Do not edit.
-"""{purpose}"""
-
-'''
 _WIDTH = 110
+_SECRETIVE = re.compile(r"(^|_)(PAS+WO?R?D|PASS(PHRASE)?|PWD|TOKEN|SECRETE?)($|_)")
+"""Names that ruff's S105 takes for those of passwords."""
 
 
 def constant_name(key: str) -> str:
@@ -30,42 +35,55 @@ def enum_name(key: str) -> str:
     return "".join(word.capitalize() for word in words)
 
 
-def attributes_module(registry: Registry) -> str:
-    """Write the module with one constant per attribute and one enumeration per closed list of values."""
-    attributes = sorted(
-        registry.attributes.values(), key=lambda attribute: (attribute.official, attribute.key)
+def init_module(registry: Registry, header: str) -> str:
+    """Write the ``__init__`` of the package of a registry that is not ours."""
+    return (
+        _top(header, f"{registry.description.rstrip('.')}.")
+        + "from typing import Final\n\n"
+        + '__all__ = ["SCHEMA_URL"]\n\n'
+        + f'SCHEMA_URL: Final = "{registry.schema_url}"\n'
+        + _docstring(
+            ["Which registry this is, and which version of it; for tracers, loggers and meters."], ""
+        )
     )
+
+
+def attributes_module(attributes: Iterable[Attribute], header: str) -> str:
+    """Write the module with one constant per attribute and one enumeration per closed list of values."""
+    attributes = sorted(attributes, key=lambda attribute: (attribute.official, attribute.key))
     names = [constant_name(attribute.key) for attribute in attributes]
     enums = [enum_name(attribute.key) for attribute in attributes if attribute.members]
+    if not names:
+        return ""
+    members = [member.id.upper() for attribute in attributes for member in attribute.members]
+    secretive = any(_SECRETIVE.search(name) for name in [*names, *members])
     parts = [
-        _HEADER.format(purpose="The attribute keys of the conventions, and the values of the closed ones."),
-        "# ruff: noqa: S105 - an outcome may be called pass\n\n",
-        "from enum import Enum\nfrom typing import Final\n\n",
-        "__all__ = [\n",
-        *(f'    "{name}",\n' for name in sorted([*names, *enums], key=_sort_key)),
-        "]\n\n",
+        _top(header, "The attribute keys of the conventions, and the values of the closed ones."),
+        "# ruff: noqa: S105 - an outcome may be called pass\n\n" if secretive else "",
+        "from enum import Enum\n" if enums else "",
+        "from typing import Final\n\n",
+        *_all(sorted([*names, *enums], key=_sort_key)),
+        "\n",
     ]
     parts += [_constant(attribute) for attribute in attributes]
     parts += [_enum(attribute) for attribute in attributes if attribute.members]
     return "".join(parts)
 
 
-def signals_module(registry: Registry) -> str:
+def signals_module(registry: Registry, header: str) -> str:
     """Write the module with the names of the log events and the first words of the span names."""
-    events = sorted(
-        signal.name for signal in registry.signals.values() if signal.form == "event" and not signal.ref
-    )
-    first = {signal.name.split()[0]: signal for signal in reversed(list(registry.signals.values()))}
+    first = {signal.name.split()[0]: signal for signal in reversed(registry.own_signals)}
+    events = sorted(name for name, signal in first.items() if signal.form == "event" and not signal.ref)
     # A span whose first word is an attribute, as that of a model call, has no constant.
     spans = sorted(word for word, signal in first.items() if signal.form == "span" and word.isidentifier())
     constants = [(f"EVENT_{constant_name(name)}", name) for name in events]
     constants += [(f"SPAN_{name.upper()}", name) for name in spans]
+    if not constants:
+        return ""
     parts = [
-        _HEADER.format(purpose="The names of the log events, and the first words of the span names."),
+        _top(header, "The names of the log events, and the first words of the span names."),
         "from typing import Final\n\n",
-        "__all__ = [\n",
-        *(f'    "{name}",\n' for name, _ in sorted(constants)),
-        "]\n",
+        *_all(sorted(name for name, _ in constants)),
     ]
     for name, value in constants:
         signal = first[value]
@@ -74,25 +92,32 @@ def signals_module(registry: Registry) -> str:
     return "".join(parts)
 
 
-def metrics_module(registry: Registry) -> str:
+def metrics_module(registry: Registry, header: str) -> str:
     """Write the module with the names, units and instruments of the metrics."""
-    metrics = [metric for metric in registry.own_metrics if not metric.ref]
-    constants = sorted((f"{constant_name(metric.name)}", metric) for metric in metrics)
+    metrics = {constant_name(metric.name): metric for metric in registry.own_metrics if not metric.ref}
+    if not metrics:
+        return ""
     parts = [
-        _HEADER.format(purpose="The names of the metrics, and the unit of each."),
+        _top(header, "The names of the metrics, and the unit of each."),
         "from collections.abc import Mapping\nfrom typing import Final\n\n",
-        "__all__ = [\n",
-        *(f'    "{name}",\n' for name in sorted([*(name for name, _ in constants), "UNITS"])),
-        "]\n",
+        *_all(sorted([*metrics, "UNITS"])),
     ]
-    for name, metric in constants:
+    for name, metric in sorted(metrics.items(), key=lambda item: item[0]):
         facts = f"Instrument: {metric.instrument}, unit: ``{metric.unit}``. Stability: {metric.stability}."
         paragraphs = [metric.brief, *([metric.note] if metric.note else []), facts]
         parts.append(f'\n{name}: Final = "{metric.name}"\n' + _docstring(paragraphs, ""))
-    parts.append("\nUNITS: Final[Mapping[str, str]] = {")
-    parts += [f'\n    {name}: "{metric.unit}",' for name, metric in constants]
-    parts.append(("\n" if constants else "") + '}\n"""The unit of each metric, by its name."""\n')
+    parts.append("\nUNITS: Final[Mapping[str, str]] = {\n")
+    parts += [f'    {name}: "{metrics[name].unit}",\n' for name in sorted(metrics)]
+    parts.append('}\n"""The unit of each metric, by its name."""\n')
     return "".join(parts)
+
+
+def _all(names: list[str]) -> list[str]:
+    return ["__all__ = [\n", *(f'    "{name}",\n' for name in names), "]\n"]
+
+
+def _top(header: str, purpose: str) -> str:
+    return f'{header}"""{purpose}"""\n\n'
 
 
 def _sort_key(name: str) -> tuple[int, str]:
@@ -119,8 +144,8 @@ def _enum(attribute: Attribute) -> str:
         )
     )
     lines += [
-        f'\n    {member.id.replace(".", "_").upper()} = "{member.value}"\n'
-        + _docstring([member.brief], "    ")
+        f"\n    {member.id.replace('.', '_').upper()} = {json.dumps(member.value)}\n"
+        + (_docstring([member.brief], "    ") if member.brief else "")
         for member in attribute.members
     ]
     return "".join(lines)
@@ -128,7 +153,8 @@ def _enum(attribute: Attribute) -> str:
 
 def _docstring(paragraphs: list[str], indent: str) -> str:
     width = _WIDTH - len(indent) - 3
-    wrapped = [textwrap.wrap(paragraph, width, break_long_words=False) for paragraph in paragraphs]
+    escaped = [paragraph.replace("\\", "\\\\").replace('"""', '\\"\\"\\"') for paragraph in paragraphs]
+    wrapped = [textwrap.wrap(paragraph, width, break_long_words=False) for paragraph in escaped]
     body = "\n\n".join("\n".join(lines) for lines in wrapped)
     text = f'"""{body}"""' if "\n" not in body and len(body) <= width - 3 else f'"""{body}\n"""'
     return textwrap.indent(text, indent) + "\n"

@@ -11,7 +11,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar, cast
 
-from runrecord.semconv._format import SECTIONS, SPAN_KINDS, annotation, choice, definition_keys, level_of
+from runrecord.semconv._format import (
+    SECTIONS,
+    SPAN_KINDS,
+    annotation,
+    choice,
+    definition_keys,
+    level_of,
+    renamed_to,
+)
 from runrecord.semconv._model import Attribute, Form, Group, Instrument, Metric, Signal, Use
 from runrecord.semconv._yaml import Node, known_keys, nodes, prose, text
 
@@ -89,6 +97,9 @@ def resolve_signal(section: str, node: Node, scope: Scope) -> Signal:
         kinds=annotation(node, "kinds") or (base.kinds if base else (kind,) if kind else ()),
         operations=annotation(node, "operations") or (base.operations if base else ()),
         uses=_uses(node, key, scope, base.uses if base else ()),
+        deprecated="deprecated" in node,
+        renamed_to=renamed_to(node, key),
+        renamed_in="".join(annotation(node, "renamed_in")),
         origin=scope.origin,
         node=node,
     )
@@ -112,6 +123,9 @@ def resolve_metric(section: str, node: Node, scope: Scope) -> Metric:
         note=_inherited(node, "note", base),
         stability=_inherited(node, "stability", base),
         uses=_uses(node, key, scope, base.uses if base else ()),
+        deprecated="deprecated" in node,
+        renamed_to=renamed_to(node, key),
+        renamed_in="".join(annotation(node, "renamed_in")),
         origin=scope.origin,
         node=node,
     )
@@ -148,6 +162,7 @@ def _uses(node: Node, key: str, scope: Scope, inherited: tuple[Use, ...]) -> tup
     weaker = {use.attribute.key: use for use in inherited}
     grouped: dict[str, Use] = {}
     own: dict[str, Node] = {}
+    order: dict[str, None] = {}
     for reference in nodes(node, "attributes"):
         if "ref_group" in reference:
             for use in _group_uses(reference, scope, weaker, ()):
@@ -156,14 +171,16 @@ def _uses(node: Node, key: str, scope: Scope, inherited: tuple[Use, ...]) -> tup
                         use.attribute.key, f"{key} takes in two groups that both have the attribute"
                     )
                 grouped[use.attribute.key] = use
+                order[use.attribute.key] = None
         else:
             ref = text(reference, "ref")
             if ref in own:
                 raise reference.problem(ref, f"{key} refers to the attribute twice")
             own[ref] = reference
-    merged = {ref: use for ref, use in grouped.items() if ref not in own}
-    merged |= {
-        ref: _use(reference, scope, grouped.get(ref, weaker.get(ref))) for ref, reference in own.items()
+            order[ref] = None
+    merged = {
+        ref: _use(own[ref], scope, grouped.get(ref, weaker.get(ref))) if ref in own else grouped[ref]
+        for ref in order
     }
     rest = {ref: use for ref, use in weaker.items() if ref not in merged}
     return (*merged.values(), *(_handed_down(use) for use in rest.values()))

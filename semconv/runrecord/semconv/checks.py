@@ -16,6 +16,7 @@ from runrecord.semconv.registry import Attribute, Metric, Registry, Signal
 __all__ = ["check_registry", "problems"]
 
 _KEY = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9]*(_[a-z0-9]+)*)+\Z")
+_VERSION = re.compile(r"[0-9]+(\.[0-9]+)*\Z")
 _MEMBER = re.compile(r"[a-z][a-z0-9_]*\Z")
 _PLACEHOLDER = re.compile(r"\{([^}]*)\}")
 _PYTHON_TYPES: dict[str, Any] = {"string": str, "int": int, "double": float, "boolean": bool}
@@ -85,8 +86,8 @@ def _attribute_problems(attribute: Attribute) -> Iterator[str]:
         yield "a key is two or more lower-case words with dots between them, the first of them a namespace of one's own"
     if not attribute.brief.endswith("."):
         yield "the brief must end with a full stop"
-    if attribute.renamed_to and not attribute.renamed_in:
-        yield "a renamed attribute needs annotations: {renamed_in: VERSION}"
+    if attribute.renamed_to and not _VERSION.match(attribute.renamed_in):
+        yield "a renamed attribute needs annotations: {renamed_in: VERSION}, a version as 0.2.0"
     yield from _member_problems(attribute)
     if not attribute.members and not attribute.examples and attribute.type not in ("boolean", "any"):
         yield "there are no examples"

@@ -166,6 +166,7 @@ def _resolve(manifest: Node, url: str, files: list[Node], below: list[Registry])
     return Registry(
         schema_url=url,
         description=text(manifest, "description"),
+        stability=text(manifest, "stability") if "stability" in manifest else "development",
         attributes=attributes,
         signals={key: item for key, item in signals.items() if not item.official},
         metrics={key: item for key, item in metrics.items() if not item.origin.startswith(OFFICIAL)},
