@@ -1,0 +1,63 @@
+# SPDX-FileCopyrightText: The Runrecord authors
+# SPDX-License-Identifier: Apache-2.0
+"""No attribute without a signal, no signal and no use of an attribute that no scenario emits: computed from the registry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from runrecord.semconv.registry import load_registry
+
+REGISTRY = load_registry()
+SEALED = "no forwarder stamps what the ledger sealed yet; an exporter will, without any call of the recorder"
+EXCUSED: Mapping[str, str] = {
+    "runrecord.ledger.origin": SEALED,
+    "runrecord.ledger.index": SEALED,
+    "runrecord.ledger.leaf_hash": SEALED,
+}
+"""Attributes that no scenario can emit, each with its reason."""
+
+
+@pytest.fixture(scope="module")
+def emitted(harness: Any) -> dict[str, set[str]]:
+    """The attributes that the scenarios emit, by the id of the signal."""
+    found: dict[str, set[str]] = {}
+    for name in harness.SITUATIONS:
+        played = harness.play(name)
+        masked_spans, masked_logs = played.masked()  # no longer tell what they are
+        items = zip((*played.spans, *played.logs), (*masked_spans, *masked_logs), strict=True)
+        for item, masked in items:
+            signal = harness.convention_of(item)
+            if signal is not None:
+                facts = {**harness.facts_of(item.attributes), **harness.facts_of(masked.attributes)}
+                found.setdefault(signal.id, set()).update(facts)
+    return found
+
+
+def test_every_attribute_has_a_signal() -> None:
+    used = {use.attribute.key for signal in REGISTRY.own_signals for use in signal.uses}
+    assert [attribute.key for attribute in REGISTRY.own_attributes if attribute.key not in used] == []
+
+
+def test_every_signal_has_a_scenario(emitted: dict[str, set[str]]) -> None:
+    assert sorted({signal.id for signal in REGISTRY.own_signals} - set(emitted)) == []
+
+
+def test_every_use_of_an_attribute_has_a_scenario(emitted: dict[str, set[str]]) -> None:
+    missing = [
+        f"{signal.id}: {use.attribute.key}"
+        for signal in REGISTRY.own_signals
+        for use in signal.uses
+        if not use.inherited  # what an official signal has besides is its own instrumentation's
+        and use.attribute.key not in emitted.get(signal.id, set())
+        and use.attribute.key not in EXCUSED
+    ]
+    assert missing == []
+
+
+def test_every_excuse_is_still_needed(emitted: dict[str, set[str]]) -> None:
+    everything = set().union(*emitted.values())
+    assert [key for key in EXCUSED if key in everything or key not in REGISTRY.attributes] == []
