@@ -159,7 +159,9 @@ class Across:
                 SELECT sum(said) FROM (SELECT DISTINCT trace, span, said FROM records
                     WHERE run = r.run AND source = r.source AND form = 'span' AND said IS NOT NULL)),
                 {_SUBJECT}, min(rowid)
-            FROM records AS r WHERE form = 'span' AND seq IS NOT NULL GROUP BY run, source ORDER BY min(rowid)"""  # noqa: S608
+            FROM records AS r WHERE form = 'span' AND seq IS NOT NULL AND EXISTS (
+                SELECT 1 FROM records WHERE run = r.run AND signal IN ('{_RUNS[0]}', '{_RUNS[1]}'))
+            GROUP BY run, source ORDER BY min(rowid)"""  # noqa: S608
         ):
             where = Subject("run", printable(run), row[2], row[3], Place(row[4], row[5], row[6]))
             if said is not None and got > said:
@@ -259,7 +261,7 @@ class Across:
             for row in data.execute(
                 f"""SELECT {_SUBJECT}, rowid FROM records AS r WHERE signal = '{event}' AND {column} IS NOT NULL
                 AND EXISTS (SELECT 1 FROM records WHERE {join} = r.{join} AND trace = r.trace
-                    AND signal IN ({spans}))
+                    AND signal IN ({spans}) AND {column} IS NOT NULL)
                 AND NOT EXISTS (SELECT 1 FROM records WHERE {join} = r.{join} AND trace = r.trace
                     AND signal IN ({spans}) AND {column} IS r.{column}) ORDER BY rowid"""  # noqa: S608
             ):

@@ -56,7 +56,6 @@ class Judge:
         table = self._tables.governed(record.name, attributes)
         if table is None or not table.own:
             official = self._tables.official(attributes, record.kind)
-            self._operation(record, problems)
             judged = table or (official[0] if official else None)
         else:
             official, judged = (), table
@@ -71,7 +70,7 @@ class Judge:
                 self._free_of_content(record, problems)
             if record.status == "error":
                 problems += status_problems(record)
-        elif a.STEP_INDEX in attributes:
+        if not judged.counted:
             self._index_alone(record, problems)
         return judged, problems
 
@@ -159,18 +158,6 @@ class Judge:
 
     # the span itself
 
-    def _operation(self, record: SpanRecord, problems: list[Problem]) -> None:
-        operation = plain(record.attributes.get(a.GEN_AI_OPERATION_NAME))
-        if (
-            isinstance(operation, str)
-            and self._tables.operations
-            and operation not in self._tables.operations
-        ):
-            key = a.GEN_AI_OPERATION_NAME
-            problems.append(
-                Problem("official-unknown-operation", f"{key} is not in the closed list of operations", key)
-            )
-
     def _shape(
         self, table: Table, official: Sequence[Table], record: SpanRecord, problems: list[Problem]
     ) -> None:
@@ -208,7 +195,7 @@ class Judge:
         tail = name.partition(" ")[2]
         if tail and (self._looks_like_an_id(name) or any(record.attributes.get(key) == tail for key in _IDS)):
             problems.append(Problem("id-in-span-name", "the name holds an id"))
-        elif not any(_is_name(name, other.expected_name(record.attributes), other) for other in tables):
+        elif not any(other.names(name, record.attributes) for other in tables):
             rule = "wrong-name" if table.own else "official-wrong-name"
             problems.append(Problem(rule, f"the name does not follow the pattern {' '.join(table.tokens)!r}"))
 
@@ -242,11 +229,10 @@ class Judge:
                     problems += self._own(key, f"is on a {form} that is not governed")
             elif isinstance(record, SpanRecord) and (key.startswith(_GEN_AI) or key in REPLACED):
                 problems += self._foreign(key, value)
-        if a.STEP_INDEX in attributes:
-            self._index_alone(record, problems)
+        self._index_alone(record, problems)
 
     def _index_alone(self, record: SpanRecord | LogRecord, problems: list[Problem]) -> None:
-        if a.RUN_ID not in record.attributes:
+        if a.STEP_INDEX in record.attributes and a.RUN_ID not in record.attributes:
             text = f"{a.STEP_INDEX} is set and {a.RUN_ID} is not"
             problems.append(Problem("step-index-without-run", text, a.STEP_INDEX))
 
@@ -256,10 +242,6 @@ class Judge:
             problems.append(
                 Problem("duplicate-attribute", f"{printable(key)} is there more than once, {how}", key)
             )
-
-
-def _is_name(name: str, expected: str | None, table: Table) -> bool:
-    return name == expected if expected is not None else name.partition(" ")[0] == table.operation
 
 
 def _missing(table: Table, record: SpanRecord | LogRecord, problems: list[Problem]) -> None:

@@ -173,7 +173,7 @@ class Table:
             (use.attribute.key, use.attribute.official) for use in signal.uses if use.level == "required"
         )
         self.conditional = tuple(
-            (use.attribute.key, condition, use.condition, use.attribute.official)
+            (use.attribute.key, condition, use.condition, use.attribute.official and signal.official)
             for use in signal.uses
             if (condition := condition_of(use)) is not None
         )
@@ -197,20 +197,20 @@ class Table:
             made.content |= other.content
         return made
 
-    def expected_name(self, attributes: Values) -> str | None:
-        """Return the name that a span with these attributes must have; None where the pattern does not say."""
+    def names(self, name: str, attributes: Values) -> bool:
+        """Say whether a span with these attributes may have this name; what the pattern can't say, it may."""
         words: list[str] = []
         for token in self.tokens:
             if not token.startswith("{"):
                 words.append(token)
                 continue
             key = token[1:-1]
-            value = attributes.get(key) or attributes.get(_INSTEAD.get(key, ""))
-            if isinstance(value, str):
-                words.append(str(getattr(value, "value", value)))
-            elif self.own:
-                return None
-        return " ".join(words)
+            value = plain(attributes.get(key) or attributes.get(_INSTEAD.get(key, "")))
+            if not isinstance(value, str):
+                start = " ".join(words)
+                return name == start or name.startswith(f"{start} ") or not start
+            words.append(value)
+        return name == " ".join(words)
 
 
 class Tables:
