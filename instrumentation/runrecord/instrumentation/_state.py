@@ -145,12 +145,15 @@ class RunState:
     Attributes:
         run_id: Stable over segments and processes.
         segment: From 0.
+        pid: The process that this was made in; a fork of it is another one.
         root: The span of the first segment, parent of every later one.
         pending: What was stored for the approvals that were requested or answered in this segment.
         stopped: The tool calls that were denied and have not happened since.
     """
 
-    def __init__(self, core: Core, run_id: str, segment: int = 0) -> None:
+    def __init__(
+        self, core: Core, run_id: str, segment: int = 0, *, sequence: Sequence | None = None
+    ) -> None:
         self.core: Final = core
         self.run_id: Final = run_id
         self.segment: Final = segment
@@ -166,14 +169,15 @@ class RunState:
         self._next_step = 0
         self._lock = threading.Lock()
         self._key: RunKey | None = None
-        self._pid = os.getpid()
-        self._sequence = core.sources.of(run_id)
+        self.pid: Final = os.getpid()
+        self._counting_pid = self.pid
+        self._sequence = core.sources.of(run_id) if sequence is None else sequence
 
     @property
     def sequence(self) -> Sequence:
         """The counter of this process for the run; a fork of the process that started it has its own."""
-        if self._pid != os.getpid():
-            self._pid, self._sequence = os.getpid(), self.core.sources.of(self.run_id)
+        if self._counting_pid != os.getpid():
+            self._counting_pid, self._sequence = os.getpid(), self.core.sources.of(self.run_id)
         return self._sequence
 
     @property

@@ -42,11 +42,12 @@ from runrecord.instrumentation._existing import existing_span
 from runrecord.instrumentation._governed import Governed, scope_of
 from runrecord.instrumentation._inference import Inference
 from runrecord.instrumentation._operations import Compensation, Decision, Verification
+from runrecord.instrumentation._part import part_of
 from runrecord.instrumentation._recording import breaker_facts
 from runrecord.instrumentation._run import Run, RunFacts
 from runrecord.instrumentation._safety import guarded, report
 from runrecord.instrumentation._scope import Scope, Step, StepKind, Tool
-from runrecord.instrumentation._state import Core, RunState
+from runrecord.instrumentation._state import Attributes, Core, RunState
 from runrecord.instrumentation._versions import Versions
 from runrecord.instrumentation.context_store import ContextKey, ContextStore, FileContextStore, StoredContext
 from runrecord.semconv import SCHEMA_URL
@@ -76,6 +77,7 @@ __all__ = [
     "default",
     "durable_approval_id",
     "existing_span",
+    "join",
     "resume",
     "run",
     "set_default",
@@ -205,6 +207,34 @@ class Recorder:
         resumed.begin(agent, workflow, facts, span=span, explicit=context is not None)
         return resumed
 
+    def join(
+        self,
+        kind: StepKind | str = "act",
+        *,
+        name: str | None = None,
+        step_id: str | None = None,
+        attempt: int | None = None,
+        tenant_id: str | None = None,
+        attributes: Attributes | None = None,
+        context: Context | None = None,
+        span: Span | None = None,
+    ) -> Step | None:
+        """Take part in the run of the process that called this one: a step with the index of the caller's step.
+
+        The run is the one that the current context, or ``context``, was received with (see the package ``propagation``).
+        Every call is a source of its own, and the step says how many records it made.
+
+        Returns:
+            The step, as of :meth:`Scope.step`. None if the context was received with no run, and in the process that the
+            run is in, where :func:`current` is its scope.
+        """
+        part = part_of(self._core, context if context is not None else otel_context.get_current(), tenant_id)
+        if part is not None:
+            part.begin(
+                kind, name=name, step_id=step_id, attempt=attempt, attributes=attributes or {}, span=span
+            )
+        return part
+
     @guarded
     def breaker(self, breaker: str, state: str, *, trigger: str | None = None) -> None:
         """Record that a circuit breaker changed its state, in the current run if there is one.
@@ -306,6 +336,13 @@ def approval(
 def breaker(breaker: str, state: str, *, trigger: str | None = None) -> None:
     """Record that a circuit breaker changed its state; see :meth:`Recorder.breaker`."""
     default().breaker(breaker, state, trigger=trigger)
+
+
+def join(
+    kind: StepKind | str = "act", *, name: str | None = None, context: Context | None = None
+) -> Step | None:
+    """Take part in the run of the process that called this one; see :meth:`Recorder.join`."""
+    return default().join(kind, name=name, context=context)
 
 
 def current() -> Scope | None:

@@ -149,9 +149,9 @@ def _sources(records: Sequence[Record]) -> list[_Source]:
         entry = record.entry
         if entry.seq is not None and entry.source:
             by_source[entry.source][entry.seq].append(record)
-        # An answer that no segment holds counts itself; it closes nothing else.
+        # An answer that no segment holds counts itself, and a step that is the part of another process counts that part.
         if entry.kind in CLOSES or (
-            entry.kind == Kind.APPROVAL_DECISION and entry.integer(names.RUN_RECORDS) is not None
+            entry.kind in (Kind.APPROVAL_DECISION, Kind.STEP) and entry.integer(names.RUN_RECORDS) is not None
         ):
             closes[entry.source].append(record)
     return [_Source(name, dict(by_seq), closes[name]) for name, by_seq in sorted(by_source.items())]
