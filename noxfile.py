@@ -18,6 +18,8 @@ nox.options.sessions = ["lint", "types", "tests", "lowest", "sdk", "ui"]
 SDKS = {
     "langgraph": "tests/instrumentation/langgraph",
     "openai-agents": "tests/instrumentation/openai_agents",
+    "mcp": "tests/instrumentation/mcp",
+    "fastmcp": "tests/instrumentation/fastmcp",
     "pydantic-ai": "tests/instrumentation/pydantic_ai",
 }
 PHOENIX = "tests/e2e/test_phoenix.py"

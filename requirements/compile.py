@@ -49,6 +49,20 @@ ENVIRONMENTS: dict[str, list[str]] = {
         "3.10",
     ],
     "langgraph-oldest.txt": [*_extras("langgraph", "otlp"), *_groups("sdk-langgraph"), *OLDEST],
+    "mcp-newest.txt": [
+        *_extras("mcp", "otlp"),
+        *_groups("test", "official-mcp"),
+        "--python-version",
+        "3.10",
+    ],
+    "mcp-oldest.txt": [*_extras("mcp", "otlp"), *_groups("test"), *OLDEST],
+    "fastmcp-newest.txt": [
+        *_extras("fastmcp", "otlp"),
+        *_groups("test", "official-mcp"),
+        "--python-version",
+        "3.10",
+    ],
+    "fastmcp-oldest.txt": [*_extras("fastmcp", "otlp"), *_groups("test"), *OLDEST],
     "openai-agents-newest.txt": [
         *_extras("openai-agents", "otlp"),
         *_groups("test", "official-openai-agents"),
