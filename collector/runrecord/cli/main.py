@@ -22,6 +22,7 @@ USAGE_ERROR = 4
 _COMMANDS = (
     ("demo", "Start here"),
     ("doctor", "Start here"),
+    ("check", "Start here"),
     ("show", "What happened"),
     ("audit", "What happened"),
     ("bundle", "Evidence"),

@@ -188,9 +188,7 @@ class Across:
         ):
             text = f"another run span has the same {a.RUN_ID} and {a.RUN_SEGMENT}"
             # A process that resumes a run of which nothing is stored can't know how many segments there were.
-            yield self._finding(
-                "duplicate-id", text, list(row), a.RUN_SEGMENT, severity=Severity.IMPROVEMENT
-            )
+            yield self._finding("duplicate-id", text, list(row), a.RUN_SEGMENT, severity=Severity.IMPROVEMENT)
 
     def _requests(self, data: sqlite3.Connection) -> Iterator[Finding]:
         for request_trace, request_span, *row in data.execute(
