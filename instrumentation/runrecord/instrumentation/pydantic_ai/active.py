@@ -15,7 +15,8 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Span
 
-from runrecord.instrumentation._safety import guarded, swallowed
+from runrecord.instrumentation._content import error_type
+from runrecord.instrumentation._safety import guarded
 from runrecord.instrumentation.context_store import ContextKey
 from runrecord.instrumentation.pydantic_ai import extract
 from runrecord.instrumentation.pydantic_ai.extract import Budget, Call, Policy
@@ -29,9 +30,28 @@ from runrecord.instrumentation.recorder import (
     durable_approval_id,
     existing_span,
 )
+from runrecord.semconv import attributes as a
 from runrecord.semconv.commitment import LABEL_TOOL_ARGUMENTS
 
 _current: ContextVar["ActiveRun | None"] = ContextVar("runrecord-pydantic-ai-run", default=None)
+
+
+@contextmanager
+def attached(context: Context) -> Generator[None, None, None]:
+    """Make a context the current one.
+
+    It is not restored in a task that is collected while it waits, which happens in another context: there is nothing to restore.
+    """
+    token = otel_context.attach(context)
+    try:
+        yield
+    except GeneratorExit:
+        raise
+    except BaseException:
+        otel_context.detach(token)
+        raise
+    else:
+        otel_context.detach(token)
 
 
 def current() -> "ActiveRun | None":
@@ -121,13 +141,17 @@ class ActiveRun:
     @contextmanager
     def entered(self) -> Generator[None, None, None]:
         """Make this the current call, and its span the current span."""
-        mine, opentelemetrys = _current.set(self), otel_context.attach(self.context)
+        token = _current.set(self)
         try:
-            yield
-        finally:
-            with swallowed("leaving a run"):
-                otel_context.detach(opentelemetrys)
-                _current.reset(mine)
+            with attached(self.context):
+                yield
+        except GeneratorExit:
+            raise
+        except BaseException:
+            _current.reset(token)
+            raise
+        else:
+            _current.reset(token)
 
     @property
     def owner(self) -> Run | Step:
@@ -273,6 +297,8 @@ class ActiveRun:
             if not self.filtered:
                 self.content_filtered("terminate")
             self.finish("denied", stop_reason="content_filter")
+        elif isinstance(error, GeneratorExit):
+            self.finish("abandoned")
         elif not extract.is_cancellation(error):
             self._end(error)
         elif extract.is_kind(error, "RunTimedOut") or _passed(deadline):
@@ -291,6 +317,7 @@ class ActiveRun:
         elif self.parent is None and error is not None:
             self.run.fail(error)
         elif self._span is not None and error is not None:
+            self._span.set_attribute(a.ERROR_TYPE, error_type(error))
             self._span.set_status(trace.StatusCode.ERROR)
         if self._span is not None:
             self._span.end()

@@ -11,13 +11,12 @@ from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from typing import Any, ClassVar, cast
 
-from opentelemetry import context as otel_context
 from opentelemetry import trace
 from pydantic_ai.capabilities import AbstractCapability, CapabilityOrdering, Instrumentation
 
 from runrecord.instrumentation._safety import guarded, note_once, swallowed
 from runrecord.instrumentation.pydantic_ai import approvals, extract, policies
-from runrecord.instrumentation.pydantic_ai.active import ActiveRun
+from runrecord.instrumentation.pydantic_ai.active import ActiveRun, attached
 from runrecord.instrumentation.pydantic_ai.begin import Beginning
 from runrecord.instrumentation.recorder import Tool, existing_span
 
@@ -55,11 +54,8 @@ class Rejoining(_Recording):
             context = None if _durable(ctx) else self.beginning.trace_of_first_segment()
         if context is None:
             return await handler()
-        token = otel_context.attach(context)
-        try:
+        with attached(context):
             return await handler()
-        finally:
-            otel_context.detach(token)
 
 
 class Governing(_Recording):
