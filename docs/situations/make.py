@@ -84,7 +84,7 @@ def picture(played: harness.Played) -> str:
 def index(all_played: list[harness.Played]) -> str:
     """The page that shows all situations."""
     rows = [
-        f'| [{title_of(played)}]({_file(played)}.md) | [<img src="{_file(played)}.svg" width="420" alt="">]({_file(played)}.md) |'
+        f'| [{title_of(played)}]({_file(played)}.md) | [<img src="{_file(played)}.svg" width="420" alt="{title_of(played)}: its spans, as a tree">]({_file(played)}.md) |'
         for played in all_played
     ]
     return "\n".join(

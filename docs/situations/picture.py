@@ -63,7 +63,7 @@ def draw(title: str, processes: Sequence[tuple[str, Sequence[Row]]], pause: str)
         pause: What to write between two processes.
     """
     places: dict[str, tuple[float, float]] = {}
-    starts: dict[str, float] = {}
+    starts: dict[str, tuple[float, float]] = {}
     body: list[str] = []
     ends: list[float] = []
     y = 12.0
@@ -84,14 +84,16 @@ def draw(title: str, processes: Sequence[tuple[str, Sequence[Row]]], pause: str)
             if row.depth:
                 top = parents[row.depth - 1] + 10
                 body.append(f'<path class="branch" d="M{x - _INDENT + 2:g} {top:g} V{y:g} H{x - 9:g}"/>')
-            elif row.parent_id in starts:  # a later segment, below the root of the first
-                top = starts[row.parent_id] + 10
-                body.append(f'<path class="continues" d="M{x:g} {y - 10:g} H{_LEFT - 12} V{top:g} H{x:g}"/>')
+            elif row.parent_id in starts:  # below a span of an earlier process
+                left, top = starts[row.parent_id]
+                body.append(
+                    f'<path class="continues" d="M{x:g} {y - 10:g} v-4 H{_LEFT - 12} V{top + 16:g} H{left:g} v-6"/>'
+                )
             parents[row.depth] = y
             end = _row(body, row, x, y)
             ends.append(end)
             if row.span_id:
-                places[row.span_id], starts[row.span_id] = (end, y), y
+                places[row.span_id], starts[row.span_id] = (end, y), (x, y)
     lanes = _links(body, processes, places, max(ends) + 14)
     width, height = max([*ends, *lanes]) + 22, y + 26
     size = f'viewBox="0 0 {width:g} {height:g}" width="{width:g}" height="{height:g}"'

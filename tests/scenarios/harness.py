@@ -25,14 +25,19 @@ from typing import Any
 from unittest.mock import patch
 
 from opentelemetry.exporter.otlp.proto.common._log_encoder import encode_logs
+from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
+from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from opentelemetry.sdk._logs import LoggerProvider, LogRecordProcessor, ReadWriteLogRecord
 from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -88,12 +93,14 @@ class Process:
         name: The function's, as words.
         spans: In the order in which they were started.
         logs: In the order in which they were emitted.
+        measured: The metrics, with what this process measured until its end.
         places: For each of the logs, how many spans the scenario had started before it.
     """
 
     name: str
     spans: tuple[Span, ...]
     logs: tuple[LogRecord, ...]
+    measured: ExportMetricsServiceRequest
     places: tuple[int, ...]
 
 
@@ -116,6 +123,17 @@ class Played:
     def logs(self) -> list[LogRecord]:
         """The log records of all processes."""
         return [record for process in self.processes for record in process.logs]
+
+    @property
+    def metrics(self) -> list[Metric]:
+        """The metrics of all processes."""
+        return [
+            metric
+            for process in self.processes
+            for resource in process.measured.resource_metrics
+            for scope in resource.scope_metrics
+            for metric in scope.metrics
+        ]
 
     def masked(self) -> tuple[list[Span], list[LogRecord]]:
         """The same telemetry as a redactor leaves it that has no time to look at it."""
@@ -219,9 +237,12 @@ def play(name: str) -> Played:
             loggers.add_log_record_processor(SimpleLogRecordProcessor(logs))
             places = _Places(ids)
             loggers.add_log_record_processor(places)
+            reader = InMemoryMetricReader()
+            meters = MeterProvider([reader], shutdown_on_exit=False)
             recorder = Recorder(
                 tracer_provider=tracers,
                 logger_provider=loggers,
+                meter_provider=meters,
                 store=FileContextStore(Path(directory)),
                 tenant_key=TenantKey(bytes(32)),
                 clock=clock.seconds,
@@ -230,6 +251,7 @@ def play(name: str) -> Played:
             )
             handed_over = function(recorder) if handed_over is None else function(recorder, handed_over)
             sent = encode_spans(spans.get_finished_spans()).SerializeToString()
+            data = reader.get_metrics_data()
             sent_logs = encode_logs(logs.get_finished_logs()).SerializeToString()
             traces, log_records = traces + sent, log_records + sent_logs
             spans.clear()
@@ -240,6 +262,7 @@ def play(name: str) -> Played:
                     function.__name__.replace("_", " "),
                     tuple(_spans(redactor.redact(Signal.TRACES, sent).body)),
                     tuple(_logs(redactor.redact(Signal.LOGS, sent_logs).body)),
+                    ExportMetricsServiceRequest() if data is None else encode_metrics(data),
                     tuple(places.places),
                 )
             )

@@ -7,6 +7,8 @@ whose leave. Everything that was in force is on the run, since such runs are com
 versions, the budget. This one stops before its limit, since it found more than it may decide alone, and hands over.
 """
 
+from contextlib import suppress
+
 from runrecord.instrumentation import Recorder
 
 MATTERS = ("invoke_workflow", "runrecord.escalation")
@@ -29,8 +31,24 @@ def the_scheduler_starts_it(recorder: Recorder) -> None:
             "code": "c0a16b3",
         },
     ) as run:
-        with run.step("act"), run.tool("list_open_refunds", call_id="call-1", read_only=True) as call:
-            call.result(["inv-7001", "inv-7003"])
+        for attempt in range(2):
+            with (
+                suppress(TimeoutError),
+                run.step("act"),
+                run.tool(
+                    "list_open_refunds", call_id="call-1", read_only=True, attempt=attempt or None
+                ) as call,
+            ):
+                if not attempt:
+                    raise TimeoutError
+                call.result(["inv-7001", "inv-7003"])
+        with run.step("plan"):
+            with run.inference("gpt-5", provider="openai") as model:
+                model.cost(0.0031, "USD")
+            with run.inference("gpt-5-mini", provider="openai"):
+                pass  # nobody knows what it costs
+            run.verification("every_invoice_is_paid", subject="call-1").passed()
+            run.request_approval(subject_type="run").approved(actor="policy", actor_ref="nightly-drafts")
         run.budget("nightly", dimension="cost", currency="USD", limit=1000, consumed=430, action="none")
         run.escalate("too_many_refunds", target_type="finance", target_ref="queue-3")
         run.finish(stop_reason="needs_a_person")

@@ -38,7 +38,8 @@ def emitted(harness: Any) -> dict[str, set[str]]:
 
 
 def test_every_attribute_has_a_signal() -> None:
-    used = {use.attribute.key for signal in REGISTRY.own_signals for use in signal.uses}
+    signals = (*REGISTRY.own_signals, *REGISTRY.metrics.values())
+    used = {use.attribute.key for signal in signals for use in signal.uses}
     assert [attribute.key for attribute in REGISTRY.own_attributes if attribute.key not in used] == []
 
 
@@ -56,6 +57,25 @@ def test_every_use_of_an_attribute_has_a_scenario(emitted: dict[str, set[str]]) 
         and use.attribute.key not in EXCUSED
     ]
     assert missing == []
+
+
+def test_every_metric_and_every_label_has_a_scenario(harness: Any) -> None:
+    found: dict[str, set[str]] = {}
+    for name in harness.SITUATIONS:
+        for metric in harness.play(name).metrics:
+            points = getattr(metric, metric.WhichOneof("data")).data_points
+            found.setdefault(metric.name, set()).update(
+                pair.key for point in points for pair in point.attributes
+            )
+    own = [metric for metric in REGISTRY.metrics.values() if metric.origin == REGISTRY.schema_url]
+    assert own
+    assert [metric.name for metric in own if metric.name not in found] == []
+    assert [
+        f"{metric.name}: {use.attribute.key}"
+        for metric in own
+        for use in metric.uses
+        if not use.inherited and use.attribute.key not in found[metric.name]
+    ] == []
 
 
 def test_every_excuse_is_still_needed(emitted: dict[str, set[str]]) -> None:

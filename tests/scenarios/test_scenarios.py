@@ -40,7 +40,7 @@ def test_a_scenario_has_a_text_and_a_page_full_of_spans(harness: Any, name: str)
 @pytest.mark.parametrize("name", NAMES)
 def test_a_scenario_conforms_to_the_conventions(harness: Any, name: str) -> None:
     played = harness.play(name)
-    assert_conforms(played.spans, played.logs)
+    assert_conforms(played.spans, played.logs, metrics=[process.measured for process in played.processes])
 
 
 def _name(item: Any) -> str:
