@@ -20,7 +20,7 @@ from opentelemetry.trace import (
 from runrecord.instrumentation._content import UNSET, Unset
 from runrecord.instrumentation._governed import Governed, leave_scope, parent_for
 from runrecord.instrumentation._moment import Moment
-from runrecord.instrumentation._safety import guarded, report
+from runrecord.instrumentation._safety import guarded, report, swallowed
 from runrecord.instrumentation._state import Attributes, Core, RunState
 from runrecord.instrumentation.context_store import ContextKey, StoredApproval, StoredContext
 from runrecord.semconv import attributes as a
@@ -75,6 +75,8 @@ def describe(state: RunState, key: ContextKey) -> StoredContext:
         next_step=state.next_step,
         phases=state.phases,
         stopped=state.stopped.calls(),
+        started_at=state.started_at,
+        spent=tuple(state.spent.items()),
     )
 
 
@@ -249,6 +251,10 @@ class Approval:
             kind=SpanKind.CONSUMER,
             links=links,
         )
+        metrics = state.metrics
+        if metrics is not None and waited is not None:
+            with swallowed("a metric"):
+                metrics.approval_decided(state, _kind(before), waited, status, actor)
         with state.core.store_lock:
             known = store_get(state, self.key)
             if known is not None and known.approval(before.approval_id) is not None:
@@ -270,7 +276,7 @@ class Elsewhere(Governed):
     def __init__(self, core: Core, stored: StoredContext, tenant_id: str | None) -> None:
         state = RunState(core, stored.run_id, stored.segment)
         state.stopped.restore(stored.stopped)
-        state.tenant_id = tenant_id
+        state.agent, state.workflow, state.tenant_id = stored.agent, stored.workflow, tenant_id
         super().__init__(state, None, None)
         address = stored.root or stored.last
         span = NonRecordingSpan(address.span_context()) if address else INVALID_SPAN
@@ -280,6 +286,10 @@ class Elsewhere(Governed):
 
 def _label(approval: StoredApproval) -> str:
     return approval.name or approval.subject_type
+
+
+def _kind(approval: StoredApproval) -> Attributes:
+    return {a.SUBJECT_TYPE: approval.subject_type, a.SUBJECT_NAME: approval.name}
 
 
 def _subject(approval: StoredApproval) -> Attributes:
@@ -366,6 +376,9 @@ def _record(
             where=where,
             kind=SpanKind.PRODUCER,
         )
+        if state.metrics is not None:
+            with swallowed("a metric"):
+                state.metrics.approval_requested(state, _kind(stored))
         stored = replace(stored, request=reference)
         approval.stored = stored
         others = known.approvals if known is not None and known.run_id == state.run_id else ()

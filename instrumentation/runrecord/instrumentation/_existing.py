@@ -10,6 +10,12 @@ from opentelemetry.trace import Span
 from runrecord.semconv import attributes as a
 
 
+def measured_elsewhere(span: Span) -> bool:
+    """Say whether the official instrumentation made ``span``, which also records the official metrics of it."""
+    scope = getattr(span, "instrumentation_scope", None)
+    return str(getattr(scope, "name", "")).startswith("opentelemetry.")
+
+
 def existing_span(operation: str, span: Span, call_id: str | None = None) -> Span | None:
     """Return ``span`` if it is an open ``operation`` span of another instrumentation that we may enrich.
 

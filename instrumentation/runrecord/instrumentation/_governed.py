@@ -5,7 +5,7 @@
 import threading
 from collections.abc import Sequence as Items
 from types import TracebackType
-from typing import ClassVar, Final
+from typing import ClassVar, Final, cast
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
@@ -15,6 +15,7 @@ from opentelemetry.util.types import AttributeValue
 from typing_extensions import Self
 
 from runrecord.instrumentation._content import captures_content, error_type
+from runrecord.instrumentation._metrics import Metrics
 from runrecord.instrumentation._safety import guarded, swallowed
 from runrecord.instrumentation._state import Attributes, RunState, present
 from runrecord.semconv import attributes as a
@@ -32,6 +33,7 @@ class Governed:
 
     counted: ClassVar[bool] = True
     """Whether it takes a number and is one of the records that a ledger expects."""
+    _began = 0.0
 
     def __init__(self, state: RunState, parent: "Governed | None", step_index: int | None) -> None:
         self._state = state
@@ -129,6 +131,8 @@ class Governed:
         """Start the span, or enrich ``span``, and take the record's number."""
         self._context = parent
         state = self._state
+        if state.metrics is not None:
+            self._began = state.core.clock()
         identity: dict[str, AttributeValue | None] = {
             a.RUN_ID: state.run_id,
             a.STEP_INDEX: self._step_index,
@@ -169,7 +173,20 @@ class Governed:
         finally:
             if self._owned:
                 span.end()
+        metrics = self._state.metrics
+        if metrics is not None:
+            with swallowed("a metric"):
+                self._measure(
+                    metrics,
+                    cast("str | None", attributes.get(a.ERROR_TYPE)) if error is None else error_type(error),
+                )
         return True
+
+    def _measure(self, metrics: Metrics, error: str | None) -> None:
+        """Measure the record, which ended with an error of the type ``error``; called only while metrics are collected."""
+
+    def _seconds(self) -> float:
+        return max(0.0, self._state.core.clock() - self._began)
 
     def _mark_error(self, error: BaseException | str) -> None:
         span = self._span

@@ -10,18 +10,41 @@ from opentelemetry.trace import Span, SpanKind
 
 from runrecord.instrumentation._existing import existing_span
 from runrecord.instrumentation._governed import Governed, parent_for
+from runrecord.instrumentation._metrics import Metrics
 from runrecord.instrumentation._safety import guarded
 from runrecord.instrumentation._state import Attributes
 from runrecord.instrumentation._versions import Versions, version_facts
 from runrecord.semconv import attributes as a
 
 
-def cost_facts(amount: float, currency: str, source: str) -> Attributes:
-    """Return the attributes of what one call cost."""
-    return {a.COST_AMOUNT: float(amount), a.COST_CURRENCY: currency, a.COST_SOURCE: source}
+class Priced(Governed):
+    """Something that costs money by itself: a call of a model or a tool."""
+
+    _cost: tuple[float, str, str] | None = None
+
+    @guarded
+    def cost(self, amount: float, currency: str, *, source: str = "price_table") -> None:
+        """Say what this one call cost.
+
+        Args:
+            amount: In units of ``currency``; it is never added up on a parent, since user interfaces add up themselves.
+            currency: ISO 4217 code, such as USD.
+            source: provider, if it said so; price_table, if it was worked out from the usage.
+        """
+        if self._ended:
+            return
+        self._cost = (float(amount), currency, source)
+        self.set({a.COST_AMOUNT: self._cost[0], a.COST_CURRENCY: currency, a.COST_SOURCE: source})
+
+    def _finish(self, attributes: Attributes, error: BaseException | str | None) -> bool:
+        finished = super()._finish(attributes, error)
+        if finished and self._cost is not None:
+            amount, currency, _ = self._cost
+            self._state.spend(amount, currency)
+        return finished
 
 
-class Inference(Governed):
+class Inference(Priced):
     """A call of a model.
 
     It is no governed record: it takes no number, and a ledger does not keep it. ``with`` finishes it with :meth:`stop` if the
@@ -90,14 +113,8 @@ class Inference(Governed):
             }
         )
 
-    @guarded
-    def cost(self, amount: float, currency: str, *, source: str = "price_table") -> None:
-        """Say what this one call cost.
-
-        Args:
-            amount: In units of ``currency``; it is never added up on a parent, since user interfaces add up themselves.
-            currency: ISO 4217 code, such as USD.
-            source: provider, if it said so; price_table, if it was worked out from the usage.
-        """
-        if not self._ended:
-            self.set(cost_facts(amount, currency, source))
+    def _measure(self, metrics: Metrics, error: str | None) -> None:  # noqa: ARG002  # an error may cost too
+        if self._cost is None:
+            metrics.unpriced(self._state, self._model)
+        else:
+            metrics.call_cost(self._state, {a.GEN_AI_REQUEST_MODEL: self._model}, self._cost)

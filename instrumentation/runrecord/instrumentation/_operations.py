@@ -9,6 +9,7 @@ from opentelemetry.trace import Link
 
 from runrecord.instrumentation._content import Unset, captures_content, error_type
 from runrecord.instrumentation._governed import Governed, parent_for
+from runrecord.instrumentation._metrics import Metrics
 from runrecord.instrumentation._safety import guarded
 from runrecord.instrumentation._state import Attributes
 from runrecord.instrumentation.context_store import SpanRef
@@ -56,6 +57,7 @@ class Decision(Governed):
         self._where, parent = parent_for(owner, context)
         super().__init__(owner.state, parent, parent.step_index)
         self._facts: Attributes = {}
+        self._outcome: str | None = None
 
     @guarded
     def begin(
@@ -135,6 +137,8 @@ class Decision(Governed):
 
     @guarded
     def _decide(self, outcome: str, rule: str | None, action: str | None, reason: str | None) -> None:
+        if not self._ended:
+            self._outcome = outcome
         decided: Attributes = {
             a.DECISION_OUTCOME: outcome,
             a.DECISION_ACTION: action,
@@ -145,6 +149,9 @@ class Decision(Governed):
             self._note_denial(outcome, action)
             facts: Attributes = {a.STEP_INDEX: self._step_index, **self._facts}
             self._state.emit(EVENT_POLICY_DECIDED, {**facts, **decided}, self._context)
+
+    def _measure(self, metrics: Metrics, error: str | None) -> None:
+        metrics.decided(self._state, self._facts, self._outcome, error)
 
     def _note_denial(self, outcome: str, action: str | None) -> None:
         facts = self._facts
@@ -167,7 +174,8 @@ class Verification(Governed):
     def __init__(self, owner: Governed, context: Context | None) -> None:
         self._where, parent = parent_for(owner, context)
         super().__init__(owner.state, parent, parent.step_index)
-        self._check = ""
+        self._check = self._kind = self._outcome = ""
+        self._subject: str | None = None
 
     @guarded
     def begin(self, check: str, *, kind: str, subject: str | None, attributes: Attributes) -> None:
@@ -177,7 +185,7 @@ class Verification(Governed):
             a.VERIFICATION_SUBJECT_ID: subject,
             **attributes,
         }
-        self._check = check
+        self._check, self._kind, self._subject = check, kind, subject
         self._open(f"verify {check}", facts, parent=self._where)
 
     def passed(self, *, score: float | None = None, explanation: str | None = None) -> None:
@@ -208,6 +216,7 @@ class Verification(Governed):
         score: float | None = None,
         explanation: str | None = None,
     ) -> None:
+        self._outcome = self._outcome or outcome
         if not self._finish({a.VERIFICATION_OUTCOME: outcome}, error):
             return
         facts: Attributes = {
@@ -218,6 +227,16 @@ class Verification(Governed):
             a.ERROR_TYPE: None if error is None else error_type(error),
         }
         self._state.emit(EVENT_GEN_AI_EVALUATION_RESULT, facts, self._context)
+
+    def _measure(self, metrics: Metrics, error: str | None) -> None:
+        facts: Attributes = {
+            a.VERIFICATION_NAME: self._check,
+            a.VERIFICATION_TYPE: self._kind,
+            a.VERIFICATION_OUTCOME: self._outcome,
+            a.GEN_AI_TOOL_NAME: self._state.stopped.tool_of(self._subject),
+            a.ERROR_TYPE: error,
+        }
+        metrics.verified(self._state, facts)
 
 
 class Compensation(Governed):

@@ -13,9 +13,10 @@ from opentelemetry.trace import Link, NonRecordingSpan, Span, get_current_span, 
 
 from runrecord.instrumentation._approval import Approval, describe, store_get, store_put
 from runrecord.instrumentation._content import captures_content
-from runrecord.instrumentation._existing import existing_span
+from runrecord.instrumentation._existing import existing_span, measured_elsewhere
 from runrecord.instrumentation._governed import Governed, parent_for
 from runrecord.instrumentation._messages import input_messages, output_messages
+from runrecord.instrumentation._metrics import Metrics
 from runrecord.instrumentation._operations import budget_facts
 from runrecord.instrumentation._safety import guarded, swallowed
 from runrecord.instrumentation._scope import Scope
@@ -77,6 +78,8 @@ class Run(Scope):
         self._outcome: str | None = None
         self._stop_reason: str | None = None
         self._suspended = False
+        self._ended_as: str | None = None
+        self._budgets: dict[str, tuple[float, Attributes]] = {}
         self._over_budget = False
         self._keys: set[ContextKey] = {key} if key is not None and stored is not None else set()
 
@@ -116,6 +119,10 @@ class Run(Scope):
             links = [Link(stored.last.span_context()), *links]
         self._open(f"{operation} {name}" if name else operation, facts, parent=parent, links=links, span=span)
         state.current = SpanRef.of(self.span_context)
+        if stored is not None:
+            state.started_at, state.spent = stored.started_at, dict(stored.spent)
+        elif not state.segment:
+            state.started_at = state.core.clock()
         state.root = stored.root if stored is not None and stored.root is not None else state.current
 
     @property
@@ -199,6 +206,8 @@ class Run(Scope):
             action=action,
             currency=currency,
         )
+        if consumed is not None and limit > 0:
+            self._budgets[budget] = (consumed / limit, facts)
         if self._over_budget and not facts[a.BUDGET_EXCEEDED]:
             return
         self._over_budget = bool(facts[a.BUDGET_EXCEEDED])
@@ -248,6 +257,8 @@ class Run(Scope):
             a.STEP_INDEX: scope.step_index,
         }
         self._state.emit(EVENT_ESCALATION, facts, where)
+        if self._state.metrics is not None:
+            self._state.metrics.escalated(self._state, reason)
 
     @guarded
     def stop(self) -> None:
@@ -271,6 +282,7 @@ class Run(Scope):
         suspended = self._suspended and error is None
         with swallowed("the context of a run"):
             self._remember(closed=not suspended)
+        self._ended_as = None if suspended else outcome
         facts: Attributes = {
             a.RUN_STATE: "suspended" if suspended else "completed",
             a.RUN_OUTCOME: None if suspended else outcome,
@@ -281,6 +293,14 @@ class Run(Scope):
             return
         closed: Attributes = {a.RUN_SEGMENT: state.segment, **facts}
         state.emit(EVENT_SOURCE_CLOSED if suspended else EVENT_RUN_CLOSED, closed, self._context)
+
+    def _measure(self, metrics: Metrics, error: str | None) -> None:
+        state = self._state
+        if self._owned or not measured_elsewhere(self._span):
+            metrics.segment_ended(state, self._seconds(), error)
+        if self._ended_as is not None:
+            since = max(0.0, state.core.clock() - state.started_at) if state.started_at else None
+            metrics.run_ended(state, self._ended_as, error, seconds=since, budgets=self._budgets.values())
 
     def _remember(self, *, closed: bool) -> None:
         """Bring what is stored for this run up to date, for the process that resumes it."""

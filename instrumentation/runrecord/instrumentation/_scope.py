@@ -2,16 +2,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """The records that have children: steps and tool calls, and the calls that make them."""
 
-from typing import Final, Literal
+from typing import Final, Literal, cast
 
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Link, Span
+from opentelemetry.util.types import AttributeValue
 
 from runrecord.instrumentation._content import UNSET, Unset, as_text, captures_content
-from runrecord.instrumentation._existing import existing_span
+from runrecord.instrumentation._existing import existing_span, measured_elsewhere
 from runrecord.instrumentation._governed import Governed, parent_for
-from runrecord.instrumentation._inference import cost_facts
+from runrecord.instrumentation._inference import Priced
+from runrecord.instrumentation._metrics import Metrics
 from runrecord.instrumentation._recording import Recording
 from runrecord.instrumentation._safety import guarded
 from runrecord.instrumentation._state import Attributes
@@ -134,6 +136,9 @@ class Step(Scope):
         step_id: The id that the SDK gives it.
     """
 
+    _kind = ""
+    _attempt = 0
+
     def __init__(self, owner: Governed, context: Context | None, index: int | None) -> None:
         self._where, parent = parent_for(owner, context)
         state = owner.state
@@ -144,6 +149,7 @@ class Step(Scope):
     def waits(self) -> None:
         """Say that this step turned out to wait for a person, a timer or another system."""
         if not self._ended and self._owned:
+            self._kind = "wait"
             self._span.update_name("agent_step wait")
             self._span.set_attribute(a.STEP_KIND, "wait")
 
@@ -163,7 +169,7 @@ class Step(Scope):
         attributes: Attributes,
         span: Span | None,
     ) -> None:
-        self.step_id = step_id
+        self.step_id, self._kind, self._attempt = step_id, kind, attempt or 0
         facts: Attributes = {
             a.STEP_KIND: kind,
             a.STEP_NAME: name,
@@ -173,28 +179,37 @@ class Step(Scope):
         }
         self._open(f"agent_step {kind}", facts, parent=self._where, span=span)
 
+    def _measure(self, metrics: Metrics, error: str | None) -> None:
+        metrics.step_ended(self._state, self._kind, self._seconds(), error)
+        if self._attempt:
+            metrics.tried_again(self._state, {a.STEP_KIND: self._kind})
+
 
 _OF_EFFECT: Final = (
     a.SIDE_EFFECT_TYPE,
     a.SIDE_EFFECT_COMMITTED,
     a.DRY_RUN,
     a.IDEMPOTENCY_DEDUPLICATED,
+    a.RETRY_ATTEMPT,
 )
 
 
-class Tool(Scope):
+class Tool(Scope, Priced):
     """A tool call.
 
     ``with`` finishes it with :meth:`stop` if the block returns and with :meth:`fail` if it raises. On failure nothing is
     said of whether the effect took place, since it may or may not have.
     """
 
+    _type: str | None = None
+    _cut_short = False
+
     def __init__(self, owner: Governed, context: Context | None) -> None:
         self._where, parent = parent_for(owner, context)
         super().__init__(owner.state, parent, parent.step_index)
         self._name = ""
         self._call_id: str | None = None
-        self._effects: dict[str, object] = {}
+        self._effects: dict[str, AttributeValue] = {}
 
     @guarded
     def begin(
@@ -223,6 +238,7 @@ class Tool(Scope):
             a.APPROVAL_ID: approval_id,
         }
         self._name, self._call_id = name, call_id
+        self._type = cast("str | None", attributes.get(a.GEN_AI_TOOL_TYPE))
         self._state.stopped.let_run(call_id)
         every: Attributes = {**named, **facts, **self._effective(attributes)}  # type: ignore[dict-item]
         self._open(f"execute_tool {name}", every, parent=self._where, links=links, span=span)
@@ -236,8 +252,27 @@ class Tool(Scope):
 
     def _note(self, attributes: Attributes) -> None:
         for name in _OF_EFFECT:
-            if attributes.get(name) is not None:
-                self._effects[name] = attributes[name]
+            value = attributes.get(name)
+            if value is not None:
+                self._effects[name] = value
+
+    def _measure(self, metrics: Metrics, error: str | None) -> None:
+        if self._cut_short and error is None:
+            return  # it waits, and is made again
+        state = self._state
+        if self._owned or not measured_elsewhere(self._span):
+            metrics.tool_took(state, self._name, self._type, self._seconds(), error)
+        metrics.tool_ended(state, self._name, self._effects, error)
+        called: Attributes = {a.GEN_AI_TOOL_NAME: self._name}
+        if self._effects.get(a.RETRY_ATTEMPT):
+            metrics.tried_again(state, called)
+        if self._cost is not None:
+            metrics.call_cost(state, called, self._cost)
+
+    def cut_short(self, error_type: str | None = None) -> None:
+        """Finish without a claim of success, which is not an error either: it waits, or was cancelled or abandoned."""
+        self._cut_short = True
+        super().cut_short(error_type)
 
     def set(self, attributes: Attributes) -> None:
         """Set attributes; those that are None are left out."""
@@ -312,15 +347,3 @@ class Tool(Scope):
                 a.IDEMPOTENCY_REF: ref,
             }
         )
-
-    @guarded
-    def cost(self, amount: float, currency: str, *, source: str = "provider") -> None:
-        """Say what this one call cost.
-
-        Args:
-            amount: In units of ``currency``; it is never added up on a parent, since user interfaces add up themselves.
-            currency: ISO 4217 code, such as USD.
-            source: provider, if it said so; price_table, if it was worked out.
-        """
-        if not self._ended:
-            self.set(cost_facts(amount, currency, source))

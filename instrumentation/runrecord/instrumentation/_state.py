@@ -10,7 +10,7 @@ import uuid
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from opentelemetry._logs import Logger, LogRecord, SeverityNumber
 from opentelemetry.context import Context
@@ -23,6 +23,9 @@ from runrecord.instrumentation._stopped import Stopped
 from runrecord.instrumentation.context_store import ContextKey, ContextStore, SpanRef, StoredContext
 from runrecord.semconv import attributes as a
 from runrecord.semconv.commitment import RunKey, TenantKey
+
+if TYPE_CHECKING:
+    from runrecord.instrumentation._metrics import Metrics
 
 Attributes = Mapping[str, AttributeValue | None]
 
@@ -118,6 +121,7 @@ class Core:
     clock: Callable[[], float] = time.time
     new_id: Callable[[], str] = field(default=lambda: uuid.uuid4().hex)
     new_source: Callable[[], str] = field(default=lambda: secrets.token_hex(8))
+    metrics: "Callable[[], Metrics | None]" = field(default=lambda: None)
     store_lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -149,6 +153,9 @@ class RunState:
         root: The span of the first segment, parent of every later one.
         pending: What was stored for the approvals that were requested or answered in this segment.
         stopped: The tool calls that were denied and have not happened since.
+        started_at: When the first segment began, in seconds since the epoch; 0 if that is not known.
+        spent: What the calls of all segments cost, by currency.
+        metrics: The instruments; None while nobody collects metrics.
     """
 
     def __init__(
@@ -165,6 +172,9 @@ class RunState:
         self.current: SpanRef | None = None
         self.pending: dict[ContextKey, StoredContext] = {}
         self.stopped: Final = Stopped()
+        self.started_at = 0.0
+        self.spent: dict[str, float] = {}
+        self.metrics: Final = core.metrics()
         self._phases: dict[str, None] = {}
         self._next_step = 0
         self._lock = threading.Lock()
@@ -179,6 +189,16 @@ class RunState:
         if self._counting_pid != os.getpid():
             self._counting_pid, self._sequence = os.getpid(), self.core.sources.of(self.run_id)
         return self._sequence
+
+    @property
+    def is_workflow(self) -> bool:
+        """Whether this is the run of a workflow, not of an agent."""
+        return self.workflow is not None and self.agent is None
+
+    def spend(self, amount: float, currency: str) -> None:
+        """Add to what the run cost."""
+        with self._lock:
+            self.spent[currency] = self.spent.get(currency, 0.0) + amount
 
     @property
     def next_step(self) -> int:

@@ -18,7 +18,7 @@ class Stopped:
 
     def __init__(self) -> None:
         self._calls: OrderedDict[str, str | None] = OrderedDict()
-        self._done: OrderedDict[str, None] = OrderedDict()
+        self._done: OrderedDict[str, str] = OrderedDict()
         self._lock = threading.Lock()
 
     def __bool__(self) -> bool:
@@ -44,6 +44,10 @@ class Stopped:
                 self._calls[call_id] = tool
                 _bound(self._calls)
 
+    def tool_of(self, call_id: str | None) -> str | None:
+        """Return the tool of a call that succeeded in this segment."""
+        return self._done.get(call_id) if call_id is not None else None
+
     def let_run(self, call_id: str | None) -> None:
         """Note that a call runs, or may run after all."""
         if self._calls and call_id is not None:
@@ -54,12 +58,12 @@ class Stopped:
         """Note that a call ended without an error."""
         with self._lock:
             if call_id is not None:
-                self._done[call_id] = None
+                self._done[call_id] = tool
                 _bound(self._done)
             for stopped in [known for known, name in self._calls.items() if name == tool or known == call_id]:
                 del self._calls[stopped]
 
 
-def _bound(calls: OrderedDict[str, None] | OrderedDict[str, str | None]) -> None:
+def _bound(calls: OrderedDict[str, str] | OrderedDict[str, str | None]) -> None:
     while len(calls) > _MAX_CALLS:
         calls.popitem(last=False)

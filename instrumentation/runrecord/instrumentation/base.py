@@ -18,7 +18,7 @@ class Instrumentor(BaseInstrumentor):  # type: ignore[misc]  # its package types
     """Base of the integrations.
 
     ``instrument()`` takes ``recorder``, or what to make one of: ``tracer_provider``, ``logger_provider``,
-    ``context_store``, ``tenant_key``. Without any of them it does what ``opentelemetry-instrument`` does.
+    ``meter_provider``, ``context_store``, ``tenant_key``. Without any of them it does what ``opentelemetry-instrument`` does.
     """
 
     scope = "runrecord.instrumentation"
@@ -40,6 +40,7 @@ class Instrumentor(BaseInstrumentor):  # type: ignore[misc]  # its package types
                 scope=self.scope,
                 tracer_provider=kwargs.pop("tracer_provider", None),
                 logger_provider=kwargs.pop("logger_provider", None),
+                meter_provider=kwargs.pop("meter_provider", None),
                 store=kwargs.pop("context_store", None),
                 tenant_key=kwargs.pop("tenant_key", None),
             )

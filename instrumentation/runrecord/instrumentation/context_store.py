@@ -96,7 +96,8 @@ class StoredContext:
 
     ``conversation_in_key`` says that the second part of the key is the conversation; ``phases`` names what was recorded already and must not be recorded again when an SDK re-executes the same code;
     ``stopped`` holds (call id, tool) of the tool calls that were denied and have not happened since; ``closed`` says that
-    the run ended.
+    the run ended. ``started_at`` is when the first segment began, in seconds since the epoch, or 0; ``spent`` holds
+    (currency, amount) of what the calls cost so far.
     """
 
     run_id: str
@@ -110,6 +111,8 @@ class StoredContext:
     closed: bool = False
     phases: tuple[str, ...] = ()
     stopped: tuple[tuple[str, str | None], ...] = ()
+    started_at: float = 0.0
+    spent: tuple[tuple[str, float], ...] = ()
     approvals: tuple[StoredApproval, ...] = field(default=())
 
     def approval(self, approval_id: str) -> StoredApproval | None:
@@ -159,6 +162,8 @@ class StoredContext:
             data["phases"] = tuple(cast("list[str]", data.get("phases", [])))
             stopped = cast("list[tuple[str, str | None]]", data.get("stopped", []))
             data["stopped"] = tuple((call_id, tool) for call_id, tool in stopped)
+            spent = cast("list[tuple[str, float]]", data.get("spent", []))
+            data["spent"] = tuple((currency, amount) for currency, amount in spent)
             return cls(**data, approvals=approvals)
         except TypeError as error:
             raise ValueError("a stored context lacks a required member") from error

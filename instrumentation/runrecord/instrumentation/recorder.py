@@ -33,6 +33,7 @@ from typing import Final
 from opentelemetry import context as otel_context
 from opentelemetry._logs import Logger, LoggerProvider, get_logger
 from opentelemetry.context import Context
+from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import Span, Tracer, TracerProvider, get_tracer
 from typing_extensions import Unpack
 
@@ -41,6 +42,7 @@ from runrecord.instrumentation._content import UNSET, captures_content
 from runrecord.instrumentation._existing import existing_span
 from runrecord.instrumentation._governed import Governed, scope_of
 from runrecord.instrumentation._inference import Inference
+from runrecord.instrumentation._metrics import finder
 from runrecord.instrumentation._operations import Compensation, Decision, Verification
 from runrecord.instrumentation._part import part_of
 from runrecord.instrumentation._recording import breaker_facts
@@ -94,6 +96,7 @@ class Recorder:
         version: Version of the instrumentation scope.
         tracer_provider: The global one by default.
         logger_provider: The global one by default.
+        meter_provider: The global one by default; without one that collects, nothing is measured.
         store: Where contexts of pending approvals are kept; files under the state directory by default.
         tenant_key: The key of the commitments; by default the installation's (see ``runrecord.semconv.commitment``).
         clock: Seconds since the epoch.
@@ -108,6 +111,7 @@ class Recorder:
         version: str | None = None,
         tracer_provider: TracerProvider | None = None,
         logger_provider: LoggerProvider | None = None,
+        meter_provider: MeterProvider | None = None,
         store: ContextStore | None = None,
         tenant_key: TenantKey | None = None,
         clock: Callable[[], float] | None = None,
@@ -127,6 +131,7 @@ class Recorder:
             return tenant_key if tenant_key is not None else load_tenant_key()
 
         core = Core(tracer, logger, store if store is not None else FileContextStore(), key)
+        core.metrics = finder(scope, version, meter_provider, SCHEMA_URL)
         if clock is not None:
             core.clock = clock
         if new_id is not None:
