@@ -24,6 +24,7 @@ from runrecord.semconv.errors import RegistryError
 from runrecord.semconv.generate import bring_up_to_date, generated_files
 from runrecord.semconv.json_schema import json_schema
 from runrecord.semconv.registry import Metric, Registry, Signal, load_registry, read_registry
+from runrecord.semconv.testing import assert_conforms
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "extending"
 
@@ -62,7 +63,8 @@ class Said:
             agent.settle(claims.Claim("c-2", kinds.THEFT, 4100.0)),
         ]
         self.spans = spans.get_finished_spans()
-        self.logs = [record.log_record for record in logs.get_finished_logs()]
+        self.records = logs.get_finished_logs()
+        self.logs = [record.log_record for record in self.records]
         points = self.metrics.get_metrics_data()
         assert points is not None
         (self.histogram,) = points.resource_metrics[0].scope_metrics[0].metrics
@@ -86,6 +88,7 @@ def test_what_is_generated_is_what_is_committed(registry: Registry) -> None:
 def test_the_program_says_what_its_registry_says(registry: Registry, claims: ModuleType) -> None:
     said = Said(claims)
     assert said.settled == ["paid", "rejected"]
+    assert_conforms(said.spans, said.records, registry=registry)
     triages, decisions = said.named("triage_claim"), said.named("policy_decision")
     assert [span.name for span in triages] == ["triage_claim glass", "triage_claim theft"]
     for span in triages:

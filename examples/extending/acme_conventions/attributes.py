@@ -44,7 +44,7 @@ One of :class:`AcmeClaimSettlement`. Stability: development.
 class AcmeClaimClass(str, Enum):
     """What kind of claim it is.
 
-    Values of ``acme.claim.class``; a reader keeps values it does not know.
+    Values of ``acme.claim.class``; a reader keeps values it does not know. Stability: development.
     """
 
     GLASS = "glass"
@@ -60,7 +60,7 @@ class AcmeClaimClass(str, Enum):
 class AcmeClaimSettlement(str, Enum):
     """How the claim ended.
 
-    Values of ``acme.claim.settlement``; a reader keeps values it does not know.
+    Values of ``acme.claim.settlement``; a reader keeps values it does not know. Stability: development.
     """
 
     PAID = "paid"

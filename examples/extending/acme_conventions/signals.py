@@ -10,10 +10,19 @@ __all__ = [
 ]
 
 EVENT_ACME_CLAIM_SETTLED: Final = "acme.claim.settled"
-"""A claim was settled."""
+"""A claim was settled.
+
+Stability: development.
+"""
 
 SPAN_POLICY_DECISION: Final = "policy_decision"
-"""A policy decided whether a claim is covered. Name pattern: ``policy_decision {runrecord.policy.name}``."""
+"""A policy decided whether a claim is covered.
+
+Name pattern: ``policy_decision {runrecord.policy.name}``, kind: internal. Stability: development.
+"""
 
 SPAN_TRIAGE_CLAIM: Final = "triage_claim"
-"""A claim was sorted, which decides how it is handled. Name pattern: ``triage_claim {acme.claim.class}``."""
+"""A claim was sorted, which decides how it is handled.
+
+Name pattern: ``triage_claim {acme.claim.class}``, kind: internal. Stability: development.
+"""

@@ -66,6 +66,15 @@ def index_page(registry: Registry, target: Target) -> str:
         ],
     )
     lines += _section(
+        "Groups that other registries may take in",
+        "| group | what it holds |",
+        [
+            f"| `{group.id}` | {cell(group.brief)} |"
+            for group in registry.groups.values()
+            if group.origin == registry.schema_url
+        ],
+    )
+    lines += _section(
         "Attributes",
         "| attribute | type | what it says | used by |",
         [_attribute_row(attribute, [*signals, *registry.own_metrics]) for attribute in attributes],

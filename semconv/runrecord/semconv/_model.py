@@ -165,6 +165,8 @@ class Group:
 
     id: str
     public: bool
+    brief: str
+    origin: str
     references: tuple[Node, ...]
 
 

@@ -87,8 +87,10 @@ def signals_module(registry: Registry, header: str) -> str:
     ]
     for name, value in constants:
         signal = first[value]
-        pattern = f" Name pattern: ``{signal.name}``." if signal.form == "span" else ""
-        parts.append(f'\n{name}: Final = "{value}"\n' + _docstring([signal.brief + pattern], ""))
+        facts = f"Stability: {signal.stability}."
+        if signal.form == "span":
+            facts = f"Name pattern: ``{signal.name}``, kind: {signal.kind}. {facts}"
+        parts.append(f'\n{name}: Final = "{value}"\n' + _docstring([signal.brief, facts], ""))
     return "".join(parts)
 
 
@@ -129,6 +131,8 @@ def _constant(attribute: Attribute) -> str:
     kind = f"One of :class:`{enum_name(attribute.key)}`" if attribute.members else f"Type: {attribute.type}"
     origin = "Official attribute" if attribute.official else "Stability"
     facts = f"{kind}. {origin}: {attribute.stability}."
+    if attribute.deprecated:
+        facts += f" Deprecated{f'; use {attribute.renamed_to}' if attribute.renamed_to else ''}."
     if attribute.examples:
         facts += f" Examples: {', '.join(repr(example) for example in attribute.examples)}."
     paragraphs = [attribute.brief, *([attribute.note] if attribute.note else []), facts]
@@ -136,13 +140,9 @@ def _constant(attribute: Attribute) -> str:
 
 
 def _enum(attribute: Attribute) -> str:
+    facts = f"Values of ``{attribute.key}``; a reader keeps values it does not know. Stability: {attribute.stability}."
     lines = [f"\n\nclass {enum_name(attribute.key)}(str, Enum):\n"]
-    lines.append(
-        _docstring(
-            [attribute.brief, f"Values of ``{attribute.key}``; a reader keeps values it does not know."],
-            "    ",
-        )
-    )
+    lines.append(_docstring([attribute.brief, facts], "    "))
     lines += [
         f"\n    {member.id.replace('.', '_').upper()} = {json.dumps(member.value)}\n"
         + (_docstring([member.brief], "    ") if member.brief else "")

@@ -59,15 +59,16 @@ class Scope:
     metrics: Mapping[str, Metric]
 
 
-def parse_group(node: Node) -> Group:
+def parse_group(node: Node, origin: str) -> Group:
     """Read an attribute group; its references are resolved where a signal takes it in."""
     key = text(node, "id")
     visibility = choice(node, "visibility", _GROUP_KEYS, key)
     known_keys(node, _GROUP_KEYS[visibility], key)
+    brief = ""
     if visibility == "public":
-        text(node, "brief")
+        brief = text(node, "brief")
         text(node, "stability")
-    return Group(key, visibility == "public", tuple(nodes(node, "attributes")))
+    return Group(key, visibility == "public", brief, origin, tuple(nodes(node, "attributes")))
 
 
 def resolve_signal(section: str, node: Node, scope: Scope) -> Signal:

@@ -55,6 +55,8 @@ def load_yaml(path: Path) -> Node:
         raise RegistryError.at(path, 1, "(file)", f"can't be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise RegistryError.at(path, 1, "(file)", "is not UTF-8") from error
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise RegistryError.at(path, 1, "(top)", "the file must hold a mapping") from error
     except RecursionError as error:
         raise RegistryError.at(path, 1, "(yaml)", "is nested too deeply") from error
     if not isinstance(document, Node):
@@ -72,18 +74,27 @@ def _loader(yaml: Any, path: Path) -> Any:
         mapping = Node()
         mapping.path, mapping.line, mapping.lines = path, node.start_mark.line + 1, {}
         for key_node, value_node in node.value:
-            key = loader.construct_object(key_node, deep=True)
+            key = _construct(loader, key_node, path, "(key)")
             line = key_node.start_mark.line + 1
             if not isinstance(key, str):
                 raise RegistryError.at(path, line, repr(key), "a key must be a string; quote it")
             if key in mapping:
                 raise RegistryError.at(path, line, key, "the key is there twice; remove one")
-            mapping[key] = loader.construct_object(value_node, deep=True)
+            mapping[key] = _construct(loader, value_node, path, key)
             mapping.lines[key] = line
         return mapping
 
     Loader.add_constructor("tag:yaml.org,2002:map", construct)
     return Loader
+
+
+def _construct(loader: Any, node: Any, path: Path, key: str) -> Any:
+    try:
+        return loader.construct_object(node, deep=True)
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        # What PyYAML does with a 13th month, or with a tag that does not fit its value.
+        problem = "the value is not what it looks like; quote it"
+        raise RegistryError.at(path, node.start_mark.line + 1, key, problem) from error
 
 
 def known_keys(node: Node, known: frozenset[str], where: str) -> None:

@@ -1418,7 +1418,8 @@ Type: int. Official attribute: stable. Examples: 443.
 class ApprovalActorType(str, Enum):
     """What kind of actor answered.
 
-    Values of ``runrecord.approval.actor.type``; a reader keeps values it does not know.
+    Values of ``runrecord.approval.actor.type``; a reader keeps values it does not know. Stability:
+    development.
     """
 
     HUMAN = "human"
@@ -1437,7 +1438,7 @@ class ApprovalActorType(str, Enum):
 class ApprovalScope(str, Enum):
     """How far the approval reaches.
 
-    Values of ``runrecord.approval.scope``; a reader keeps values it does not know.
+    Values of ``runrecord.approval.scope``; a reader keeps values it does not know. Stability: development.
     """
 
     ONCE = "once"
@@ -1453,7 +1454,8 @@ class ApprovalScope(str, Enum):
 class ApprovalStatus(str, Enum):
     """Where the approval stands.
 
-    Values of ``runrecord.approval.status``; a reader keeps values it does not know.
+    Values of ``runrecord.approval.status``; a reader keeps values it does not know. Stability:
+    development.
     """
 
     PENDING = "pending"
@@ -1478,7 +1480,7 @@ class ApprovalStatus(str, Enum):
 class BreakerState(str, Enum):
     """The state that the breaker is now in.
 
-    Values of ``runrecord.breaker.state``; a reader keeps values it does not know.
+    Values of ``runrecord.breaker.state``; a reader keeps values it does not know. Stability: development.
     """
 
     CLOSED = "closed"
@@ -1494,7 +1496,7 @@ class BreakerState(str, Enum):
 class BudgetAction(str, Enum):
     """What was done because of the budget.
 
-    Values of ``runrecord.budget.action``; a reader keeps values it does not know.
+    Values of ``runrecord.budget.action``; a reader keeps values it does not know. Stability: development.
     """
 
     NONE = "none"
@@ -1513,7 +1515,8 @@ class BudgetAction(str, Enum):
 class BudgetDimension(str, Enum):
     """What the budget limits.
 
-    Values of ``runrecord.budget.dimension``; a reader keeps values it does not know.
+    Values of ``runrecord.budget.dimension``; a reader keeps values it does not know. Stability:
+    development.
     """
 
     COST = "cost"
@@ -1538,7 +1541,8 @@ class BudgetDimension(str, Enum):
 class CompensationOutcome(str, Enum):
     """What came of undoing the effect.
 
-    Values of ``runrecord.compensation.outcome``; a reader keeps values it does not know.
+    Values of ``runrecord.compensation.outcome``; a reader keeps values it does not know. Stability:
+    development.
     """
 
     SUCCEEDED = "succeeded"
@@ -1557,7 +1561,7 @@ class CompensationOutcome(str, Enum):
 class CostSource(str, Enum):
     """Where the amount comes from.
 
-    Values of ``runrecord.cost.source``; a reader keeps values it does not know.
+    Values of ``runrecord.cost.source``; a reader keeps values it does not know. Stability: development.
     """
 
     PROVIDER = "provider"
@@ -1570,7 +1574,8 @@ class CostSource(str, Enum):
 class DecisionAction(str, Enum):
     """What was done because of the decision.
 
-    Values of ``runrecord.decision.action``; a reader keeps values it does not know.
+    Values of ``runrecord.decision.action``; a reader keeps values it does not know. Stability:
+    development.
     """
 
     NONE = "none"
@@ -1598,7 +1603,8 @@ class DecisionAction(str, Enum):
 class DecisionOutcome(str, Enum):
     """What came out.
 
-    Values of ``runrecord.decision.outcome``; a reader keeps values it does not know.
+    Values of ``runrecord.decision.outcome``; a reader keeps values it does not know. Stability:
+    development.
     """
 
     ALLOW = "allow"
@@ -1614,7 +1620,7 @@ class DecisionOutcome(str, Enum):
 class PolicyEngine(str, Enum):
     """What evaluated the policy.
 
-    Values of ``runrecord.policy.engine``; a reader keeps values it does not know.
+    Values of ``runrecord.policy.engine``; a reader keeps values it does not know. Stability: development.
     """
 
     OPA = "opa"
@@ -1642,7 +1648,7 @@ class PolicyEngine(str, Enum):
 class PolicyMode(str, Enum):
     """Whether the outcome was acted on or only recorded.
 
-    Values of ``runrecord.policy.mode``; a reader keeps values it does not know.
+    Values of ``runrecord.policy.mode``; a reader keeps values it does not know. Stability: development.
     """
 
     ENFORCE = "enforce"
@@ -1655,7 +1661,7 @@ class PolicyMode(str, Enum):
 class PrincipalType(str, Enum):
     """What kind of principal the run acts for.
 
-    Values of ``runrecord.principal.type``; a reader keeps values it does not know.
+    Values of ``runrecord.principal.type``; a reader keeps values it does not know. Stability: development.
     """
 
     USER = "user"
@@ -1671,7 +1677,7 @@ class PrincipalType(str, Enum):
 class RunAutonomy(str, Enum):
     """How far the agent may go on its own in this run, as configured.
 
-    Values of ``runrecord.run.autonomy``; a reader keeps values it does not know.
+    Values of ``runrecord.run.autonomy``; a reader keeps values it does not know. Stability: development.
     """
 
     READ_ONLY = "read_only"
@@ -1693,7 +1699,7 @@ class RunAutonomy(str, Enum):
 class RunOutcome(str, Enum):
     """How the run ended.
 
-    Values of ``runrecord.run.outcome``; a reader keeps values it does not know.
+    Values of ``runrecord.run.outcome``; a reader keeps values it does not know. Stability: development.
     """
 
     SUCCESS = "success"
@@ -1721,7 +1727,7 @@ class RunOutcome(str, Enum):
 class RunState(str, Enum):
     """Whether the run ended with this segment, or only waits.
 
-    Values of ``runrecord.run.state``; a reader keeps values it does not know.
+    Values of ``runrecord.run.state``; a reader keeps values it does not know. Stability: development.
     """
 
     COMPLETED = "completed"
@@ -1734,7 +1740,8 @@ class RunState(str, Enum):
 class SideEffectType(str, Enum):
     """What kind of effect the call has outside the agent.
 
-    Values of ``runrecord.side_effect.type``; a reader keeps values it does not know.
+    Values of ``runrecord.side_effect.type``; a reader keeps values it does not know. Stability:
+    development.
     """
 
     NONE = "none"
@@ -1765,7 +1772,7 @@ class SideEffectType(str, Enum):
 class StepKind(str, Enum):
     """What the step is for.
 
-    Values of ``runrecord.step.kind``; a reader keeps values it does not know.
+    Values of ``runrecord.step.kind``; a reader keeps values it does not know. Stability: development.
     """
 
     PLAN = "plan"
@@ -1793,7 +1800,7 @@ class StepKind(str, Enum):
 class SubjectType(str, Enum):
     """What kind of thing was decided on or approved.
 
-    Values of ``runrecord.subject.type``; a reader keeps values it does not know.
+    Values of ``runrecord.subject.type``; a reader keeps values it does not know. Stability: development.
     """
 
     TOOL_CALL = "tool_call"
@@ -1818,7 +1825,8 @@ class SubjectType(str, Enum):
 class VerificationOutcome(str, Enum):
     """What came out of the check.
 
-    Values of ``runrecord.verification.outcome``; a reader keeps values it does not know.
+    Values of ``runrecord.verification.outcome``; a reader keeps values it does not know. Stability:
+    development.
     """
 
     PASS = "pass"
@@ -1834,7 +1842,8 @@ class VerificationOutcome(str, Enum):
 class VerificationType(str, Enum):
     """What kind of check it was.
 
-    Values of ``runrecord.verification.type``; a reader keeps values it does not know.
+    Values of ``runrecord.verification.type``; a reader keeps values it does not know. Stability:
+    development.
     """
 
     RULE = "rule"
@@ -1853,7 +1862,7 @@ class VerificationType(str, Enum):
 class GenAiOperationName(str, Enum):
     """The operation, from the official closed list.
 
-    Values of ``gen_ai.operation.name``; a reader keeps values it does not know.
+    Values of ``gen_ai.operation.name``; a reader keeps values it does not know. Stability: development.
     """
 
     CHAT = "chat"
@@ -1914,7 +1923,7 @@ class GenAiOperationName(str, Enum):
 class GenAiOutputType(str, Enum):
     """What kind of output the client asked for.
 
-    Values of ``gen_ai.output.type``; a reader keeps values it does not know.
+    Values of ``gen_ai.output.type``; a reader keeps values it does not know. Stability: development.
     """
 
     TEXT = "text"
@@ -1933,7 +1942,7 @@ class GenAiOutputType(str, Enum):
 class GenAiProviderName(str, Enum):
     """The provider, as far as the instrumentation knows.
 
-    Values of ``gen_ai.provider.name``; a reader keeps values it does not know.
+    Values of ``gen_ai.provider.name``; a reader keeps values it does not know. Stability: development.
     """
 
     OPENAI = "openai"

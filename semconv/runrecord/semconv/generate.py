@@ -5,8 +5,8 @@
     python -m runrecord.semconv.generate            write what changed
     python -m runrecord.semconv.generate --check    write nothing; exit 1 with a diff if anything would change
 
-This is for our own registry, whose files lie in the source tree; an installed package has none, and there the command says
-so. ``runrecord generate`` does the same for the registry of a team. A registry is checked first; nothing is written from
+This is for our own registry and for the example of one on top of it, whose files lie in the source tree; an installed package
+has none, and there the command says so. ``runrecord generate`` does the same for the registry of a team. A registry is checked first; nothing is written from
 one that breaks a rule.
 """
 
@@ -27,11 +27,12 @@ from runrecord.semconv.bridges import load_bridges
 from runrecord.semconv.checks import check_registry
 from runrecord.semconv.errors import RegistryError
 from runrecord.semconv.json_schema import json_schema
-from runrecord.semconv.registry import load_registry
+from runrecord.semconv.registry import load_registry, read_registry
 
 __all__ = ["bring_up_to_date", "generated_files", "main"]
 
 _ROOT = Path(__file__).parents[3]
+_EXAMPLE = Path("examples", "extending")
 _GENERATED = re.compile(r"Generated from (the registry|registry/).*Do not edit\.")
 
 
@@ -119,6 +120,10 @@ def main(arguments: Sequence[str] | None = None, root: Path = _ROOT) -> int:
         return 1
     try:
         files = generated_files(load_registry(), target)
+        # What the example gives depends on what it inherits from ours.
+        if (root / _EXAMPLE / "registry").is_dir():
+            example = generated_files(read_registry(root / _EXAMPLE / "registry"))
+            files |= {_EXAMPLE / "acme_conventions" / path: text for path, text in example.items()}
     except RegistryError as error:
         sys.stderr.write(f"{error}\n")
         return 1

@@ -141,7 +141,7 @@ def _resolve(manifest: Node, url: str, files: list[Node], below: list[Registry])
             attributes.setdefault(key, attribute)
     groups = {key: group for registry in below for key, group in registry.groups.items()}
     for node in _each(files, "attribute_groups"):
-        group = parse_group(node)
+        group = parse_group(node, url)
         _add(groups, group.id, group, node, "the group is defined twice")
     signals = {
         key: item for registry in below for key, item in {**registry.official, **registry.signals}.items()

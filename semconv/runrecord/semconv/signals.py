@@ -25,57 +25,97 @@ __all__ = [
 ]
 
 EVENT_APPROVAL_DECIDED: Final = "runrecord.approval.decided"
-"""The same answer, for back ends that take logs only."""
+"""The same answer, for back ends that take logs only.
+
+Stability: development.
+"""
 
 EVENT_APPROVAL_REQUESTED: Final = "runrecord.approval.requested"
-"""The same request, for back ends that take logs only."""
+"""The same request, for back ends that take logs only.
+
+Stability: development.
+"""
 
 EVENT_BREAKER_CHANGED: Final = "runrecord.breaker.changed"
-"""A circuit breaker changed its state."""
+"""A circuit breaker changed its state.
+
+Stability: development.
+"""
 
 EVENT_ESCALATION: Final = "runrecord.escalation"
-"""The run was handed to a person."""
+"""The run was handed to a person.
+
+Stability: development.
+"""
 
 EVENT_POLICY_DECIDED: Final = "runrecord.policy.decided"
-"""The same decision, for back ends that take logs only."""
+"""The same decision, for back ends that take logs only.
+
+Stability: development.
+"""
 
 EVENT_RUN_CLOSED: Final = "runrecord.run.closed"
-"""The run ended, and this is how many records there must be."""
+"""The run ended, and this is how many records there must be.
+
+Stability: development.
+"""
 
 EVENT_SOURCE_CLOSED: Final = "runrecord.source.closed"
-"""This source makes no more records for this segment, and this is how many it made."""
+"""This source makes no more records for this segment, and this is how many it made.
+
+Stability: development.
+"""
 
 SPAN_AGENT_STEP: Final = "agent_step"
-"""One turn, node, task or activity of a run. Name pattern: ``agent_step {runrecord.step.kind}``."""
+"""One turn, node, task or activity of a run.
+
+Name pattern: ``agent_step {runrecord.step.kind}``, kind: internal. Stability: development.
+"""
 
 SPAN_APPROVAL_DECISION: Final = "approval_decision"
-"""The answer to a request for approval, or the end of waiting for one. Name pattern: ``approval_decision
-{runrecord.subject.name}``.
+"""The answer to a request for approval, or the end of waiting for one.
+
+Name pattern: ``approval_decision {runrecord.subject.name}``, kind: consumer. Stability: development.
 """
 
 SPAN_COMPENSATE: Final = "compensate"
-"""An earlier effect was undone, or it was tried. Name pattern: ``compensate {runrecord.subject.name}``."""
+"""An earlier effect was undone, or it was tried.
+
+Name pattern: ``compensate {runrecord.subject.name}``, kind: internal. Stability: development.
+"""
 
 SPAN_EXECUTE_TOOL: Final = "execute_tool"
-"""One call of a tool. Name pattern: ``execute_tool {gen_ai.tool.name}``."""
+"""One call of a tool.
+
+Name pattern: ``execute_tool {gen_ai.tool.name}``, kind: internal. Stability: development.
+"""
 
 SPAN_INVOKE_AGENT: Final = "invoke_agent"
-"""A run of one agent, or one segment of it. Name pattern: ``invoke_agent {gen_ai.agent.name}``."""
+"""A run of one agent, or one segment of it.
+
+Name pattern: ``invoke_agent {gen_ai.agent.name}``, kind: internal. Stability: development.
+"""
 
 SPAN_INVOKE_WORKFLOW: Final = "invoke_workflow"
-"""A run of a workflow of several agents, or one segment of it. Name pattern: ``invoke_workflow
-{gen_ai.workflow.name}``.
+"""A run of a workflow of several agents, or one segment of it.
+
+Name pattern: ``invoke_workflow {gen_ai.workflow.name}``, kind: internal. Stability: development.
 """
 
 SPAN_POLICY_DECISION: Final = "policy_decision"
-"""A policy looked at a subject, and this is what came out. Name pattern: ``policy_decision
-{runrecord.policy.name}``.
+"""A policy looked at a subject, and this is what came out.
+
+Name pattern: ``policy_decision {runrecord.policy.name}``, kind: internal. Stability: development.
 """
 
 SPAN_REQUEST_APPROVAL: Final = "request_approval"
-"""A person, or what stands in for one, was asked to approve a subject. Name pattern: ``request_approval
-{runrecord.subject.name}``.
+"""A person, or what stands in for one, was asked to approve a subject.
+
+Name pattern: ``request_approval {runrecord.subject.name}``, kind: producer. Stability: development.
 """
 
 SPAN_VERIFY: Final = "verify"
-"""An independent check of a result. Name pattern: ``verify {runrecord.verification.name}``."""
+"""An independent check of a result.
+
+Name pattern: ``verify {runrecord.verification.name}``, kind: internal. Stability: development.
+"""
