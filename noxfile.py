@@ -21,6 +21,7 @@ SDKS = {
     "mcp": "tests/instrumentation/mcp",
     "fastmcp": "tests/instrumentation/fastmcp",
     "pydantic-ai": "tests/instrumentation/pydantic_ai",
+    "temporal": "tests/instrumentation/temporal",
 }
 PHOENIX = "tests/e2e/test_phoenix.py"
 ELSEWHERE = [f"--ignore={path}" for path in (*SDKS.values(), PHOENIX)]

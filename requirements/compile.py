@@ -77,6 +77,13 @@ ENVIRONMENTS: dict[str, list[str]] = {
         "3.10",
     ],
     "pydantic-ai-oldest.txt": [*_extras("pydantic-ai", "otlp"), *_groups("sdk-pydantic-ai"), *OLDEST],
+    "temporal-newest.txt": [
+        *_extras("temporal", "otlp"),
+        *_groups("sdk-temporal", "official-temporal"),
+        "--python-version",
+        "3.10",
+    ],
+    "temporal-oldest.txt": [*_extras("temporal", "otlp"), *_groups("sdk-temporal"), *OLDEST],
     "ui.txt": [*_groups("ui"), "--python-version", "3.10"],
 }
 

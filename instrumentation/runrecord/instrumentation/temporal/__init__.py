@@ -1,0 +1,53 @@
+# SPDX-FileCopyrightText: The Runrecord authors
+# SPDX-License-Identifier: Apache-2.0
+"""Recording Temporal workflows."""
+
+from collections.abc import Collection
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from runrecord.instrumentation._on_import import OnImport
+from runrecord.instrumentation.base import Instrumentor
+from runrecord.instrumentation.recorder import Recorder
+from runrecord.instrumentation.temporal.approvals import answering, approval, current
+from runrecord.instrumentation.temporal.package import CAPABILITIES, INSTRUMENTS
+from runrecord.instrumentation.temporal.tools import tool
+
+if TYPE_CHECKING:
+    from runrecord.instrumentation.temporal.patch import Patch
+
+__all__ = ["CAPABILITIES", "TemporalInstrumentor", "answering", "approval", "current", "tool"]
+
+
+class TemporalInstrumentor(Instrumentor):
+    """Records what workflows and activities of Temporal do."""
+
+    scope = "runrecord.instrumentation.temporal"
+
+    _applied: "Patch | None" = None
+    _imports: OnImport | None = None
+
+    def instrumentation_dependencies(self) -> Collection[str]:
+        """Return the supported releases of the SDK."""
+        return INSTRUMENTS
+
+    def _patch(self, recorder: Recorder, **kwargs: Any) -> None:
+        del kwargs
+
+        def apply(module: ModuleType) -> None:
+            del module
+            from runrecord.instrumentation.temporal.patch import Patch  # noqa: PLC0415  # it imports the SDK
+
+            self._applied = Patch(recorder)
+            self._applied.apply()
+
+        self._imports = OnImport()
+        self._imports.when("temporalio.worker", apply)
+
+    def _unpatch(self, **kwargs: Any) -> None:
+        del kwargs
+        if self._imports is not None:
+            self._imports.disarm()
+        if self._applied is not None:
+            self._applied.remove()
+            self._applied = None

@@ -1,0 +1,259 @@
+# SPDX-FileCopyrightText: The Runrecord authors
+# SPDX-License-Identifier: Apache-2.0
+"""Approvals in a workflow: the one thing that Temporal has no notion of, so that a workflow says it."""
+
+import asyncio
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import replace
+from datetime import timedelta
+from functools import lru_cache
+from types import TracebackType
+from typing import Any
+
+from opentelemetry._logs import NoOpLoggerProvider
+from opentelemetry.trace import NoOpTracerProvider
+from temporalio import workflow
+from typing_extensions import Self
+
+from runrecord.instrumentation._safety import guarded
+from runrecord.instrumentation.context_store import MemoryContextStore, StoredApproval
+from runrecord.instrumentation.recorder import UNSET, Approval, Recorder, Scope, durable_approval_id
+from runrecord.instrumentation.temporal import extract
+from runrecord.instrumentation.temporal._record import FRAMEWORK, Answered, WorkflowRecord, current_record
+from runrecord.instrumentation.temporal._replay import outside
+from runrecord.semconv.commitment import LABEL_TOOL_ARGUMENTS
+
+WAITS = "approval"
+FREE_FORM = "free_form_answer"
+
+_actor: ContextVar[Mapping[str, str] | None] = ContextVar("runrecord-temporal-actor", default=None)
+
+
+class approval:  # noqa: N801  # used as a function in a with statement
+    """Ask a person for an approval; recorded when it is made, once, whatever is replayed.
+
+    Used with ``with``, the block is where the workflow waits. What ends it is recorded as the answer, unless one of the
+    methods said it before: the update or signal that came last (see ``extract.verdict`` for what is a yes); the timeout of
+    ``workflow.wait_condition``, as expired; a cancellation, as cancelled. An answer that is neither yes nor no, such as a sentence, ends the
+    request as cancelled with reason ``free_form_answer``.
+
+    Without the instrumentation, and outside of a workflow, it does nothing. It has nothing to read: what a workflow does never
+    depends on what is recorded.
+
+    Args:
+        tool: What is to be done: the name of the activity, if it is one; a bounded name.
+        arguments: What the person is shown, as the activity will get it. Only a commitment is kept.
+        timeout: How long the request holds.
+        channel: Where the person is asked.
+    """
+
+    def __init__(
+        self,
+        tool: str,
+        *,
+        arguments: object = UNSET,
+        timeout: timedelta | float | None = None,
+        channel: str | None = None,
+    ) -> None:
+        self.tool = tool
+        self.call_id = ""
+        self.approval_id = ""
+        self._record = current_record()
+        self._decided = False
+        self._stored = StoredApproval("")
+        self._deadline = 0.0
+        self._since = 0
+        if self._record is not None:
+            self._ask(self._record, arguments, timeout, channel)
+
+    @guarded
+    def _ask(
+        self,
+        record: WorkflowRecord,
+        arguments: object,
+        timeout: timedelta | float | None,
+        channel: str | None,
+    ) -> None:
+        info = record.info
+        position, record.requests = record.requests, record.requests + 1
+        until = extract.deadline(workflow.now(), timeout)
+        self.approval_id = self.call_id = durable_approval_id(
+            FRAMEWORK, info.namespace, info.workflow_id, info.run_id, self.tool, str(position)
+        )
+        run = record.run
+        with outside():
+            asked = run.request_approval(
+                self.call_id,
+                tool=self.tool,
+                arguments=arguments,
+                deadline=until,
+                channel=channel,
+                approval_id=self.approval_id,
+                key=record.key,
+                context=run.context,
+            )
+            digest = run.state.commit(LABEL_TOOL_ARGUMENTS, arguments)
+        self._stored = replace(
+            asked.stored, name=self.tool, digest=asked.stored.digest or digest, requested_at=record.now
+        )
+        self._deadline = until.timestamp() if until is not None else 0.0
+        self._since = record.told
+        record.pending.append(self)
+
+    # answers
+
+    def approved(
+        self,
+        *,
+        actor: str = "service",
+        actor_ref: str | None = None,
+        scope: str | None = None,
+        reason: str | None = None,
+    ) -> None:
+        """Record that it may be done exactly as shown; ``actor`` is human if there is an ``actor_ref`` (opaque, never a name)."""
+        self._decide("approved", actor=actor, actor_ref=actor_ref, scope=scope, reason=reason)
+
+    def denied(
+        self, *, actor: str = "service", actor_ref: str | None = None, reason: str | None = None
+    ) -> None:
+        """Record that it may not be done; ``reason`` is a code, never what the person wrote."""
+        self._decide("denied", actor=actor, actor_ref=actor_ref, reason=reason)
+
+    def modified(
+        self,
+        *,
+        arguments: object,
+        actor: str = "service",
+        actor_ref: str | None = None,
+        reason: str | None = None,
+    ) -> None:
+        """Record that it may be done with other ``arguments``, as the activity will get them."""
+        self._decide("modified", actor=actor, actor_ref=actor_ref, reason=reason, arguments=arguments)
+
+    def expired(self) -> None:
+        """Record that nobody answered in time."""
+        self._decide("expired")
+
+    def cancelled(self, *, reason: str | None = None) -> None:
+        """Record that the request was withdrawn."""
+        self._decide("cancelled", reason=reason)
+
+    @guarded
+    def _decide(self, status: str, **facts: Any) -> None:
+        record = self._record
+        if record is None or self._decided:
+            return
+        if record.evicted:
+            return  # the worker gives the execution up; the request still stands
+        self._decided = True
+        record.pending[:] = [other for other in record.pending if other is not self]
+        if status in {"approved", "modified"}:
+            record.granted.setdefault(self.tool, []).append(self)
+        if facts.get("actor_ref") is not None and facts.get("actor") == "service":
+            facts["actor"] = "human"
+        run, live = record.run, record.look()
+        with outside():
+            known = run.state.core.store.get(record.key) if live else None
+            stored = known.approval(self.approval_id) if known is not None else None
+            stored = replace(stored or self._stored, name=self.tool, decided=False)
+            # In the workflow's time: the clock of another worker, or of a test that skips time, is another one.
+            waited = max(0.0, record.now - self._stored.requested_at)
+            stored = replace(stored, requested_at=run.state.core.clock() - waited)
+            answer = Approval(run, record.key, stored, replayed=True)
+            getattr(answer, status)(**facts, context=run.context)
+
+    # with
+
+    def __enter__(self) -> Self:
+        """Return the request."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Record what ended the wait; an exception passes through."""
+        del kind, traceback
+        self._close(error)
+
+    @guarded
+    def _close(self, error: BaseException | None) -> None:
+        record = self._record
+        if record is None or self._decided:
+            return
+        if isinstance(error, asyncio.TimeoutError):
+            self.expired()
+        elif isinstance(error, asyncio.CancelledError):
+            self.cancelled(reason="run_cancelled")
+        elif error is None:
+            answer = self._answer(record)
+            record.look()
+            if answer is not None:
+                record.answers.remove(answer)
+                self._answered(answer)
+            elif self._deadline and record.now >= self._deadline:
+                self.expired()
+
+    def _answer(self, record: WorkflowRecord) -> Answered | None:
+        """Return what answered, if anything did.
+
+        The last clear answer since the request; else one from before, for which this code did not have to wait; else the last
+        thing that was said since.
+        """
+        clear = [told for told in record.answers if extract.verdict(told.handler, told.args) is not None]
+        since = [told for told in clear if told.number >= self._since]
+        said = [told for told in record.answers if told.number >= self._since]
+        return next((found[-1] for found in (since, clear, said) if found), None)
+
+    def _answered(self, last: Answered) -> None:
+        yes = extract.verdict(last.handler, last.args)
+        actor, ref = last.actor.get("type", "service"), last.actor.get("ref")
+        if yes is None:
+            self.cancelled(reason=FREE_FORM)
+        elif yes:
+            self.approved(actor=actor, actor_ref=ref)
+        else:
+            self.denied(actor=actor, actor_ref=ref)
+
+
+def withdraw_all(record: WorkflowRecord, reason: str) -> None:
+    """Record that requests nobody answered were withdrawn, since the run is over."""
+    for asked in list(record.pending):
+        asked.cancelled(reason=reason)
+
+
+def current() -> Scope:
+    """Return the run of the workflow that this code is in, to record policy decisions and the like in it.
+
+    A replay records nothing again. Without the instrumentation, and outside of a workflow, it is a run that records nothing.
+    """
+    record = current_record()
+    return record.scope if record is not None else _nothing()
+
+
+@lru_cache(maxsize=1)
+def _nothing() -> Scope:
+    return Recorder(
+        tracer_provider=NoOpTracerProvider(), logger_provider=NoOpLoggerProvider(), store=MemoryContextStore()
+    ).run()
+
+
+@contextmanager
+def answering(actor_ref: str, *, actor: str = "human") -> Generator[None, None, None]:
+    """Say who answers, for the updates and signals that a client sends inside of the block.
+
+    Args:
+        actor_ref: Opaque reference, never a name or an address. Temporal keeps it in the history.
+        actor: human, policy, service or delegate.
+    """
+    token = _actor.set({"type": actor, "ref": actor_ref})
+    try:
+        yield
+    finally:
+        _actor.reset(token)
+
+
+def current_actor() -> Mapping[str, str] | None:
+    """Return who answers here."""
+    return _actor.get()
