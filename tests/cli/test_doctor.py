@@ -8,6 +8,7 @@ import json
 import os
 import secrets
 import socket
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -250,6 +251,51 @@ def test_captured_content_is_mentioned(environment):
     environment.setenv("OTEL_TRACES_EXPORTER", "none")
     environment.setenv("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", "SPAN_ONLY")
     assert diagnose()["content"][0]["found"].startswith("captured")
+
+
+@pytest.fixture
+def propagating(environment) -> pytest.MonkeyPatch:
+    """Only this one of the instrumentations is switched on."""
+    names = {point.name for point in entry_points(group="opentelemetry_instrumentor")}
+    others = sorted(names - {"runrecord_propagation"})
+    environment.setenv("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", ",".join(others))
+    return environment
+
+
+def test_what_leaves_to_which_hosts_by_default(propagating):
+    hosts, processes = diagnose()["propagation"]
+    assert (hosts["state"], processes["state"]) == ("ok", "info")
+    assert "is sent to no host" in hosts["found"]
+    assert "child processes are told" in processes["found"]
+
+
+def test_what_leaves_to_which_hosts(propagating):
+    propagating.setenv("RUNRECORD_PROPAGATION_HOSTS", "*.internal.example, 10.0.0.0/8,*")
+    propagating.setenv("RUNRECORD_PROPAGATION_ACCEPT", "true")
+    propagating.setenv("RUNRECORD_PROPAGATION_PROCESSES", "false")
+    wrong, hosts, accepted = diagnose()["propagation"]
+    assert wrong["state"] == "warning"
+    assert "RUNRECORD_PROPAGATION_HOSTS: '*' is no host name" in wrong["found"]
+    assert hosts["found"].endswith("are sent to *.internal.example, 10.0.0.0/8")
+    assert "is believed" in accepted["found"]
+
+
+def test_an_allow_list_that_nothing_heeds(environment):
+    environment.setenv("RUNRECORD_PROPAGATION_HOSTS", "tools.internal")
+    (check,) = diagnose()["propagation"]
+    assert check["state"] == "warning"
+    assert "runrecord_propagation" in check["next_step"]
+    environment.setenv("OTEL_PROPAGATORS", "tracecontext,runrecord")
+    (check,) = diagnose()["propagation"]
+    assert check["state"] == "info"
+
+
+def test_an_allow_list_without_a_propagator_of_baggage(propagating):
+    propagating.setenv("RUNRECORD_PROPAGATION_HOSTS", "tools.internal")
+    propagating.setenv("OTEL_PROPAGATORS", "tracecontext")
+    check = diagnose()["propagation"][0]
+    assert check["state"] == "warning"
+    assert check["next_step"] == "add baggage to OTEL_PROPAGATORS"
 
 
 def test_the_table_for_people(environment, other_distribution):

@@ -71,6 +71,7 @@ def doctor(
         *_redaction(probe),
         *_integrations(probe),
         *_content(),
+        *_propagation(probe),
         *_tenant_key(),
         *_state_dir(),
         *_endpoints(probe),
@@ -262,6 +263,40 @@ def _content() -> Iterator[Check]:
         yield Check("content", "ok", "prompts, arguments and results are not captured")
     else:
         yield Check("content", "info", f"captured, and redacted where an exporter is ({_CAPTURE}={value})")
+
+
+def _propagation(probe: Mapping[str, Any]) -> Iterator[Check]:
+    from runrecord.instrumentation.propagation.policy import ACCEPT, HOSTS, PROCESSES, read_policy
+
+    policy = read_policy()
+    for problem in policy.problems:
+        yield Check("propagation", "warning", f"{problem}; it allows nothing", "correct it")
+    facts: Mapping[str, Any] = probe.get("propagation", {})
+    hosts = ", ".join(policy.hosts.patterns)
+    if not hosts:
+        yield Check("propagation", "ok", f"the run id is sent to no host ({HOSTS} is not set)")
+    elif facts and not facts["around"] and not facts["listed"]:
+        yield Check(
+            "propagation",
+            "warning",
+            f"the run id is sent to no host, though {HOSTS} names some: the propagator is not Runrecord's",
+            "let runrecord_propagation be instrumented, after any set_global_textmap",
+        )
+    elif facts and "baggage" not in facts["fields"]:
+        yield Check(
+            "propagation",
+            "warning",
+            f"the run id is sent to no host, though {HOSTS} names some: no propagator sends baggage",
+            "add baggage to OTEL_PROPAGATORS",
+        )
+    else:
+        yield Check("propagation", "info", f"the run id and the step index are sent to {hosts}")
+    if policy.processes and facts.get("around"):
+        yield Check(
+            "propagation", "info", f"child processes are told the run id ({PROCESSES}=false ends that)"
+        )
+    if policy.accept:
+        yield Check("propagation", "info", f"the run id of any request is believed ({ACCEPT} is set)")
 
 
 def _tenant_key() -> Iterator[Check]:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from opentelemetry.instrumentation.dependencies import get_dependency_conflicts, get_dist_dependency_conflicts
+from opentelemetry.propagate import get_global_textmap
 
 from runrecord.exporters import post_instrument
 from runrecord.exporters.configurator import RunrecordConfigurator
@@ -45,6 +46,7 @@ def look() -> dict[str, Any]:
         "guard_problem": post_instrument.last.problem,
         "metrics": _metric_exporters(),
         "redaction": _redaction(),
+        "propagation": _propagation(),
         "integrations": [_integration(point) for point in entry_points(group="opentelemetry_instrumentor")],
     }
 
@@ -75,6 +77,13 @@ def _redaction() -> dict[str, str]:
         "policy": protection.source,
         "hyperscan": _importable("hyperscan"),
     }
+
+
+def _propagation() -> dict[str, Any]:
+    propagator = get_global_textmap()
+    around = type(propagator).__module__.startswith("runrecord.instrumentation.propagation")
+    listed = [name.strip() for name in environ.get("OTEL_PROPAGATORS", "").split(",")]
+    return {"around": around, "listed": "runrecord" in listed, "fields": sorted(propagator.fields)}
 
 
 def _importable(module: str) -> str:
