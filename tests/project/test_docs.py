@@ -33,7 +33,7 @@ def test_every_command_that_a_page_shows_exists() -> None:
     assert not [command for command in shown if f" {command} " not in help_text]
 
 
-@pytest.mark.parametrize("program", ["tables.py", "support.py"])
+@pytest.mark.parametrize("program", ["tables.py", "support.py", "situations/make.py"])
 def test_what_is_generated_is_up_to_date(program: str) -> None:
     done = subprocess.run(
         [sys.executable, ROOT / "docs" / program, "--check"], capture_output=True, text=True, check=False

@@ -38,14 +38,13 @@ _NAME = re.compile(r"`([^`]+)`")
 
 def constants(file: str, holder: str) -> set[str]:
     """The texts that a class of an installed package assigns; read, not imported, since one of them starts a client."""
-    found = importlib.util.find_spec(file.split("/", 1)[0])
-    if found is None:
+    root, inside = file.split("/", 1)
+    found = importlib.util.find_spec(root)
+    places = (found.submodule_search_locations or ()) if found is not None else ()
+    paths = [path for place in places if (path := Path(place) / inside).exists()]
+    if not paths:
         (pytest.fail if os.environ.get("CI") else pytest.skip)(f"the package with {file} is not installed")
-    (path,) = [
-        path
-        for place in found.submodule_search_locations or ()
-        if (path := Path(place) / file.split("/", 1)[1]).exists()
-    ]
+    (path,) = paths
     (body,) = [
         node.body
         for node in ast.parse(path.read_text()).body
