@@ -125,8 +125,9 @@ def test_what_is_inherited_stands_apart() -> None:
 
 
 def test_metric_names_and_units_are_those_of_the_registry(registry: Registry) -> None:
-    names = {getattr(metrics, name) for name in metrics.__all__ if name != "UNITS"}
+    names = {getattr(metrics, name) for name in metrics.__all__ if name not in {"BRIEFS", "UNITS"}}
     assert names == set(registry.metrics)
+    assert {name: registry.metrics[name].brief for name in names} == metrics.BRIEFS
     assert {name: registry.metrics[name].unit for name in names} == metrics.UNITS
 
 

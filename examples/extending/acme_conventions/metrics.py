@@ -1,11 +1,12 @@
 # Generated from the registry https://schemas.acme.example/claims/1.0.0 by: runrecord generate. Do not edit.
-"""The names of the metrics, and the unit of each."""
+"""The names of the metrics, with the unit and the brief of each."""
 
 from collections.abc import Mapping
 from typing import Final
 
 __all__ = [
     "ACME_CLAIM_TRIAGE_DURATION",
+    "BRIEFS",
     "UNITS",
 ]
 
@@ -19,3 +20,8 @@ UNITS: Final[Mapping[str, str]] = {
     ACME_CLAIM_TRIAGE_DURATION: "s",
 }
 """The unit of each metric, by its name."""
+
+BRIEFS: Final[Mapping[str, str]] = {
+    ACME_CLAIM_TRIAGE_DURATION: "How long the triage of a claim took.",
+}
+"""What each metric measures, by its name: the description of its instrument."""

@@ -25,6 +25,13 @@ AGENT_DURATION: Final = "gen_ai.invoke_agent.duration"
 WORKFLOW_DURATION: Final = "gen_ai.invoke_workflow.duration"
 TOOL_DURATION: Final = "gen_ai.execute_tool.duration"
 
+_OFFICIAL: Final = {
+    AGENT_DURATION: "The duration of an invocation of an agent.",
+    WORKFLOW_DURATION: "The duration of a workflow.",
+    TOOL_DURATION: "The duration of a call of a tool.",
+}
+"""What the official metrics measure; the unit of each is the second."""
+
 _OPERATION: Final = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
 """Boundaries in seconds: those that the GenAI conventions advise for the duration of an operation."""
 _LONG: Final = (0.1, 1, 5, 15, 60, 300, 900, 3600, 14_400, 43_200, 86_400, 259_200, 604_800)
@@ -38,7 +45,7 @@ class Metrics:
 
     def __init__(self, meter: Meter) -> None:
         def counter(name: str) -> Callable[..., None]:
-            return meter.create_counter(name, m.UNITS[name]).add
+            return meter.create_counter(name, m.UNITS[name], m.BRIEFS[name]).add
 
         def histogram(name: str, boundaries: Iterable[float]) -> Callable[..., None]:
             unit = m.UNITS.get(name, "s")  # the official ones are all durations

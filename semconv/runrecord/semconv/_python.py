@@ -100,9 +100,9 @@ def metrics_module(registry: Registry, header: str) -> str:
     if not metrics:
         return ""
     parts = [
-        _top(header, "The names of the metrics, and the unit of each."),
+        _top(header, "The names of the metrics, with the unit and the brief of each."),
         "from collections.abc import Mapping\nfrom typing import Final\n\n",
-        *_all(sorted([*metrics, "UNITS"])),
+        *_all(sorted([*metrics, "BRIEFS", "UNITS"])),
     ]
     for name, metric in sorted(metrics.items(), key=lambda item: item[0]):
         facts = f"Instrument: {metric.instrument}, unit: ``{metric.unit}``. Stability: {metric.stability}."
@@ -111,6 +111,9 @@ def metrics_module(registry: Registry, header: str) -> str:
     parts.append("\nUNITS: Final[Mapping[str, str]] = {\n")
     parts += [f'    {name}: "{metrics[name].unit}",\n' for name in sorted(metrics)]
     parts.append('}\n"""The unit of each metric, by its name."""\n')
+    parts.append("\nBRIEFS: Final[Mapping[str, str]] = {\n")
+    parts += [f"    {name}: {json.dumps(metrics[name].brief)},\n" for name in sorted(metrics)]
+    parts.append('}\n"""What each metric measures, by its name: the description of its instrument."""\n')
     return "".join(parts)
 
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: The Runrecord authors
 # SPDX-License-Identifier: Apache-2.0
 # Generated from registry/*.yaml by: python -m runrecord.semconv.generate. Do not edit.
-"""The names of the metrics, and the unit of each."""
+"""The names of the metrics, with the unit and the brief of each."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -9,6 +9,7 @@ from typing import Final
 __all__ = [
     "APPROVAL_REQUESTS",
     "APPROVAL_WAIT",
+    "BRIEFS",
     "BUDGET_UTILIZATION",
     "CALL_COST",
     "ESCALATIONS",
@@ -153,3 +154,21 @@ UNITS: Final[Mapping[str, str]] = {
     VERIFICATIONS: "{verification}",
 }
 """The unit of each metric, by its name."""
+
+BRIEFS: Final[Mapping[str, str]] = {
+    APPROVAL_REQUESTS: "Requests for approval.",
+    APPROVAL_WAIT: "The time from a request for approval to its answer, or to the end of waiting for one.",
+    BUDGET_UTILIZATION: "The part of a budget that a run had used when it ended.",
+    CALL_COST: "What one call of a model or a tool cost, in the currency of runrecord.cost.currency.",
+    ESCALATIONS: "Handovers of a run to a person.",
+    POLICY_DECISIONS: "Decisions of policies.",
+    RETRIES: "Attempts at a tool call or a step after the first.",
+    RUNS: "Runs that ended.",
+    RUN_COST: "What a run cost from its start to its end, in the currency of runrecord.cost.currency.",
+    RUN_DURATION: "The time from the start of a run to its end, over all segments, with the time that it waited.",
+    STEP_DURATION: "The duration of a step.",
+    TOOL_CALLS: "Tool calls that were made.",
+    UNPRICED_CALLS: "Model calls of which nobody said what they cost.",
+    VERIFICATIONS: "Independent checks of results.",
+}
+"""What each metric measures, by its name: the description of its instrument."""
