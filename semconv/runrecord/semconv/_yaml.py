@@ -55,7 +55,7 @@ def load_yaml(path: Path) -> Node:
         raise RegistryError.at(path, 1, "(file)", f"can't be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise RegistryError.at(path, 1, "(file)", "is not UTF-8") from error
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
+    except (ValueError, LookupError, ArithmeticError, AttributeError, TypeError) as error:
         raise RegistryError.at(path, 1, "(top)", "the file must hold a mapping") from error
     except RecursionError as error:
         raise RegistryError.at(path, 1, "(yaml)", "is nested too deeply") from error
@@ -91,7 +91,7 @@ def _loader(yaml: Any, path: Path) -> Any:
 def _construct(loader: Any, node: Any, path: Path, key: str) -> Any:
     try:
         return loader.construct_object(node, deep=True)
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
+    except (ValueError, LookupError, ArithmeticError, AttributeError, TypeError) as error:
         # What PyYAML does with a 13th month, or with a tag that does not fit its value.
         problem = "the value is not what it looks like; quote it"
         raise RegistryError.at(path, node.start_mark.line + 1, key, problem) from error
