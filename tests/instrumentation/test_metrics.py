@@ -277,6 +277,8 @@ def test_no_label_is_content_or_an_id_and_all_are_of_the_registry(
         allowed = {use.attribute.key: use for use in known[name].uses}
         required = {key for key, use in allowed.items() if use.level == "required"}
         assert metric.unit == known[name].unit
+        assert metric.description == known[name].brief or name in registry.official_metrics
+        assert metric.description.endswith(".")
         for labels, _ in measured.points(name):
             assert set(labels) <= set(allowed), (name, labels)
             assert required <= set(labels), (name, labels)

@@ -48,9 +48,9 @@ class Metrics:
             return meter.create_counter(name, m.UNITS[name], m.BRIEFS[name]).add
 
         def histogram(name: str, boundaries: Iterable[float]) -> Callable[..., None]:
-            unit = m.UNITS.get(name, "s")  # the official ones are all durations
+            unit, brief = m.UNITS.get(name, "s"), m.BRIEFS.get(name, _OFFICIAL.get(name, ""))
             return meter.create_histogram(
-                name, unit, explicit_bucket_boundaries_advisory=[*boundaries]
+                name, unit, brief, explicit_bucket_boundaries_advisory=[*boundaries]
             ).record
 
         self._runs = counter(m.RUNS)
