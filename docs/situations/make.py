@@ -47,7 +47,10 @@ def page(played: harness.Played) -> str:
     """The page of one situation."""
     name = _file(played)
     prose = (inspect.getdoc(played.module) or "").split("\n", 1)[1].strip()
-    signals = sorted({(signal.name, _page_of(signal)) for signal in _signals(played)})
+    own = {metric.name for metric in load_registry().metrics.values()}
+    counted = sorted({metric.name for metric in played.metrics} & own)
+    metrics = [(name, _page_of(f"metric.{name.removeprefix('runrecord.')}")) for name in counted]
+    signals = sorted({(signal.name, _page_of(signal.id)) for signal in _signals(played)})
     return "\n".join(
         [
             MARK,
@@ -65,7 +68,9 @@ def page(played: harness.Played) -> str:
             "## What is on the spans",
             "",
             *_tables(played),
-            f"Reference: {', '.join(f'[`{text}`]({target})' for text, target in signals)}.",
+            f"Signals: {', '.join(f'[`{text}`]({target})' for text, target in signals)}.",
+            "",
+            f"Metrics: {', '.join(f'[`{text}`]({target})' for text, target in metrics)}.",
             "",
             f"The tests run this program: [`{played.name}.py`](../../tests/scenarios/{played.name}.py). [All situations](README.md).",
             "",
@@ -81,33 +86,48 @@ def picture(played: harness.Played) -> str:
     )
 
 
-def index(all_played: list[harness.Played]) -> str:
+def index(all_played: dict[str, harness.Played]) -> str:
     """The page that shows all situations."""
-    rows = [
-        f'| [{title_of(played)}]({_file(played)}.md) | [<img src="{_file(played)}.svg" width="420" alt="{title_of(played)}: its spans, as a tree">]({_file(played)}.md) |'
-        for played in all_played
+    lines = [
+        MARK,
+        "",
+        "# What do I set when my agent does this?",
+        "",
+        "Each page tells one situation: what to record, the program that records it, the spans it gives as a picture, and what",
+        "is on them. The programs are run by the tests, and together they emit every signal, every attribute and every metric of the",
+        "[conventions](../conventions/README.md). All of them are about an agent that refunds invoices.",
+        "",
+        "`recorder` in the programs is a `Recorder` of `runrecord.instrumentation`, or its module `recorder`, which has the same",
+        "calls for a default one. With an SDK that Runrecord [instruments](../instrumentation.md) you write none of this by hand.",
     ]
+    for group, names in harness.GROUPS.items():
+        lines += ["", f"## {group}", "", "| situation | the spans it gives |", "|---|---|"]
+        for name in names:
+            title, file = title_of(all_played[name]), _file(all_played[name])
+            image = f'<img src="{file}.svg" width="420" alt="{title}: its spans, as a tree">'
+            lines.append(f"| [{title}]({file}.md) | [{image}]({file}.md) |")
     return "\n".join(
         [
-            MARK,
+            *lines,
             "",
-            "# What do I set when my agent does this?",
+            "## How to read the pictures",
             "",
-            "Each page tells one situation: what to record, the program that records it, the spans it gives as a picture, and what",
-            "is on them. The programs are run by the tests, and together they emit every signal and every attribute of the",
-            "[conventions](../conventions/README.md). All of them are about an agent that refunds invoices.",
-            "",
-            "| situation | the spans it gives |",
+            "| mark | what it is |",
             "|---|---|",
-            *rows,
-            "",
-            "In the pictures: **R** run, **S** step, **T** tool call, **M** model call, **P** policy decision, **?** approval request, **!** its",
-            "answer, **V** verification, **C** compensation; an empty circle is a span of another instrumentation, a diamond a log event.",
-            "What is struck through did not happen, and has no span.",
-            "Log events that only repeat a span are not drawn. The arrows are span links.",
-            "",
-            "`recorder` in the programs is a `Recorder` of `runrecord.instrumentation`, or its module `recorder`, which has the same",
-            "calls for a default one. With an SDK that Runrecord [instruments](../instrumentation.md) you write none of this by hand.",
+            "| **R** | run, or a segment of one |",
+            "| **S** | step |",
+            "| **T** | tool call |",
+            "| **M** | model call |",
+            "| **P** | policy decision |",
+            "| **?** | approval request |",
+            "| **!** | its answer |",
+            "| **V** | verification |",
+            "| **C** | compensation |",
+            "| an empty circle | a span of another instrumentation |",
+            "| a diamond | a log event; those that only repeat a span are not drawn |",
+            "| a broken circle, struck through | what did not happen, and has no span |",
+            "| an arrow | a span link |",
+            "| a dotted line | the same trace goes on in another process |",
             "",
         ]
     )
@@ -181,15 +201,15 @@ def _signals(played: harness.Played) -> list[Signal]:
     return [signal for signal in map(convention_of, drawn) if signal is not None]
 
 
-def _page_of(signal: Signal) -> str:
-    return f"../conventions/{signal.id.removeprefix('runrecord.').replace('.', '-').replace('_', '-')}.md"
+def _page_of(identity: str) -> str:
+    return f"../conventions/{identity.removeprefix('runrecord.').replace('.', '-').replace('_', '-')}.md"
 
 
 def main() -> None:
     """Bring the pages up to date, or exit with 1 if they are not and ``--check`` is given."""
-    all_played = [harness.play(name) for name in harness.SITUATIONS]
+    all_played = {name: harness.play(name) for name in harness.SITUATIONS}
     wanted = {"README.md": index(all_played)}
-    for played in all_played:
+    for played in all_played.values():
         wanted |= {f"{_file(played)}.md": page(played), f"{_file(played)}.svg": picture(played)}
     found = {path.name: path.read_text() for path in HERE.iterdir() if path.suffix in {".md", ".svg"}}
     stale = sorted({*wanted, *found} - {name for name in wanted if wanted[name] == found.get(name)})

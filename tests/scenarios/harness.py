@@ -56,31 +56,37 @@ CAPTURE_VARIABLE = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 BETWEEN_PROCESSES = 7_800.0
 """Seconds from one process of a scenario to the next: two hours and ten minutes."""
 
-SITUATIONS = (
-    "reads_and_answers",
-    "changes_something",
-    "policy_denies",
-    "person_approves",
-    "person_edits",
-    "nobody_answers",
-    "guardrail_on_model",
-    "budget_exceeded",
-    "tool_fails",
-    "checked_and_undone",
-    "handed_to_a_person",
-    "several_agents",
-    "dry_run",
-    "model_calls",
-    "standing_approval",
-    "retrieval",
-    "answered_elsewhere",
-    "another_service",
-    "existing_spans",
-    "nightly_batch",
-    "things_break",
-    "personal_data",
-)
+GROUPS = {
+    "The agent acts": (
+        "reads_and_answers",
+        "changes_something",
+        "dry_run",
+        "model_calls",
+        "retrieval",
+        "existing_spans",
+    ),
+    "Somebody decides": (
+        "policy_denies",
+        "guardrail_on_model",
+        "budget_exceeded",
+        "person_approves",
+        "person_edits",
+        "nobody_answers",
+        "standing_approval",
+        "answered_elsewhere",
+    ),
+    "Something goes wrong": (
+        "tool_fails",
+        "checked_and_undone",
+        "handed_to_a_person",
+        "things_break",
+        "personal_data",
+    ),
+    "Several take part": ("several_agents", "another_service", "nightly_batch"),
+}
 """Every scenario, in the order of the pages."""
+
+SITUATIONS = tuple(name for names in GROUPS.values() for name in names)
 
 _MASKING = RedactionPolicy.parse({"on_error": "mask_all", "limits": {"request_confirms": 1}})
 
@@ -193,7 +199,7 @@ class _Places(LogRecordProcessor):
 
 def load(name: str) -> ModuleType:
     """Import a scenario; none of them is on the path."""
-    qualified = f"runrecord_scenario_{name}"
+    qualified = f"scenarios.{name}"
     if qualified in sys.modules:
         return sys.modules[qualified]
     spec = importlib.util.spec_from_file_location(qualified, HERE / f"{name}.py")
