@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-COMMANDS = ("demo", "doctor", "show", "audit", "bundle", "verify", "gateway", "validate", "print-config")
+COMMANDS = ("demo", "doctor", "check", "show", "audit", "bundle", "verify", "gateway", "validate", "print-config")
 
 
 def runrecord(*arguments: str) -> subprocess.CompletedProcess[str]:

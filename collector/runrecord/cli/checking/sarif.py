@@ -15,7 +15,7 @@ from runrecord.semconv.conformance import RULES, Finding, Rule, Severity
 
 __all__ = ["sarif"]
 
-_SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"
+_SCHEMA: Final = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 _LEVELS: Final = {
     Severity.VIOLATION: "error",
     Severity.IMPROVEMENT: "warning",
