@@ -242,11 +242,11 @@ def test_the_line_is_that_of_the_key(broken: Broken) -> None:
         ),
         (
             "registry/processing.yaml",
-            '[["api_key", "email"]]',
-            '["api_key"]',
-            "the example 'api_key' is not of type string[]",
+            '[["card", "email", "stripe_key"]]',
+            '["card"]',
+            "the example 'card' is not of type string[]",
         ),
-        ("registry/processing.yaml", "[4711]", "[true]", "the example True is not of type int"),
+        ("registry/processing.yaml", "[54]", "[true]", "the example True is not of type int"),
         ("registry/step.yaml", "{runrecord.step.kind}", "{runrecord.step.id}", "must be of low cardinality"),
         (
             "registry/step.yaml",

@@ -236,7 +236,7 @@ APPROVAL_ID: Final = "runrecord.approval.id"
 Derived from the framework, its conversation, thread or session id and its own durable id. Do NOT use a
 tool call id alone, which repeats, or a random id, which another process cannot know.
 
-Type: string. Stability: development. Examples: 'langgraph:thread-7:8f1d2c3b'.
+Type: string. Stability: development. Examples: 'd83d2145f0639a10186e54ed7d3293a5'.
 """
 
 APPROVAL_REASON_CODE: Final = "runrecord.approval.reason_code"
@@ -253,7 +253,7 @@ APPROVAL_REQUEST_SPAN_ID: Final = "runrecord.approval.request.span_id"
 Says again what the span link says, since some user interfaces drop links. Do NOT set the span of the
 decision itself.
 
-Type: string. Stability: development. Examples: '00f067aa0ba902b7'.
+Type: string. Stability: development. Examples: 'e7430085f957ca32'.
 """
 
 APPROVAL_REQUEST_TRACE_ID: Final = "runrecord.approval.request.trace_id"
@@ -262,7 +262,7 @@ APPROVAL_REQUEST_TRACE_ID: Final = "runrecord.approval.request.trace_id"
 Says again what the span link says, since some user interfaces drop links. Do NOT set the trace of the
 decision itself.
 
-Type: string. Stability: development. Examples: '4bf92f3577b34da6a3ce929d0e0e4736'.
+Type: string. Stability: development. Examples: '18fd1bdbbce4586eb708cacec057df2c'.
 """
 
 APPROVAL_SCOPE: Final = "runrecord.approval.scope"
@@ -286,7 +286,7 @@ For a tool call it is made under the label tool.arguments and must equal runreco
 call that then runs, unless the status is modified. Do NOT set a plain hash.
 
 Type: string. Stability: development. Examples: 'hmac-
-sha256:9c56cc51b374c3ba189210d5b6d4bf57790d351c96c47c02190ecf1e430635ab'.
+sha256:2f6b47827ca33e438f35ef97f6ab67b30460ed4b0777d7a65940a9efe2fd9344'.
 """
 
 APPROVAL_SUBJECT_MODIFIED_DIGEST: Final = "runrecord.approval.subject.modified_digest"
@@ -303,7 +303,7 @@ APPROVAL_WAIT_SECONDS: Final = "runrecord.approval.wait_seconds"
 
 Do NOT set it where the time of the request is not known.
 
-Type: double. Stability: development. Examples: 412.5.
+Type: double. Stability: development. Examples: 4.653938055038452.
 """
 
 ARGUMENTS_DIGEST: Final = "runrecord.arguments.digest"
@@ -313,7 +313,7 @@ Equal to runrecord.approval.subject.digest where exactly this call was approved.
 short arguments can be guessed from it.
 
 Type: string. Stability: development. Examples: 'hmac-
-sha256:9c56cc51b374c3ba189210d5b6d4bf57790d351c96c47c02190ecf1e430635ab'.
+sha256:2f6b47827ca33e438f35ef97f6ab67b30460ed4b0777d7a65940a9efe2fd9344'.
 """
 
 BREAKER_ID: Final = "runrecord.breaker.id"
@@ -398,7 +398,7 @@ COMPENSATION_SUBJECT_ID: Final = "runrecord.compensation.subject.id"
 Says again what the span link says, since some user interfaces drop links. Do NOT set the id of the call
 that undoes it.
 
-Type: string. Stability: development. Examples: 'call_a1b2'.
+Type: string. Stability: development. Examples: 'call-c-100-3'.
 """
 
 COST_AMOUNT: Final = "runrecord.cost.amount"
@@ -434,7 +434,7 @@ DECISION_ID: Final = "runrecord.decision.id"
 
 Its presence is how a reader knows a policy decision. Do NOT set it on any other span.
 
-Type: string. Stability: development. Examples: 'dec-01JD3Q7B2N'.
+Type: string. Stability: development. Examples: '423cc7c962374a94a6db4b072f8b3dc5'.
 """
 
 DECISION_OUTCOME: Final = "runrecord.decision.outcome"
@@ -451,7 +451,7 @@ DECISION_REASON_CODE: Final = "runrecord.decision.reason_code"
 
 Do NOT set a sentence or anything that a model wrote.
 
-Type: string. Stability: development. Examples: 'amount_over_limit'.
+Type: string. Stability: development. Examples: 'amount_over_limit', 'answered_with_error'.
 """
 
 DELEGATION_REF: Final = "runrecord.delegation.ref"
@@ -532,7 +532,7 @@ LEDGER_INDEX: Final = "runrecord.ledger.index"
 
 Set on the copy that is exported after the record was sealed. Do NOT set it in an application.
 
-Type: int. Stability: development. Examples: 4711.
+Type: int. Stability: development. Examples: 54.
 """
 
 LEDGER_LEAF_HASH: Final = "runrecord.ledger.leaf_hash"
@@ -549,7 +549,7 @@ LEDGER_ORIGIN: Final = "runrecord.ledger.origin"
 
 Set on the copy that is exported after the record was sealed. Do NOT set it in an application.
 
-Type: string. Stability: development. Examples: 'ledger.example/refunds'.
+Type: string. Stability: development. Examples: 'runrecord.demo/refunds'.
 """
 
 POLICY_ENGINE: Final = "runrecord.policy.engine"
@@ -563,7 +563,7 @@ POLICY_ID: Final = "runrecord.policy.id"
 
 Stable over the versions of the policy. Do NOT put the version, the rule or the outcome into it.
 
-Type: string. Stability: development. Examples: 'refunds'.
+Type: string. Stability: development. Examples: 'refunds', 'HumanInTheLoopMiddleware'.
 """
 
 POLICY_MODE: Final = "runrecord.policy.mode"
@@ -586,7 +586,7 @@ POLICY_RULE_ID: Final = "runrecord.policy.rule.id"
 
 Do NOT set it where no single rule settled the decision, nor the text of a rule.
 
-Type: string. Stability: development. Examples: 'over_50_usd'.
+Type: string. Stability: development. Examples: 'recent_chargeback', 'interrupt_on.create_refund'.
 """
 
 POLICY_VERSION: Final = "runrecord.policy.version"
@@ -643,7 +643,7 @@ REDACTION_KINDS: Final = "runrecord.redaction.kinds"
 
 Do NOT set anything of what was found.
 
-Type: string[]. Stability: development. Examples: ['api_key', 'email'].
+Type: string[]. Stability: development. Examples: ['card', 'email', 'stripe_key'].
 """
 
 REDACTION_RULES: Final = "runrecord.redaction.rules"
@@ -652,7 +652,7 @@ REDACTION_RULES: Final = "runrecord.redaction.rules"
 Set where something was replaced or the record could not be looked at. Do NOT take its absence to mean that
 no rules looked at the record.
 
-Type: string. Stability: development. Examples: 'builtin-1+sha256:5feceb66'.
+Type: string. Stability: development. Examples: 'builtin-1+sha256:28841d13'.
 """
 
 RESULT_DIGEST: Final = "runrecord.result.digest"
@@ -661,7 +661,7 @@ RESULT_DIGEST: Final = "runrecord.result.digest"
 Do NOT set a plain hash: short results can be guessed from it.
 
 Type: string. Stability: development. Examples: 'hmac-
-sha256:3fdba35f04dc8c462986c992bcf875546257113072a909c162f7e470e581e278'.
+sha256:ffdce83ceac84ba5377d97630f196531ab60424c196a412bdfbff02c2b5550f8'.
 """
 
 RETRY_ATTEMPT: Final = "runrecord.retry.attempt"
@@ -687,7 +687,7 @@ Made once, at the start of the first segment, and carried in baggage from there 
 person and goes on in another process keeps its id. Do NOT use the conversation, thread or trace id: one
 conversation holds many runs, and one run may span several traces.
 
-Type: string. Stability: development. Examples: 'run-01JD3Q6V7Z4M1N8K2B5C9E0F7G'.
+Type: string. Stability: development. Examples: 'cc03deefea764d29add9a9c0b9d909ce'.
 """
 
 RUN_OUTCOME: Final = "runrecord.run.outcome"
@@ -708,7 +708,7 @@ RUN_RECORDS: Final = "runrecord.run.records"
 A reader that finds fewer knows that records are missing, and which ones from runrecord.record.seq. Do NOT
 count log events or spans that carry no runrecord.record.seq.
 
-Type: int. Stability: development. Examples: 12.
+Type: int. Stability: development. Examples: 13.
 """
 
 RUN_SEGMENT: Final = "runrecord.run.segment"
@@ -733,7 +733,7 @@ RUN_STOP_REASON: Final = "runrecord.run.stop_reason"
 
 Do NOT set a sentence, the text of an exception or anything that a model wrote.
 
-Type: string. Stability: development. Examples: 'final_answer', 'max_steps', 'approval_expired'.
+Type: string. Stability: development. Examples: 'final_answer', 'interrupt', 'max_steps'.
 """
 
 SIDE_EFFECT_COMMITTED: Final = "runrecord.side_effect.committed"
@@ -769,7 +769,7 @@ SIDE_EFFECT_TARGET: Final = "runrecord.side_effect.target"
 
 Do NOT set the id of a record, an account or a person.
 
-Type: string. Stability: development. Examples: 'billing', 'crm'.
+Type: string. Stability: development. Examples: 'payments', 'crm'.
 """
 
 SIDE_EFFECT_TYPE: Final = "runrecord.side_effect.type"
@@ -788,7 +788,7 @@ Sixteen random hexadecimal digits, new for each process and recorder. Do NOT set
 number or anything else that two processes can share: the counter runrecord.record.seq is only unique
 together with it.
 
-Type: string. Stability: development. Examples: '9f86d081884c7d65'.
+Type: string. Stability: development. Examples: 'aa1a3d1f1886b1e9'.
 """
 
 STEP_ATTEMPT: Final = "runrecord.step.attempt"
@@ -804,7 +804,7 @@ STEP_ID: Final = "runrecord.step.id"
 
 Do NOT make one up where the SDK has none; runrecord.step.index is enough.
 
-Type: string. Stability: development. Examples: 'node-3f1c'.
+Type: string. Stability: development. Examples: 'model:10631f19-4dd8-b8c1-3013-fb22dd611e15'.
 """
 
 STEP_INDEX: Final = "runrecord.step.index"
@@ -827,7 +827,7 @@ STEP_NAME: Final = "runrecord.step.name"
 
 Do NOT set anything that changes from run to run.
 
-Type: string. Stability: development. Examples: 'check_eligibility'.
+Type: string. Stability: development. Examples: 'model', 'HumanInTheLoopMiddleware.after_model'.
 """
 
 SUBJECT_DIGEST: Final = "runrecord.subject.digest"
@@ -836,7 +836,7 @@ SUBJECT_DIGEST: Final = "runrecord.subject.digest"
 For a tool call the commitment to its arguments under the label tool.arguments. Do NOT set a plain hash.
 
 Type: string. Stability: development. Examples: 'hmac-
-sha256:9c56cc51b374c3ba189210d5b6d4bf57790d351c96c47c02190ecf1e430635ab'.
+sha256:2f6b47827ca33e438f35ef97f6ab67b30460ed4b0777d7a65940a9efe2fd9344'.
 """
 
 SUBJECT_ID: Final = "runrecord.subject.id"
@@ -844,7 +844,7 @@ SUBJECT_ID: Final = "runrecord.subject.id"
 
 Do NOT set the id of a customer, an account or an order; those are content of the call.
 
-Type: string. Stability: development. Examples: 'call_a1b2'.
+Type: string. Stability: development. Examples: 'call-c-100-3'.
 """
 
 SUBJECT_NAME: Final = "runrecord.subject.name"
@@ -924,7 +924,7 @@ VERIFICATION_SUBJECT_ID: Final = "runrecord.verification.subject.id"
 
 Do NOT set the id of a customer, an account or an order; those are content of the call.
 
-Type: string. Stability: development. Examples: 'call_a1b2'.
+Type: string. Stability: development. Examples: 'call-c-100-3'.
 """
 
 VERIFICATION_TYPE: Final = "runrecord.verification.type"
