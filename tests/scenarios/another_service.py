@@ -3,7 +3,7 @@
 """Another service does a part of the run's work.
 
 The run id and the step travel with the trace context, here in the headers of a message to a service of the same trust domain;
-to hosts outside they go only where you allow it (`RUNRECORD_PROPAGATION_HOSTS`). The service joins the run: its part is a step
+to hosts outside they go only where you [allow it](../propagation.md). The service joins the run: its part is a step
 with the index of the step that called, its records carry the run's id, and it says how many there are, so that a ledger
 notices one that got lost on the way. The run waits meanwhile, without an approval, so the agent names the key by which it is
 resumed. Where a message comes with no run, `join` gives None.
