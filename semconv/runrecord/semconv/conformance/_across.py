@@ -75,14 +75,14 @@ class Across:
         self._rows.append(
             (
                 signal,
-                run[:_LENGTH],
+                _clipped(run),
                 _text(source),
                 seq if type(seq) is int and seq >> 63 == 0 else None,
                 "span" if isinstance(record, SpanRecord) else "event",
-                record.name[:_LENGTH],
+                _clipped(record.name),
                 record.trace_id,
                 record.span_id,
-                place.source,
+                place.source if place.source.isascii() else _clipped(place.source),
                 place.line,
                 place.offset,
                 _text(identity),
@@ -282,4 +282,10 @@ class Across:
 
 def _text(value: object) -> str | None:
     value = plain(value)
-    return value[:_LENGTH] if isinstance(value, str) else None
+    return _clipped(value) if isinstance(value, str) else None
+
+
+def _clipped(text: str) -> str:
+    """Clip a text, and replace lone surrogates, which SQLite can't store."""
+    text = text[:_LENGTH]
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
