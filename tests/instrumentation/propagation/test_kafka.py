@@ -11,9 +11,8 @@ import pytest
 from opentelemetry import baggage
 from opentelemetry import context as otel_context
 from opentelemetry.instrumentation.confluent_kafka import ConfluentKafkaInstrumentor
-from opentelemetry.instrumentation.confluent_kafka.utils import KafkaContextGetter
-from opentelemetry.propagate import extract
 
+from runrecord.instrumentation import propagation
 from runrecord.instrumentation.propagation import RemoteRun, remote_run
 
 TOPIC = "approvals"
@@ -72,7 +71,7 @@ def test_an_allowed_cluster_is_told_and_no_other(allow: Any, port: str, inside: 
     _produce(f"localhost:{port}")
     _produce(f"localhost:{port},127.0.0.1:{port}")
     by_run = [
-        (remote_run(extract(headers, getter=KafkaContextGetter())), sorted(name for name, _ in headers))
+        (remote_run(propagation.extract(headers, getter=propagation.HEADERS)), sorted(dict(headers)))
         for headers in _consume(port, 3)
     ]
     assert sorted(by_run, key=lambda item: item[0] is None) == [
@@ -80,6 +79,24 @@ def test_an_allowed_cluster_is_told_and_no_other(allow: Any, port: str, inside: 
         (None, ["traceparent"]),
         (None, ["traceparent"]),
     ]
+
+
+def test_a_worker_takes_part_in_the_run_of_a_message(
+    allow: Any, port: str, recorder: Any, telemetry: Any
+) -> None:
+    allow("127.0.0.1", accept=True)
+    with recorder.run("agent", run_id="run-1") as run, run.step(index=3):
+        _produce(f"127.0.0.1:{port}")
+        (headers,) = _consume(port, 1)
+        worker = telemetry.recorder(new_source=lambda: "b" * 16)
+        part = worker.join(context=propagation.extract(headers, getter=propagation.HEADERS))
+        assert part is not None
+        part.stop()
+    assert (part.run_id, part.index) == ("run-1", 3)
+    sent = telemetry.one("approvals send")
+    (step,) = [s for s in telemetry.named("agent_step") if "runrecord.run.records" in s.attributes]
+    assert step.parent.span_id == sent.context.span_id
+    telemetry.check_counters()
 
 
 def test_headers_that_are_used_for_two_clusters(allow: Any, port: str, inside: Any) -> None:

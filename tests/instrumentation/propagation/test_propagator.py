@@ -211,6 +211,18 @@ def test_a_carrier_of_the_trust_domain_needs_no_policy(inside: Any) -> None:
     assert remote_run(propagation.extract(carrier)) is None
 
 
+def test_a_carrier_of_pairs(inside: Any) -> None:
+    headers: list[Any] = [("mine", b"1"), ("Baggage", b"old=1")]
+    propagation.inject_trusted(headers, setter=propagation.HEADERS)
+    assert [name for name, _ in headers] == ["mine", "traceparent", "baggage"]
+    assert remote_run(propagation.extract_trusted(headers, getter=propagation.HEADERS)) == RemoteRun(
+        "run-1", 3
+    )
+    nothing = propagation.extract_trusted(None, getter=propagation.HEADERS)
+    assert remote_run(nothing) is None
+    assert propagation.HEADERS.keys(headers) == ["mine", "traceparent", "baggage"]
+
+
 def test_a_carrier_for_a_named_peer_asks_the_policy(allow: Any, inside: Any) -> None:
     allow("tools.internal:8443", "10.0.0.0/8")
     for peer in ("https://tools.internal:8443/mcp", "tools.internal:8443", "10.1.2.3", "10.1.2.3:99"):

@@ -22,18 +22,25 @@ For a carrier of your own (MCP ``_meta``, Temporal headers, a queue)::
     finally:
         otel_context.detach(token)
 
-A carrier is a ``dict[str, str]``, or anything with an OpenTelemetry ``setter`` and ``getter``. They use the global
-propagator: with ``OTEL_PROPAGATORS`` set, keep ``baggage`` (or ``runrecord``) in it.
+A carrier is a ``dict[str, str]``, or anything with an OpenTelemetry ``setter`` and ``getter``; ``HEADERS`` is both for a list of
+pairs, such as the headers of a Kafka message. They use the global propagator: with ``OTEL_PROPAGATORS`` set, keep ``baggage`` (or ``runrecord``) in it.
 """
 
 from runrecord.instrumentation._remote import RemoteRun, remote_run
-from runrecord.instrumentation.propagation.carriers import extract, extract_trusted, inject, inject_trusted
+from runrecord.instrumentation.propagation.carriers import (
+    HEADERS,
+    extract,
+    extract_trusted,
+    inject,
+    inject_trusted,
+)
 from runrecord.instrumentation.propagation.hosts import HostList
 from runrecord.instrumentation.propagation.instrumentor import PropagationInstrumentor
 from runrecord.instrumentation.propagation.policy import Policy, policy, set_policy
 from runrecord.instrumentation.propagation.propagator import RunPropagator, install, uninstall
 
 __all__ = [
+    "HEADERS",
     "HostList",
     "Policy",
     "PropagationInstrumentor",

@@ -7,7 +7,8 @@
 baggage go the same way.
 """
 
-from typing import TypeVar
+from collections.abc import Iterable
+from typing import Any, Final, TypeVar
 
 from opentelemetry.context import Context
 from opentelemetry.propagators.textmap import Getter, Setter, default_getter, default_setter
@@ -17,6 +18,24 @@ from runrecord.instrumentation.propagation.policy import policy
 from runrecord.instrumentation.propagation.propagator import allowed, receive, send
 
 _C = TypeVar("_C")
+_Pairs = Iterable[tuple[str, str | bytes | None]]
+
+
+class _Headers(Getter[_Pairs | None], Setter[list[Any]]):
+    def get(self, carrier: _Pairs | None, key: str) -> list[str] | None:
+        found = [value for name, value in carrier or () if name.lower() == key and value is not None]
+        return [v.decode("latin-1") if isinstance(v, bytes) else v for v in found] or None
+
+    def keys(self, carrier: _Pairs | None) -> list[str]:
+        return [name for name, _ in carrier or ()]
+
+    def set(self, carrier: list[Any], key: str, value: str) -> None:
+        carrier[:] = [pair for pair in carrier if pair[0].lower() != key]
+        carrier.append((key, value.encode("latin-1")))
+
+
+HEADERS: Final = _Headers()
+"""Getter and setter for lists of pairs with byte values, such as the headers of a Kafka message; None is an empty one."""
 
 
 def inject_trusted(
