@@ -37,7 +37,7 @@ def _groups(*names: str) -> list[str]:
 ENVIRONMENTS: dict[str, list[str]] = {
     "dev.txt": [
         *_extras("demo", "gateway", "openai-agents", "pydantic-ai", "mcp", "fastmcp", "temporal"),
-        *_groups("lint", "test", "task", "propagation"),
+        *_groups("lint", "test", "task", "propagation", "migration"),
         "--python-version",
         "3.10",
     ],
