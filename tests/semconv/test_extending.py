@@ -85,6 +85,13 @@ def test_what_is_generated_is_what_is_committed(registry: Registry) -> None:
     assert bring_up_to_date(EXAMPLE / "acme_conventions", generated_files(registry), check=True) == []
 
 
+def test_the_licence_of_the_manifest_is_that_of_what_is_generated(registry: Registry) -> None:
+    lines = (EXAMPLE / "registry" / "manifest.yaml").read_text(encoding="utf-8").splitlines(keepends=True)
+    for path, text in generated_files(registry).items():
+        if path.suffix in (".py", ".yaml"):
+            assert text.startswith("".join(lines[:2]) + "# Generated from the registry")
+
+
 def test_the_program_says_what_its_registry_says(registry: Registry, claims: ModuleType) -> None:
     said = Said(claims)
     assert said.settled == ["paid", "rejected"]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from runrecord.semconv._check_uses import use_problems
 from runrecord.semconv.checks import problems
 from runrecord.semconv.errors import RegistryError
 from runrecord.semconv.registry import Registry, load_registry, read_registry
@@ -199,6 +200,17 @@ def test_the_official_operations_are_the_closed_list() -> None:
     registry = load_registry()
     told = [operation for signal in registry.official.values() for operation in signal.operations]
     assert set(told) == {member.value for member in registry.attributes["gen_ai.operation.name"].members}
+
+
+def test_the_conditions_of_the_official_signals_are_sentences_too() -> None:
+    registry = load_registry()
+    uses = [
+        use
+        for item in (*registry.official.values(), *registry.official_metrics.values())
+        for use in item.uses
+    ]
+    assert uses
+    assert [what for use in uses for what in use_problems(use)] == []
 
 
 def test_a_refinement_can_not_be_refined(tmp_path: Path) -> None:

@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: The Runrecord authors
+# SPDX-License-Identifier: Apache-2.0
 # Generated from the registry https://schemas.acme.example/claims/1.0.0 by: runrecord generate. Do not edit.
 """What the claims agents of Acme Insurance say beyond Runrecord's conventions."""
 

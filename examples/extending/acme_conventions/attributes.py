@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: The Runrecord authors
+# SPDX-License-Identifier: Apache-2.0
 # Generated from the registry https://schemas.acme.example/claims/1.0.0 by: runrecord generate. Do not edit.
 """The attribute keys of the conventions, and the values of the closed ones."""
 

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The vocabulary of an agent run: attribute keys, signals, canonical JSON and commitments.
 
-``attributes`` and ``signals`` hold the constants, ``registry`` the definitions they are generated from, ``canonical`` and
-``commitment`` what takes the place of content. Everything but ``registry`` and ``generate`` needs the standard library only.
+``attributes``, ``signals`` and ``metrics`` hold the constants, ``registry`` the definitions they are generated from,
+``json_schema`` a JSON Schema for each, ``canonical`` and ``commitment`` what takes the place of content. The constants, the
+canonical form and the commitments need the standard library only; what reads a registry needs PyYAML.
 """
 
 from typing import Final

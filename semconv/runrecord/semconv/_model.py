@@ -176,6 +176,7 @@ class Registry:
 
     Attributes:
         schema_url: which registry this is, with its version.
+        preamble: the comment lines at the top of its manifest, for instance a licence.
         attributes: by key; its own first, then those of the registries that it depends on.
         signals: its own and, before them, those of the registries that it depends on; without the official ones.
         metrics: likewise.
@@ -193,6 +194,7 @@ class Registry:
     official: Mapping[str, Signal]
     official_metrics: Mapping[str, Metric]
     groups: Mapping[str, Group] = field(repr=False)
+    preamble: str = field(default="", repr=False)
 
     @property
     def version(self) -> str:

@@ -61,12 +61,15 @@ def own_target() -> Target:
 
 
 def team_target(registry: Registry) -> Target:
-    """Say where the files of any other registry go, below the directory that the caller names."""
+    """Say where the files of any other registry go, below the directory that the caller names.
+
+    What stands in comments at the top of its manifest, for instance a licence, stands at the top of Python and YAML.
+    """
     source = f"Generated from the registry {registry.schema_url} by: runrecord generate. Do not edit."
     return Target(
         package=Path(),
         pages=Path("docs"),
-        header=f"# {source}\n",
+        header=f"{registry.preamble}# {source}\n",
         mark=f"<!-- {source} -->",
         about="The constants are in `attributes.py`, `signals.py` and `metrics.py`, the JSON Schemas in `json_schemas`.",
         first_version="",

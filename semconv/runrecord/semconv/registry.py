@@ -19,6 +19,7 @@ import re
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from functools import cache
+from itertools import takewhile
 from pathlib import Path
 from typing import TypeVar
 
@@ -100,7 +101,12 @@ def _read(directory: Path, packaged: tuple[Path, ...], within: tuple[str, ...]) 
         known_keys(file, FILE_KEYS, "(file)")
         if file.get("file_format") != FILE_FORMAT:
             raise file.problem("file_format", f"must be {FILE_FORMAT}")
-    return _resolve(manifest, url, files, below)
+    return _resolve(manifest, url, files, below, _preamble(directory / MANIFEST))
+
+
+def _preamble(manifest: Path) -> str:
+    lines = manifest.read_text(encoding="utf-8").splitlines(keepends=True)
+    return "".join(takewhile(lambda line: line.startswith("#"), lines))
 
 
 def _schema_url(node: Node) -> str:
@@ -129,7 +135,7 @@ def _find(entry: Node, directory: Path, packaged: tuple[Path, ...]) -> Path:
     )
 
 
-def _resolve(manifest: Node, url: str, files: list[Node], below: list[Registry]) -> Registry:
+def _resolve(manifest: Node, url: str, files: list[Node], below: list[Registry], preamble: str) -> Registry:
     attributes: dict[str, Attribute] = {}
     for node in _each(files, "attributes"):
         attribute = parse_attribute(node, url)
@@ -173,6 +179,7 @@ def _resolve(manifest: Node, url: str, files: list[Node], below: list[Registry])
         official={key: item for key, item in signals.items() if item.official},
         official_metrics={key: item for key, item in metrics.items() if item.origin.startswith(OFFICIAL)},
         groups={key: item for key, item in groups.items() if item.public},
+        preamble=preamble,
     )
 
 
