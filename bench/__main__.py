@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The Runrecord authors
 # SPDX-License-Identifier: Apache-2.0
-"""``python -m bench [gateway] [agent] [--quick]``: print the tables."""
+"""``python -m bench [gateway] [agent] [check] [--quick]``: print the tables."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import tempfile
 
 import psutil
 
-from bench import agent, gateway
+from bench import agent, check, gateway
 
 
 def _gateway(rounds: int, requests: int) -> None:
@@ -45,11 +45,30 @@ def _agent(sdk: str, rounds: int, runs: int) -> None:
         print(f"{variant:<26}{cpu:>14,.0f}{added:>16,.0f}{spans:>8.0f}{per_span:>11}{ratio:>15}")
 
 
+def _check(rounds: int, spans: int) -> None:
+    figures = check.measure(rounds, spans)
+    limit = next(iter(figures.rates.values()))
+    print(
+        f"\nThe check: {figures.spans:,} spans of {figures.bytes_per_span:.0f} bytes, two thirds of them governed, none wrong"
+    )
+    print(f"{'stage':<42}{'spans per CPU-s':>17}{'of the limit':>14}")
+    for title, rate in figures.rates.items():
+        print(f"{title:<42}{rate:>17,.0f}{rate / limit:>14.1%}")
+    (few, memory_few), (many, memory_many) = figures.small, figures.large
+    print(
+        f"peak memory of the command: {memory_few:.0f} MB for {few:,} spans, {memory_many:.0f} MB for {many:,}, {memory_many / memory_few:.2f} x"
+    )
+
+
 def main() -> None:
     """Run what the command line names, or everything."""
     arguments = sys.argv[1:]
     quick = "--quick" in arguments
-    named = [argument for argument in arguments if not argument.startswith("--")] or ["gateway", "agent"]
+    named = [argument for argument in arguments if not argument.startswith("--")] or [
+        "gateway",
+        "agent",
+        "check",
+    ]
     print(
         f"{platform.python_implementation()} {platform.python_version()}, {psutil.cpu_count()} cores; medians, all rows of a table in one run"
     )
@@ -57,6 +76,8 @@ def main() -> None:
         os.environ["RUNRECORD_STATE_DIR"] = state  # not the home directory of whoever measures
         if "gateway" in named:
             _gateway(rounds=1 if quick else 5, requests=10 if quick else 40)
+        if "check" in named:
+            _check(rounds=1 if quick else 5, spans=20_480 if quick else 102_400)
         if "agent" in named:
             for sdk in agent.SDKS:
                 _agent(sdk, rounds=1 if quick else 5, runs=5 if quick else 30)

@@ -281,6 +281,8 @@ class Across:
 
 
 def _text(value: object) -> str | None:
+    if value is None:
+        return None
     value = plain(value)
     return _clipped(value) if isinstance(value, str) else None
 
