@@ -225,10 +225,18 @@ def test_bridges_name_what_we_have_and_nothing_of_theirs_is_ours(registry: Regis
 @pytest.mark.parametrize(
     ("old", "new", "problem"),
     [
-        ("runrecord.run.id", "runrecord.run.idd", "the registry has no such attribute or event"),
+        ("runrecord.run.id", "runrecord.run.idd", "the registry has no such attribute, event or span"),
         ("number: 445", "number: soon", "must be the number of the upstream thread"),
         ("status: draft", "status: dead", "must be one of open, draft, merged, closed"),
         ("ours: [runrecord.run.id]", "ours: []", "must be a list of texts"),
+        ("of: runrecord.model_call", "of: runrecord.model", "no such attribute, event or span"),
+        ("{price_table: local}", "local", "must be a mapping"),
+        ("      event: gen_ai", "      events: gen_ai", "the key is not known here"),
+        (
+            "{runrecord.policy.engine: guardrail}",
+            "{runrecord.policy.engine: 1}",
+            "must be a mapping of texts",
+        ),
     ],
 )
 def test_a_wrong_bridge_is_refused(

@@ -33,6 +33,8 @@ class Governed:
 
     counted: ClassVar[bool] = True
     """Whether it takes a number and is one of the records that a ledger expects."""
+    signal: ClassVar[str] = ""
+    """The signal of the registry, where a preview of an upstream proposal may set attributes on its span."""
     _began = 0.0
 
     def __init__(self, state: RunState, parent: "Governed | None", step_index: int | None) -> None:
@@ -96,7 +98,7 @@ class Governed:
     def set(self, attributes: Attributes) -> None:
         """Set attributes; those that are None are left out."""
         if not self._ended:
-            self._span.set_attributes(present(attributes))
+            self._span.set_attributes(present(self._previewed(attributes)))
 
     @guarded
     def stop(self) -> None:
@@ -114,6 +116,10 @@ class Governed:
         self._finish({a.ERROR_TYPE: error_type}, None)
 
     # the life of the span
+
+    def _previewed(self, attributes: Attributes) -> Attributes:
+        previews = self._state.core.previews
+        return attributes if previews is None else previews.on_span(self.signal, attributes)
 
     def _take_number(self) -> int:
         return self._state.sequence.take()
@@ -142,7 +148,7 @@ class Governed:
             self._sequence_number = self._take_number()
             identity[a.SOURCE_ID] = state.sequence.source_id
             identity[a.RECORD_SEQ] = self._sequence_number
-        facts = present({**identity, **attributes})
+        facts = present({**identity, **self._previewed(attributes)})
         if span is None:
             tracer = self._state.core.tracer()
             self._span = tracer.start_span(name, context=parent, kind=kind, attributes=facts, links=links)
@@ -168,7 +174,7 @@ class Governed:
         try:
             if error is not None:
                 self._mark_error(error)
-            if late := present({**self._late, **attributes}):
+            if late := present(self._previewed({**self._late, **attributes})):
                 span.set_attributes(late)
         finally:
             if self._owned:

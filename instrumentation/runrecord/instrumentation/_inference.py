@@ -52,6 +52,7 @@ class Inference(Priced):
     """
 
     counted = False
+    signal = "runrecord.model_call"
 
     def __init__(self, owner: Governed, context: Context | None) -> None:
         self._where, parent = parent_for(owner, context)

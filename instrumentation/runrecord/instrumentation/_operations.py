@@ -53,6 +53,8 @@ class Decision(Governed):
     A decision that is left without an outcome (the engine raised) ends with status ERROR.
     """
 
+    signal = "runrecord.policy_decision"
+
     def __init__(self, owner: Governed, context: Context | None) -> None:
         self._where, parent = parent_for(owner, context)
         super().__init__(owner.state, parent, parent.step_index)

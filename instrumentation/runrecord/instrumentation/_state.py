@@ -26,6 +26,7 @@ from runrecord.semconv.commitment import RunKey, TenantKey
 
 if TYPE_CHECKING:
     from runrecord.instrumentation._metrics import Metrics
+    from runrecord.instrumentation._preview import Previews
 
 Attributes = Mapping[str, AttributeValue | None]
 
@@ -122,6 +123,7 @@ class Core:
     new_id: Callable[[], str] = field(default=lambda: uuid.uuid4().hex)
     new_source: Callable[[], str] = field(default=lambda: secrets.token_hex(8))
     metrics: "Callable[[], Metrics | None]" = field(default=lambda: None)
+    previews: "Previews | None" = None
     store_lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -249,4 +251,8 @@ class RunState:
             a.SOURCE_ID: self.sequence.source_id,
             a.TENANT_ID: self.tenant_id,
         }
-        self.core.emit(event_name, {**identity, **attributes}, context)
+        said = {**identity, **attributes}
+        self.core.emit(event_name, said, context)
+        if self.core.previews is not None:
+            for upstream, theirs in self.core.previews.events(event_name, said):
+                self.core.emit(upstream, theirs, context)

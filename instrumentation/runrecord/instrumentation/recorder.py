@@ -45,6 +45,7 @@ from runrecord.instrumentation._inference import Inference
 from runrecord.instrumentation._metrics import finder
 from runrecord.instrumentation._operations import Compensation, Decision, Verification
 from runrecord.instrumentation._part import part_of
+from runrecord.instrumentation._preview import chosen
 from runrecord.instrumentation._recording import breaker_facts
 from runrecord.instrumentation._run import Run, RunFacts
 from runrecord.instrumentation._safety import guarded, report
@@ -131,6 +132,7 @@ class Recorder:
             return tenant_key if tenant_key is not None else load_tenant_key()
 
         core = Core(tracer, logger, store if store is not None else FileContextStore(), key)
+        core.previews = chosen()
         core.metrics = finder(scope, version, meter_provider, SCHEMA_URL)
         if clock is not None:
             core.clock = clock

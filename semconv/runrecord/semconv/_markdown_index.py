@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from runrecord.semconv._markdown import cell, code, page_name, type_name
 from runrecord.semconv._model import Attribute, Metric, Registry, Signal
 from runrecord.semconv._target import Target
-from runrecord.semconv.bridges import Bridges
+from runrecord.semconv.bridges import Bridge, Bridges
 
 __all__ = ["bridges_page", "index_page"]
 
@@ -66,15 +66,6 @@ def index_page(registry: Registry, target: Target) -> str:
         ],
     )
     lines += _section(
-        "Groups that other registries may take in",
-        "| group | what it holds |",
-        [
-            f"| `{group.id}` | {cell(group.brief)} |"
-            for group in registry.groups.values()
-            if group.origin == registry.schema_url
-        ],
-    )
-    lines += _section(
         "Attributes",
         "| attribute | type | what it says | used by |",
         [_attribute_row(attribute, [*signals, *registry.own_metrics]) for attribute in attributes],
@@ -99,11 +90,18 @@ def _topic(signal: Signal) -> int:
     return _TOPICS.index(topic) if topic in _TOPICS else len(_TOPICS)
 
 
+def _shape(bridge: Bridge) -> str:
+    if bridge.preview is None:
+        return ""
+    return f"event `{bridge.preview.event}`" if bridge.preview.event else "attributes of the span"
+
+
 def bridges_page(bridges: Bridges) -> str:
     """Write the table of what of ours corresponds to which upstream proposal."""
     rows = [
         f"| {_names(bridge.ours)} | {_names(bridge.upstream)} "
         f"| [#{bridge.number}](https://github.com/{bridges.repository}/issues/{bridge.number}) | {bridge.status} "
+        f"| {_shape(bridge)} "
         f"| {cell(bridge.remark)} |"
         for bridge in bridges.entries
     ]
@@ -112,12 +110,14 @@ def bridges_page(bridges: Bridges) -> str:
             "# Bridges to upstream proposals",
             "",
             f"How our names correspond to open proposals in [{bridges.repository}](https://github.com/{bridges.repository}),",
-            f"as the threads stood on {bridges.as_of}. None of these upstream names is emitted: they are not released, and the",
-            "`gen_ai` namespace belongs to OpenTelemetry. When a proposal merges, the rename goes into the registry and from",
-            "there into the schema file, so that readers can translate.",
+            f"as the threads stood on {bridges.as_of}. None of these upstream names is emitted unless you ask for it: they are not",
+            "released, and the `gen_ai` namespace belongs to OpenTelemetry. `RUNRECORD_PREVIEW_UPSTREAM` names the threads whose",
+            "shape the recorder emits beside ours (`535,445`, or `all`), to try a proposal out; only those marked can be. When a",
+            "proposal merges, its shape is emitted without being asked for, and the rename goes into the registry and from there",
+            "into the schema file, so that readers can translate.",
             "",
-            "| ours | upstream | thread | status | remark |",
-            "|---|---|---|---|---|",
+            "| ours | upstream | thread | status | preview | remark |",
+            "|---|---|---|---|---|---|",
             *rows,
             "",
         ]

@@ -23,7 +23,7 @@ from runrecord.semconv._model import Metric, Registry, Signal
 from runrecord.semconv._python import attributes_module, init_module, metrics_module, signals_module
 from runrecord.semconv._schema import schema_file
 from runrecord.semconv._target import Target, own_target, stem, team_target
-from runrecord.semconv.bridges import load_bridges
+from runrecord.semconv.bridges import load_bridges, previews_module
 from runrecord.semconv.checks import check_registry
 from runrecord.semconv.errors import RegistryError
 from runrecord.semconv.json_schema import json_schema
@@ -65,7 +65,9 @@ def generated_files(registry: Registry, target: Target | None = None) -> dict[Pa
         files[target.schemas / f"{stem(item)}.json"] = json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
     written = {"README.md": index_page(registry, target), **pages(registry, target)}
     if target.ours:
-        written["bridges.md"] = bridges_page(load_bridges(registry))
+        bridges = load_bridges(registry)
+        written["bridges.md"] = bridges_page(bridges)
+        files[target.package / "previews.py"] = previews_module(bridges, target.header)
     for name, text in written.items():
         files[target.pages / name] = f"{target.mark}\n\n{text}"
     return {path: text for path, text in files.items() if text}
@@ -144,7 +146,7 @@ def _stale(root: Path, wanted: Collection[Path]) -> Iterator[Path]:
 def _is_generated(place: Path) -> bool:
     if place.suffix == ".json":
         return place.parent.name == "json_schemas"
-    top = place.read_text(encoding="utf-8").splitlines()[:4]
+    top = place.read_text(encoding="utf-8").splitlines()[:40]
     return any(_GENERATED.search(line) for line in top)
 
 
