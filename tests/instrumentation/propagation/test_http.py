@@ -5,6 +5,7 @@
 import asyncio
 import threading
 from collections.abc import Callable, Generator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -12,6 +13,9 @@ import httpx
 import httpx2
 import pytest
 import requests
+import urllib3
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from opentelemetry import baggage
 from opentelemetry import context as otel_context
 from opentelemetry.instrumentation.httpx import HTTPX2ClientInstrumentor, HTTPXClientInstrumentor
@@ -20,6 +24,7 @@ from opentelemetry.propagate import extract
 
 from runrecord.instrumentation import propagation
 from runrecord.instrumentation.propagation import RemoteRun, remote_run
+from runrecord.instrumentation.propagation.hosts import peer_of_url
 
 OURS = "runrecord.run.id=run-1,runrecord.step.index=3"
 
@@ -175,3 +180,64 @@ def test_outside_of_a_run_there_is_nothing_to_tell(allow: Any, server: Server) -
     allow("127.0.0.1")
     _requests(server.url("127.0.0.1"))
     assert "baggage" not in server.seen[0]
+
+
+PIECES = [
+    *(
+        "tools.internal",
+        "evil.example",
+        "10.0.0.1",
+        "127.0.0.1",
+        "::1",
+        "80",
+        "user",
+        "xn--",
+        "%00",
+        "%2e",
+        "%40",
+    ),
+    *(
+        "@",
+        ":",
+        "/",
+        "//",
+        "\\",
+        "?",
+        "#",
+        ".",
+        "[",
+        "]",
+        " ",
+        "\t",
+        "\n",
+        "http:",
+        "https://",
+        "-",
+        "_",
+        "*",
+        "&",
+        "=",
+    ),
+    *("\u3002", "\uff0e", "\u00fc", "\x7f", "\xa0", "\u200d"),
+]
+
+
+SOME = st.lists(st.sampled_from(PIECES), max_size=3).map("".join)
+
+
+@settings(max_examples=500, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sampled_from(["https://", "http://", "HTTP://"]), SOME, SOME)
+def test_a_url_that_is_allowed_leads_every_client_to_the_host_on_the_list(
+    scheme: str, before: str, after: str
+) -> None:
+    url = f"{scheme}{before}tools.internal{after}"
+    if not propagation.HostList(["tools.internal"]).allows(peer_of_url(url)):
+        return
+    hosts: set[str | None] = set()
+    with suppress(httpx.InvalidURL):
+        hosts.add(httpx.URL(url).host)
+    with suppress(httpx2.InvalidURL):
+        hosts.add(httpx2.URL(url).host)
+    with suppress(requests.RequestException):
+        hosts.add(urllib3.util.parse_url(requests.Request("GET", url).prepare().url or "").host)
+    assert {str(host).lower().removesuffix(".") for host in hosts} <= {"tools.internal"}
