@@ -3,17 +3,18 @@
 """Recording Temporal workflows."""
 
 from collections.abc import Collection
+from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from runrecord.instrumentation._on_import import OnImport
 from runrecord.instrumentation.base import Instrumentor
 from runrecord.instrumentation.recorder import Recorder
-from runrecord.instrumentation.temporal.approvals import answering, approval, current
 from runrecord.instrumentation.temporal.package import CAPABILITIES, INSTRUMENTS
 from runrecord.instrumentation.temporal.tools import tool
 
 if TYPE_CHECKING:
+    from runrecord.instrumentation.temporal.approvals import answering, approval, current
     from runrecord.instrumentation.temporal.patch import Patch
 
 __all__ = ["CAPABILITIES", "TemporalInstrumentor", "answering", "approval", "current", "tool"]
@@ -51,3 +52,10 @@ class TemporalInstrumentor(Instrumentor):
         if self._applied is not None:
             self._applied.remove()
             self._applied = None
+
+
+def __getattr__(name: str) -> Any:
+    """Import what workflows use, and with it the SDK, when it is asked for."""
+    if name in {"answering", "approval", "current"}:
+        return getattr(import_module("runrecord.instrumentation.temporal.approvals"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -20,6 +20,7 @@ from runrecord.instrumentation.recorder import Recorder, Run
 from runrecord.instrumentation.temporal import _headers
 from runrecord.instrumentation.temporal._replay import outside, silent
 from runrecord.semconv import attributes as a
+from runrecord.semconv.commitment import LABEL_MESSAGE
 
 FRAMEWORK: Final = "temporal"
 HANDED_OVER: Final = "handed_over"
@@ -181,6 +182,7 @@ class WorkflowRecord:
         state.once(*marks)
         state.next_step = before.next_step if before is not None else self._next_step
         state.stopped.restore(before.stopped.calls() if before is not None else self._stopped)
+        state.commit(LABEL_MESSAGE, None)  # loads the key now, since the sandbox lets nobody open a file
         if new:
             self._remember(run, stored)
         return run
@@ -316,11 +318,13 @@ class WorkflowScope(Scope):
         return self._scoped(context)
 
 
-def _delegate(name: str) -> property:
-    def method(self: WorkflowScope) -> Any:
-        return getattr(self._record.run, name)  # pyright: ignore[reportPrivateUsage]
+def _delegate(name: str) -> Callable[..., Any]:
+    def call(self: WorkflowScope, *args: Any, **kwargs: Any) -> Any:
+        run = self._record.run  # pyright: ignore[reportPrivateUsage]
+        with outside():
+            return getattr(run, name)(*args, **kwargs)
 
-    return property(method)
+    return call
 
 
 for _name in (

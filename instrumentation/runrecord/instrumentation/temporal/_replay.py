@@ -10,9 +10,13 @@ segments, and emits nothing.
 import asyncio
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from copy import copy
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
 
 from opentelemetry._logs import NoOpLoggerProvider
-from opentelemetry.trace import NoOpTracerProvider
+from opentelemetry.trace import NoOpTracerProvider, Span, Tracer
 from temporalio import workflow
 
 from runrecord.instrumentation.context_store import ContextKey, ContextStore, StoredContext
@@ -60,3 +64,28 @@ def outside() -> Generator[None, None, None]:
             yield
         finally:
             asyncio._set_running_loop(loop)  # noqa: SLF001
+
+
+class _OutsideTracer(Tracer):
+    """Starts spans as if they were not in a workflow."""
+
+    def __init__(self, inner: Tracer) -> None:
+        self._inner = inner
+
+    def start_span(self, *args: Any, **kwargs: Any) -> Span:
+        """Start a span."""
+        with outside():
+            return self._inner.start_span(*args, **kwargs)
+
+    def start_as_current_span(self, *args: Any, **kwargs: Any) -> Any:
+        """Start a span."""
+        return self._inner.start_as_current_span(*args, **kwargs)
+
+
+def for_workflows(recorder: Recorder) -> Recorder:
+    """Return the recorder whose spans are started outside of the workflow that they are recorded in."""
+    core = recorder._core  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    tracer = lru_cache(maxsize=1)(lambda: _OutsideTracer(core.tracer()))
+    found = copy(recorder)
+    found._core = replace(core, tracer=tracer)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    return found

@@ -31,7 +31,7 @@ from runrecord.instrumentation._safety import guarded
 from runrecord.instrumentation.recorder import Recorder, Run
 from runrecord.instrumentation.temporal import _headers, approvals, extract
 from runrecord.instrumentation.temporal._record import WorkflowRecord, enter
-from runrecord.instrumentation.temporal._replay import outside
+from runrecord.instrumentation.temporal._replay import for_workflows, outside
 
 _MAX_FAILING: Final = 1_000
 CONTINUED: Final = "continued_as_new"
@@ -43,7 +43,7 @@ class Executions:
     """The executions that this process has in its caches, and those whose code failed without failing the workflow."""
 
     def __init__(self, recorder: Recorder) -> None:
-        self.recorder: Final = recorder
+        self.recorder: Final = for_workflows(recorder)
         self.cached: Final[dict[int, WorkflowRecord]] = {}
         self._failing: Final[OrderedDict[str, None]] = OrderedDict()
 
@@ -251,9 +251,8 @@ def _note(record: WorkflowRecord, handler: str, args: Any, headers: _headers.Hea
 
 @guarded
 def _decided(record: WorkflowRecord, update: HandleUpdateInput, *, allowed: bool) -> None:
-    find: Any = workflow
-    handler = find.get_update_handler(update.update) or find.get_dynamic_update_handler()
-    policy = extract.policy_of(handler, update.update)
+    instance: object = workflow.instance()
+    policy = extract.policy_of(type(instance), update.update)
     if policy is None or not record.look():
         return
     run = record.run

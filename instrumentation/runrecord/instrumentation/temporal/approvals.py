@@ -8,18 +8,16 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
 from datetime import timedelta
-from functools import lru_cache
 from types import TracebackType
-from typing import Any
+from typing import Any, Final, cast
 
-from opentelemetry._logs import NoOpLoggerProvider
-from opentelemetry.trace import NoOpTracerProvider
 from temporalio import workflow
+from temporalio.worker.workflow_sandbox import SandboxRestrictions
 from typing_extensions import Self
 
 from runrecord.instrumentation._safety import guarded
-from runrecord.instrumentation.context_store import MemoryContextStore, StoredApproval
-from runrecord.instrumentation.recorder import UNSET, Approval, Recorder, Scope, durable_approval_id
+from runrecord.instrumentation.context_store import StoredApproval
+from runrecord.instrumentation.recorder import UNSET, Approval, Scope, durable_approval_id
 from runrecord.instrumentation.temporal import extract
 from runrecord.instrumentation.temporal._record import FRAMEWORK, Answered, WorkflowRecord, current_record
 from runrecord.instrumentation.temporal._replay import outside
@@ -229,14 +227,28 @@ def current() -> Scope:
     A replay records nothing again. Without the instrumentation, and outside of a workflow, it is a run that records nothing.
     """
     record = current_record()
-    return record.scope if record is not None else _nothing()
+    return record.scope if record is not None else cast("Scope", _NOTHING)
 
 
-@lru_cache(maxsize=1)
-def _nothing() -> Scope:
-    return Recorder(
-        tracer_provider=NoOpTracerProvider(), logger_provider=NoOpLoggerProvider(), store=MemoryContextStore()
-    ).run()
+class _Nothing:
+    """What stands in for a run where nothing is recorded: every call on it does nothing, and gives the same."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self
+
+    def __call__(self, *_args: object, **_kwargs: object) -> Any:
+        return self
+
+    def __enter__(self) -> Any:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        """Let an exception pass."""
+
+
+_NOTHING: Final = _Nothing()
 
 
 @contextmanager
@@ -257,3 +269,13 @@ def answering(actor_ref: str, *, actor: str = "human") -> Generator[None, None, 
 def current_actor() -> Mapping[str, str] | None:
     """Return who answers here."""
     return _actor.get()
+
+
+def pass_through() -> None:
+    """Let workflows use this module without reloading it for every run, also where the instrumentation is off."""
+    modules = getattr(SandboxRestrictions, "passthrough_modules_default", None)
+    if isinstance(modules, set):
+        cast("set[str]", modules).add("runrecord")
+
+
+pass_through()

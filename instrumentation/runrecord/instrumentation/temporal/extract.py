@@ -11,16 +11,12 @@ from typing import Any, Final, cast
 
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
+from runrecord.instrumentation.temporal.tools import HINTS
 from runrecord.semconv import attributes as a
 
-HINTS: Final = {
-    "readOnlyHint": a.TOOL_READ_ONLY,
-    "destructiveHint": a.TOOL_DESTRUCTIVE,
-    "idempotentHint": a.TOOL_IDEMPOTENT,
-    "openWorldHint": a.TOOL_OPEN_WORLD,
-}
-"""MCP's hints, by the names that tool metadata has for them everywhere."""
-
+_HINTS: Final = dict(
+    zip(HINTS, (a.TOOL_READ_ONLY, a.TOOL_DESTRUCTIVE, a.TOOL_IDEMPOTENT, a.TOOL_OPEN_WORLD), strict=True)
+)
 _PLAIN: Final = (a.SIDE_EFFECT_TYPE, a.SIDE_EFFECT_TARGET, a.SIDE_EFFECT_REVERSIBLE)
 _YES: Final = frozenset(
     {"approve", "approved", "accept", "accepted", "allow", "allowed", "confirm", "confirmed", "yes"}
@@ -60,7 +56,7 @@ def tool_facts(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return the attributes that a tool's metadata declares: the four hints, and what it does to the world."""
     if metadata is None:
         return {}
-    hints = {name: metadata.get(key) for key, name in HINTS.items() if isinstance(metadata.get(key), bool)}
+    hints = {name: metadata.get(key) for key, name in _HINTS.items() if isinstance(metadata.get(key), bool)}
     plain = {name: metadata.get(name) for name in _PLAIN if isinstance(metadata.get(name), (bool, str))}
     return {**hints, **plain}
 
@@ -151,21 +147,29 @@ def _word(value: object) -> bool | None:
     return None
 
 
-def policy_of(handler: object, name: str) -> tuple[str, str | None, str | None] | None:
+def policy_of(workflow: type, update: str) -> tuple[str, str | None, str | None] | None:
     """Return (id, version, rule) of the policy that an update's validator is, or None if it says that it is none.
 
     Read from plain attributes ``policy_id``, ``policy_version`` and ``policy_rule`` of the validator or of the update's function.
+    Without them the policy is called as the update is.
     """
-    function = getattr(handler, "__func__", handler)
-    definition = getattr(function, "__temporal_update_definition", None)
-    places = [getattr(definition, "validator", None), function]
     said: dict[str, Any] = {}
-    for place in places:
+    for place in _functions_of(workflow, update):
         for key in ("policy_id", "policy_version", "policy_rule"):
-            if key not in said and hasattr(place, key):
-                said[key] = getattr(place, key)
-    policy = said.get("policy_id", name)
+            if hasattr(place, key):
+                said.setdefault(key, getattr(place, key))
+    policy = said.get("policy_id", update)
     return None if policy is None else (str(policy), said.get("policy_version"), said.get("policy_rule"))
+
+
+def _functions_of(workflow: type, update: str) -> list[object]:
+    """Return an update's validator and its function, as far as this release of the SDK lets us find them."""
+    for name in dir(workflow):
+        function = getattr(workflow, name, None)
+        definition = getattr(function, "_defn", None)
+        if hasattr(definition, "validator") and getattr(definition, "name", None) == update:
+            return [getattr(definition, "validator", None), function]
+    return []
 
 
 def deadline(start: datetime, timeout: timedelta | float | None) -> datetime | None:

@@ -5,8 +5,10 @@
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from runrecord.instrumentation.temporal.extract import HINTS
 from runrecord.semconv import attributes as a
+
+HINTS = ("readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint")
+"""MCP's hints, by the names that tool metadata has for them everywhere."""
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
