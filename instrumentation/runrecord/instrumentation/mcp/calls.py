@@ -9,7 +9,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Span
 
 from runrecord.instrumentation._safety import guarded
-from runrecord.instrumentation.context_store import StoredApproval, StoredContext
+from runrecord.instrumentation.context_store import StoredContext
 from runrecord.instrumentation.mcp import extract
 from runrecord.instrumentation.mcp.extract import Answer, Hints, Question
 from runrecord.instrumentation.recorder import UNSET, Approval, Recorder, Scope, Tool, durable_approval_id
@@ -32,6 +32,7 @@ class Call:
         borrowed: Whether that is the record of an agent SDK, or of the client in the same process, which ends it.
         pending: The questions without an answer, by input key.
         approval_id: Of the last question that was answered with a yes.
+        refused: Whether the last answer was anything else.
     """
 
     recorder: Recorder
@@ -44,6 +45,7 @@ class Call:
     borrowed: bool = False
     pending: dict[str, Approval] = field(default_factory=dict[str, Approval])
     approval_id: str | None = None
+    refused: bool = False
     _rounds: int = 0
 
     @property
@@ -152,6 +154,7 @@ class Call:
     def answer(self, approval: Approval, given: Answer, *, arguments: object = None) -> None:
         """Record an answer, once; ``arguments`` are those of the retry, which may differ from what was shown."""
         where: dict[str, Any] = {"context": self.owner.context}
+        self.refused = given.status != "approved"
         if given.status in {"cancelled", "expired"}:
             if given.status == "expired":
                 approval.expired(**where)
@@ -183,22 +186,20 @@ class Call:
         stored = self.recorder.lookup(extract.round_key(state, self.side)) if state else None
         for key, response in extract.members(responses).items():
             approval = self.pending.pop(key, None)
-            if approval is None and state is not None and extract.get(response, "action") is not None:
+            if approval is None and state is not None and stored is not None:
                 approval = self._restored(key, state, stored)
             if approval is not None:
                 self.answer(approval, extract.answer(response), arguments=self.arguments)
 
-    def _restored(self, key: str, state: str, stored: StoredContext | None) -> Approval:
-        place = extract.round_key(state, self.side)
-        asked = [item for item in (stored.approvals if stored else ()) if item.durable_id == key]
+    def _restored(self, key: str, state: str, stored: StoredContext) -> Approval | None:
+        """Return a request of an earlier process; there is nothing to say of one that nobody here saw."""
+        asked = [item for item in stored.approvals if item.durable_id == key]
         known = next((item for item in reversed(asked) if not item.decided), asked[-1] if asked else None)
         if known is None:
-            digest = self.scope.state.commit(LABEL_TOOL_ARGUMENTS, self.arguments)
-            approval_id = durable_approval_id(*place, key)
-            known = StoredApproval(approval_id, subject_id=self.call_id, name=self.name, digest=digest)
-        elif known.decided:
+            return None
+        if known.decided:
             self.approval_id = known.approval_id  # a retry that is sent again
-        return Approval(self.owner, place, known, replayed=True)
+        return Approval(self.owner, extract.round_key(state, self.side), known, replayed=True)
 
     @guarded
     def give_up(self, error: BaseException | None = None) -> None:

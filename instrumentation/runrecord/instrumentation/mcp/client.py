@@ -55,11 +55,9 @@ class ClientCall(Call):
         self.session = session
         _in_flight.setdefault(session, []).append(self)
         if self.tool is None:
-            # The answers come before the call that they allow, so that it can name its approval.
-            self.answer_all(responses, state)
             self.start(_listed.get(session, {}).get(self.name or "", {}), span=_native_span(self.name))
-        else:
-            self.answer_all(responses, state)
+        # Behind the start: a call that begins after a no would count as made after all.
+        self.answer_all(responses, state)
 
     @guarded
     def meta(self, session: object, meta: object) -> dict[str, Any] | None:

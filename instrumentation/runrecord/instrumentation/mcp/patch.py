@@ -220,6 +220,7 @@ class ServerPatch:
 
 
 async def _handle(call: server.ServerCall, served: Any, inner: _Wrapped, context: Any) -> Any:
+    call.verified(context.params)
     if call.elsewhere:
         return await inner(context)  # FastMCP has middleware of its own, below
     arguments = extract.given(extract.get(context.params, "arguments"))

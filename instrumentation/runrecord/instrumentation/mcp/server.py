@@ -24,8 +24,7 @@ from runrecord.instrumentation._safety import guarded, swallowed
 from runrecord.instrumentation.mcp import client, extract, peers
 from runrecord.instrumentation.mcp.calls import Asked, Call, call_id_of
 from runrecord.instrumentation.mcp.extract import Hints, Policy
-from runrecord.instrumentation.mcp.joined import Joined
-from runrecord.instrumentation.recorder import UNSET, Recorder, Run
+from runrecord.instrumentation.recorder import UNSET, Recorder, Run, Step
 from runrecord.semconv import attributes as a
 from runrecord.semconv.commitment import LABEL_TOOL_ARGUMENTS
 
@@ -39,7 +38,9 @@ class ServerCall(Call):
     """A tool call that this process answers.
 
     Attributes:
+        sent: The parameters as they came over the wire; inside, the request state is the server's own text.
         run: Its own run; None in a client's.
+        part: This process's part in the run of a client elsewhere.
         asks: Whether its questions are recorded here; otherwise the client does.
         reached: Whether every middleware let it through.
         denied: Whether a policy stopped it.
@@ -48,7 +49,9 @@ class ServerCall(Call):
     """
 
     side: str = "server"
+    sent: object = None
     run: Run | None = None
+    part: Step | None = None
     asks: bool = True
     reached: bool = False
     denied: bool = False
@@ -57,6 +60,12 @@ class ServerCall(Call):
     _waits: bool = False
     _rewritten: bool = False
     _token: Any = None
+
+    @guarded
+    def verified(self, params: object) -> None:
+        """Record the answers that a retry brings, now that the server has taken its request state for its own."""
+        if self.asks:
+            self.answer_all(extract.get(params, "inputResponses"), extract.state_of(self.sent))
 
     # policies
 
@@ -163,12 +172,18 @@ class ServerCall(Call):
         self._finish(error)
 
     def _finish(self, error: BaseException | str | None) -> None:
-        if self.run is not None and error is not None:
+        if self.run is None or error is None:
+            return
+        if self.refused and isinstance(error, (str, Exception)):
+            self.run.finish("denied")  # the tool's error is its way to say so
+        else:
             self.run.fail(error)
 
     @guarded
     def close(self) -> None:
-        """End its run; one that waits for an answer goes on with the next round."""
+        """End its run, or its part in the client's; a run that waits for an answer goes on with the next round."""
+        if self.part is not None:
+            self.part.stop()
         if self.run is None or self.run.ended:
             return
         if self._waits:
@@ -183,7 +198,7 @@ class ServerCall(Call):
             return None
         if self.asks:
             return Asked(self, self.ask(question, key="elicitation"), request)
-        if not isinstance(self.scope, Joined):
+        if self.part is None:
             return None
         meta: dict[str, Any] = {
             **(request.params.meta or {}),
@@ -196,7 +211,7 @@ class ServerCall(Call):
 
     def enter(self) -> None:
         """Make this the call of the task, and its run the current one unless it is."""
-        inherited = self.run is None and not isinstance(self.scope, Joined)
+        inherited = self.run is None and self.part is None
         context = otel_context.get_current() if inherited else self.scope.context
         self._token = (_serving.set(self), otel_context.attach(context))
 
@@ -207,11 +222,11 @@ class ServerCall(Call):
         _serving.reset(mine)
 
     def below(self, context: Any) -> Any:
-        """Return a request whose trace context is our run, for an SDK that believes ``_meta`` more than the current context."""
-        if self.run is None:
+        """Return a request whose trace context is ours, for an SDK that believes ``_meta`` more than the current context."""
+        if self.run is None and self.part is None:
             return context
         carrier: dict[str, str] = {}
-        TraceContextTextMapPropagator().inject(carrier, self.run.context)
+        TraceContextTextMapPropagator().inject(carrier, self.scope.context)
         return replace(context, meta={**(context.meta or {}), **carrier}) if carrier else context
 
     def inside(self, call_next: _Next, meta: Any) -> _Next:
@@ -300,32 +315,36 @@ def begin(recorder: Recorder, server: object, context: Any) -> ServerCall | None
     if scope is not None:
         asking = client.current_call()
         call_id = asking.call_id if asking is not None else f"mcp_{scope.state.core.new_id()}"
-        return ServerCall(recorder, scope, name, arguments, call_id, asks=asking is None)
+        return ServerCall(recorder, scope, name, arguments, call_id, sent=params, asks=asking is None)
     where, remote, told = peers.incoming(context.meta, network=network)
-    if remote is not None:
-        joined = Joined(recorder, remote, where)
-        call_id = told or f"mcp_{joined.state.core.new_id()}"
-        return ServerCall(recorder, joined, name, arguments, call_id, asks=told is None)
+    part = recorder.join("act", name=_name(server), context=where) if remote is not None else None
+    if part is not None:
+        call_id = told or f"mcp_{part.state.core.new_id()}"
+        return ServerCall(recorder, part, name, arguments, call_id, sent=params, part=part, asks=told is None)
     return _own_run(recorder, server, where, params)
 
 
 def _own_run(recorder: Recorder, server: object, where: Any, params: Mapping[str, Any]) -> ServerCall:
     name, arguments = params["name"], extract.given(params.get("arguments"))
     state = extract.state_of(params)
-    workflow = extract.text(getattr(server, "name", None)) or "mcp_server"
+    workflow = _name(server)
     principal = _principal()
     if state is None:
         run = recorder.run(workflow=workflow, context=where, **principal)
-        return ServerCall(recorder, run, name, arguments, f"mcp_{run.state.core.new_id()}", run=run)
+        return ServerCall(
+            recorder, run, name, arguments, f"mcp_{run.state.core.new_id()}", sent=params, run=run
+        )
     caller = get_current_span(where).get_span_context()
     links = [Link(caller)] if caller.is_valid else []
     run = recorder.resume(
         extract.round_key(state, "server"), workflow=workflow, context=where, links=links, **principal
     )
     call_id = call_id_of(run.stored) or f"mcp_{run.state.core.new_id()}"
-    call = ServerCall(recorder, run, name, arguments, call_id, run=run)
-    call.answer_all(params.get("inputResponses"), state)
-    return call
+    return ServerCall(recorder, run, name, arguments, call_id, sent=params, run=run)
+
+
+def _name(server: object) -> str:
+    return extract.text(getattr(server, "name", None)) or "mcp_server"
 
 
 def _principal() -> dict[str, Any]:
