@@ -281,13 +281,14 @@ class RunView:
         inside: defaultdict[int | None, list[Record]] = defaultdict(list)
         for record in self.records:
             inside[_segment_of(record, bounds)].append(record)
+        _place_parts(inside)
         segments = [
             Segment(
                 close.entry.integer(names.RUN_SEGMENT), close, _steps(inside[close.index], by_index=False)
             )
             for close in self.closes
         ]
-        if inside[None]:
+        if inside.get(None):
             segments.append(Segment(None, None, _steps(inside[None], by_index=False)))
         return tuple(segments)
 
@@ -366,6 +367,24 @@ def _segment_of(record: Record, bounds: Sequence[tuple[Record, int, int]]) -> in
         c for c, _, _ in bounds if record.entry.source == c.entry.source and record.entry.kind not in CLOSES
     ]
     return same_trace[-1].index if len(same_trace) == 1 and record.entry.seq is None else None
+
+
+def _place_parts(inside: defaultdict[int | None, list[Record]]) -> None:
+    """Move what other processes did of a run into the segment that has the step they were called from."""
+    parts = {
+        record.entry.source
+        for record in inside[None]
+        if record.entry.kind == Kind.STEP and record.entry.integer(names.RUN_RECORDS) is not None
+    }
+    segments: defaultdict[int | None, set[int]] = defaultdict(set)
+    for close, records in inside.items():
+        for record in records:
+            if close is not None:
+                segments[record.entry.integer(names.STEP_INDEX)].add(close)
+    for record in inside.pop(None, []):
+        found = segments.get(record.entry.integer(names.STEP_INDEX), set())
+        is_placed = record.entry.source in parts and len(found) == 1
+        inside[next(iter(found)) if is_placed else None].append(record)
 
 
 def _steps(records: Iterable[Record], *, by_index: bool) -> tuple[Step, ...]:

@@ -13,6 +13,7 @@ from runrecord.instrumentation.recorder import Recorder, Step
 from runrecord.ledger.completeness import Verdict, assess
 from runrecord.ledger.entry import Entry
 from runrecord.ledger.records import Record
+from runrecord.ledger.runs import RunView
 from runrecord.processors.ledger.projection import project
 from runrecord.processors.signal import Signal
 from runrecord.semconv.commitment import TenantKey
@@ -150,3 +151,20 @@ def test_what_a_part_calls_is_told_its_step(recorder: Any, server: Recorder) -> 
             assert _carrier()["baggage"] == "runrecord.run.id=run-1,runrecord.step.index=6"
     finally:
         otel_context.detach(token)
+
+
+def test_a_part_is_shown_in_the_step_that_called(recorder: Any, server: Recorder, telemetry: Any) -> None:
+    with recorder.run("agent", run_id="run-1") as run:
+        with run.step(index=0):
+            pass
+        with run.step(index=1), run.tool("search"):
+            part = _called(_carrier(), server)
+            assert part is not None
+            with part, part.tool("query"):
+                pass
+    (segment,) = RunView("run-1", _ledger(telemetry)).segments
+    shown = [
+        (step.index, [record.entry.name for record in (*step.spans, *step.records)]) for step in segment.steps
+    ]
+    inside = ["agent_step act", "agent_step act", "execute_tool search", "execute_tool query"]
+    assert shown == [(0, ["agent_step act"]), (1, inside)]
