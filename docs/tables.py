@@ -6,21 +6,57 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from runrecord.instrumentation.capabilities import markdown
+from runrecord.semconv.conformance import RULES
 
-PAGE = Path(__file__).resolve().parent / "instrumentation.md"
-_PLACE = re.compile(r"(<!-- capabilities: [^>]*-->\n).*?(<!-- end -->)", re.DOTALL)
+HERE = Path(__file__).resolve().parent
+PARTS = {
+    "record": "One record of ours",
+    "official": "The official part",
+    "across": "Several records together",
+    "metric": "Metrics",
+}
+
+
+def rules() -> str:
+    """The rules of the check, a table for each part."""
+    lines: list[str] = []
+    for part, title in PARTS.items():
+        lines += [
+            "",
+            f"### {title}",
+            "",
+            "| rule | severity | what is wrong | what to do |",
+            "|---|---|---|---|",
+        ]
+        lines += [
+            f"| `{rule.id}` | {rule.severity.value} | {rule.brief} | {rule.next_step} |"
+            for rule in RULES.values()
+            if rule.part == part
+        ]
+    return "\n".join([*lines, "", ""])
+
+
+TABLES: dict[str, tuple[str, Callable[[], str]]] = {
+    "instrumentation.md": ("capabilities", markdown),
+    "check.md": ("rules", rules),
+}
 
 
 def main() -> None:
-    """Bring the page up to date, or exit with 1 if it is not and ``--check`` is given."""
-    text = PAGE.read_text()
-    wanted = _PLACE.sub(lambda found: f"{found[1]}{markdown()}{found[2]}", text)
-    if "--check" in sys.argv[1:]:
-        sys.exit("docs/instrumentation.md is not up to date; run: make generate" if wanted != text else 0)
-    PAGE.write_text(wanted)
+    """Bring the pages up to date, or exit with 1 if one is not and ``--check`` is given."""
+    for name, (marker, table) in TABLES.items():
+        page, text = HERE / name, (HERE / name).read_text()
+        place = re.compile(rf"(<!-- {marker}: [^>]*-->\n).*?(<!-- end -->)", re.DOTALL)
+        made = table()
+        wanted = place.sub(lambda found, made=made: f"{found[1]}{made}{found[2]}", text)
+        if "--check" not in sys.argv[1:]:
+            page.write_text(wanted)
+        elif wanted != text:
+            sys.exit(f"docs/{name} is not up to date; run: make generate")
 
 
 if __name__ == "__main__":

@@ -173,6 +173,12 @@ def test_no_planted_secret_is_in_any_byte_that_was_forwarded_stored_or_logged(pl
     assert {"email", "card", "stripe_key"} <= kinds
 
 
+def test_everything_that_was_forwarded_keeps_the_conventions(played: Job) -> None:
+    done = runrecord(played, "check", str(played.directory / "forwarded"), "--format", "json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert json.loads(done.stdout)["governed"] >= 20
+
+
 def test_show_answers_what_happened_at_the_step_and_what_it_wrote(played: Job) -> None:
     view = views_of(played)[0]
     step = view.calls[-1].entry.integer(names.STEP_INDEX)

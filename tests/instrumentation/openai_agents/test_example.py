@@ -18,10 +18,20 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
+from runrecord.semconv.testing import assert_conforms
+
 pytestmark = [pytest.mark.sdk]
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "openai_agents" / "refund_agent.py"
-PERSONAL = ["mail.example.org", "4111 1111", "4012 8888", "5555 5555", "sk_live_", "Ada Example", "Please refund"]
+PERSONAL = [
+    "mail.example.org",
+    "4111 1111",
+    "4012 8888",
+    "5555 5555",
+    "sk_live_",
+    "Ada Example",
+    "Please refund",
+]
 
 
 class Receiver:
@@ -105,6 +115,7 @@ def process(directory: Path, receiver: Receiver, *arguments: str) -> str:
 
 def check(receiver: Receiver) -> list[tuple[str, dict[str, Any]]]:
     """What holds for every story; the spans of the run in the order in which they began."""
+    assert_conforms([ExportTraceServiceRequest.FromString(body) for body in receiver.bodies])
     governed = [span for span in receiver.spans if "runrecord.run.id" in facts(span)]
     assert len({facts(span)["runrecord.run.id"] for span in governed}) == 1
     assert len({span.trace_id for span in governed}) == 1

@@ -292,4 +292,6 @@ class Tables:
         for key in _METHODS:
             if key in attributes:
                 tables = self._by_method.get(key, tables)
-        return sorted(tables, key=lambda table: kind not in table.kinds) if len(tables) > 1 else tables
+        if len(tables) > 1:
+            return sorted(tables, key=lambda table: (kind not in table.kinds, len(table.required)))
+        return tables

@@ -215,7 +215,7 @@ _READERS: Final[tuple[tuple[str, Callable[[Any, Place], Iterator[Record]]], ...]
     ("time_unix_nano", _single(_wire_log)),
     ("log_record", _sdk_log),
     ("instrumentation_scope", _sdk_span),
-    ("data", _single(_metric)),
+    ("unit", _single(_metric)),
     ("spans", _containers("", "", "spans")),
     ("log_records", _containers("", "", "log_records")),
     ("metrics", _containers("", "", "metrics")),
