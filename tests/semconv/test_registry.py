@@ -160,7 +160,7 @@ BREAKER = "registry/breaker.yaml"
         (
             "- ref: runrecord.breaker.trigger\n        requirement_level: recommended",
             "- ref_group: runrecord.none",
-            "runrecord.none: no attribute group has this id",
+            "runrecord.none: this registry has no attribute group",
         ),
         (
             "requirement_level: required",

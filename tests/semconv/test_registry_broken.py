@@ -168,7 +168,7 @@ def test_the_good_one_is_read(tmp_path: Path) -> None:
         (
             "ref_group: acme.group",
             "ref_group: acme.grp",
-            "acme.yaml:27: acme.grp: no attribute group has this id",
+            "acme.yaml:27: acme.grp: this registry has no attribute group",
         ),
         ("      - ref: acme.size", "      - ref_group: acme.group", "acme.group: the group takes itself in"),
     ],

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from runrecord.semconv._check_uses import use_problems
+from runrecord.semconv._yaml import load_yaml
 from runrecord.semconv.checks import problems
 from runrecord.semconv.errors import RegistryError
-from runrecord.semconv.registry import Registry, load_registry, read_registry
+from runrecord.semconv.registry import PACKAGED, Registry, load_registry, read_registry
 
 MANIFEST = """\
 description: A registry of a test.
@@ -167,7 +168,11 @@ def test_an_own_reference_goes_before_a_group_and_keeps_what_it_does_not_say(tmp
             "the group takes itself in: acme.outer -> acme.inner",
         ),
         ("- ref: acme.claim.id", "- ref: acme.kind", "takes in two groups that both have the attribute"),
-        ("- ref_group: acme.outer", "- ref_group: runrecord.governed", "no attribute group has this id"),
+        (
+            "- ref_group: acme.outer",
+            "- ref_group: acme.other",
+            "this registry has no attribute group with this id",
+        ),
         (
             "visibility: internal",
             "visibility: hidden",
@@ -204,13 +209,27 @@ def test_the_official_operations_are_the_closed_list() -> None:
 
 def test_the_conditions_of_the_official_signals_are_sentences_too() -> None:
     registry = load_registry()
-    uses = [
-        use
-        for item in (*registry.official.values(), *registry.official_metrics.values())
-        for use in item.uses
-    ]
-    assert uses
+    uses = [use for signal in registry.official.values() for use in signal.uses]
+    uses += [use for metric in registry.official_metrics.values() for use in metric.uses]
     assert [what for use in uses for what in use_problems(use)] == []
+
+
+def test_a_group_of_another_registry_can_not_be_taken_in(tmp_path: Path) -> None:
+    """Upstream resolves groups within one registry only (weaver 0.25.1, resolve_extends_references)."""
+    line = refused(
+        tmp_path,
+        ATTRIBUTES + GROUPS.replace("ref_group: acme.outer", "ref_group: runrecord.governed"),
+        ON_OURS,
+    )
+    assert "a group of another can't be taken in" in line
+
+
+def test_what_we_refine_is_imported_for_those_who_build_on_us() -> None:
+    imports = load_yaml(PACKAGED[0] / "imports.yaml")["imports"]
+    refined = {(signal.form, signal.ref) for signal in load_registry().signals.values() if signal.ref}
+    assert {("span", name) for name in imports["spans"]} | {
+        ("event", name) for name in imports["events"]
+    } == refined
 
 
 def test_a_refinement_can_not_be_refined(tmp_path: Path) -> None:
@@ -278,8 +297,12 @@ def test_a_registry_can_not_depend_on_itself(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("section", "problem"),
     [
-        ("imports: {spans: [runrecord.*, gen_ai.*], metrics: [gen_ai.*.duration]}\n", ""),
+        (
+            "imports: {spans: [runrecord.*, gen_ai.*], events: [gen_ai.evaluation.result], metrics: [gen_ai.*.duration]}\n",
+            "",
+        ),
         ("imports: {spans: [runrecrod.*]}\n", "imports.spans: runrecrod.* matches nothing"),
+        ("imports: {spans: [runrecord.tool_call]}\n", "imports.spans: runrecord.tool_call matches nothing"),
         ("imports: {span: [runrecord.*]}\n", "imports.span: the key is not known"),
         ("imports: []\n", "imports: must be a mapping"),
     ],

@@ -11,7 +11,6 @@ from runrecord.semconv._yaml import Node
 __all__ = [
     "Attribute",
     "Form",
-    "Group",
     "Instrument",
     "Level",
     "Member",
@@ -158,16 +157,10 @@ class Metric:
     origin: str
     node: Node = field(repr=False, compare=False)
 
-
-@dataclass(frozen=True)
-class Group:
-    """References that several signals share. A registry sees the public groups of those that it depends on."""
-
-    id: str
-    public: bool
-    brief: str
-    origin: str
-    references: tuple[Node, ...]
+    @property
+    def official(self) -> bool:
+        """Whether OpenTelemetry's own conventions define it; a refinement of an official metric is not one."""
+        return self.origin.startswith(OFFICIAL)
 
 
 @dataclass(frozen=True)
@@ -182,7 +175,6 @@ class Registry:
         metrics: likewise.
         official: OpenTelemetry's own signals, by id, as far as we refine or judge them.
         official_metrics: likewise.
-        groups: the attribute groups that a registry which depends on this one may take in.
     """
 
     schema_url: str
@@ -193,7 +185,6 @@ class Registry:
     metrics: Mapping[str, Metric]
     official: Mapping[str, Signal]
     official_metrics: Mapping[str, Metric]
-    groups: Mapping[str, Group] = field(repr=False)
     preamble: str = field(default="", repr=False)
 
     @property

@@ -20,7 +20,7 @@ from runrecord.semconv._format import (
     level_of,
     renamed_to,
 )
-from runrecord.semconv._model import Attribute, Form, Group, Instrument, Metric, Signal, Use
+from runrecord.semconv._model import Attribute, Form, Instrument, Metric, Signal, Use
 from runrecord.semconv._yaml import Node, known_keys, nodes, prose, text
 
 __all__ = ["Scope", "parse_group", "resolve_metric", "resolve_signal"]
@@ -50,25 +50,24 @@ _Base = TypeVar("_Base", Signal, Metric)
 
 @dataclass(frozen=True)
 class Scope:
-    """What a signal may refer to: all that is defined in its registry and in those that it depends on."""
+    """What a signal may refer to: the groups of its registry, and what it and those that it depends on define."""
 
     origin: str
     attributes: Mapping[str, Attribute]
-    groups: Mapping[str, Group]
+    groups: Mapping[str, list[Node]]
     signals: Mapping[str, Signal]
     metrics: Mapping[str, Metric]
 
 
-def parse_group(node: Node, origin: str) -> Group:
-    """Read an attribute group; its references are resolved where a signal takes it in."""
+def parse_group(node: Node) -> tuple[str, list[Node]]:
+    """Read an attribute group: its id, and its references, which are resolved where a signal takes it in."""
     key = text(node, "id")
     visibility = choice(node, "visibility", _GROUP_KEYS, key)
     known_keys(node, _GROUP_KEYS[visibility], key)
-    brief = ""
     if visibility == "public":
-        brief = text(node, "brief")
+        text(node, "brief")
         text(node, "stability")
-    return Group(key, visibility == "public", brief, origin, tuple(nodes(node, "attributes")))
+    return key, nodes(node, "attributes")
 
 
 def resolve_signal(section: str, node: Node, scope: Scope) -> Signal:
@@ -199,14 +198,14 @@ def _group_uses(
     if key not in scope.groups:
         raise reference.problem(
             key,
-            "no attribute group has this id; of another registry, only public groups can be taken in",
+            "this registry has no attribute group with this id; a group of another can't be taken in",
             at="ref_group",
         )
     if key in within:
         cycle = " -> ".join([*within[within.index(key) :], key])
         raise reference.problem(key, f"the group takes itself in: {cycle}", at="ref_group")
     found: list[Use] = []
-    for inner in scope.groups[key].references:
+    for inner in scope.groups[key]:
         if "ref_group" in inner:
             found += _group_uses(inner, scope, weaker, (*within, key))
         else:

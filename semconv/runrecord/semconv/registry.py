@@ -25,9 +25,7 @@ from typing import TypeVar
 
 from runrecord.semconv._format import FILE_FORMAT, FILE_KEYS, SECTIONS, parse_attribute
 from runrecord.semconv._model import (
-    OFFICIAL,
     Attribute,
-    Group,
     Instrument,
     Level,
     Member,
@@ -145,10 +143,10 @@ def _resolve(manifest: Node, url: str, files: list[Node], below: list[Registry],
             if key in attributes and attributes[key].origin != attribute.origin:
                 raise attributes[key].node.problem(key, f"{attribute.origin} defines the attribute already")
             attributes.setdefault(key, attribute)
-    groups = {key: group for registry in below for key, group in registry.groups.items()}
+    groups: dict[str, list[Node]] = {}
     for node in _each(files, "attribute_groups"):
-        group = parse_group(node, url)
-        _add(groups, group.id, group, node, "the group is defined twice")
+        key, references = parse_group(node)
+        _add(groups, key, references, node, "the group is defined twice")
     signals = {
         key: item for registry in below for key, item in {**registry.official, **registry.signals}.items()
     }
@@ -158,7 +156,7 @@ def _resolve(manifest: Node, url: str, files: list[Node], below: list[Registry],
         for key, item in {**registry.official_metrics, **registry.metrics}.items()
     }
     for node in _each(files, "imports", one=True):
-        _check_imports(node, signals, metrics, groups)
+        _check_imports(node, signals, metrics)
     # The scope sees what is added below, so that a refinement finds a definition of its own registry.
     scope = Scope(url, attributes, groups, signals, metrics)
     for section in SECTIONS:
@@ -175,10 +173,9 @@ def _resolve(manifest: Node, url: str, files: list[Node], below: list[Registry],
         stability=text(manifest, "stability") if "stability" in manifest else "development",
         attributes=attributes,
         signals={key: item for key, item in signals.items() if not item.official},
-        metrics={key: item for key, item in metrics.items() if not item.origin.startswith(OFFICIAL)},
+        metrics={key: item for key, item in metrics.items() if not item.official},
         official={key: item for key, item in signals.items() if item.official},
-        official_metrics={key: item for key, item in metrics.items() if item.origin.startswith(OFFICIAL)},
-        groups={key: item for key, item in groups.items() if item.public},
+        official_metrics={key: item for key, item in metrics.items() if item.official},
         preamble=preamble,
     )
 
@@ -199,15 +196,12 @@ def _add(known: dict[str, _T], key: str, item: _T, node: Node, problem: str) -> 
     known[key] = item
 
 
-def _check_imports(
-    node: Node, signals: Mapping[str, Signal], metrics: Mapping[str, Metric], groups: Mapping[str, Group]
-) -> None:
+def _check_imports(node: Node, signals: Mapping[str, Signal], metrics: Mapping[str, Metric]) -> None:
     """Check that every wildcard matches something; what a registry depends on is there without being imported."""
     known = {
-        "spans": [key for key, signal in signals.items() if signal.form == "span"],
-        "events": [key for key, signal in signals.items() if signal.form == "event"],
-        "metrics": list(metrics),
-        "attribute_groups": [key for key, group in groups.items() if group.public],
+        "spans": [key for key, signal in signals.items() if signal.form == "span" and not signal.ref],
+        "events": [key for key, signal in signals.items() if signal.form == "event" and not signal.ref],
+        "metrics": [key for key, metric in metrics.items() if not metric.ref],
     }
     known_keys(node, frozenset(known), "imports")
     for section, names in known.items():
