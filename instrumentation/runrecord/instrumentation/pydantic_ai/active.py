@@ -262,7 +262,8 @@ class ActiveRun:
         """Record that a limit ends the call."""
         facts = limit.attributes if limit is not None else {}
         name = limit.name if limit is not None else "usage_limit"
-        decision = self.decision(Policy("usage_limits"), engine="sdk", subject_type="run", attributes=facts)
+        decision = self.decision(Policy("usage_limits"), engine="sdk", subject_type="run")
+        decision.set(facts)
         decision.deny(rule=name, action="terminate", reason=name)
         if self.parent is None:
             self.run.set(facts)

@@ -16,6 +16,7 @@ from runrecord.instrumentation.context_store import ContextKey, StoredContext
 from runrecord.instrumentation.pydantic_ai import extract
 from runrecord.instrumentation.pydantic_ai.active import ActiveRun, current
 from runrecord.instrumentation.pydantic_ai.extract import Call, Settings
+from runrecord.instrumentation.pydantic_ai.lineage import lineage, pending_calls, run_id
 from runrecord.instrumentation.recorder import Recorder, Run, existing_span
 from runrecord.semconv import attributes as a
 
@@ -28,6 +29,7 @@ class Beginning:
         recorder: Where records go.
         agent: The agent.
         options: The arguments of the call.
+        sees_calls: Whether calls of tools are told where nothing keeps them from being made any more.
         around: The span around the call, when a resumed run joins the trace of its first segment instead.
         active: The run, once it has begun.
     """
@@ -35,6 +37,7 @@ class Beginning:
     recorder: Recorder
     agent: object
     options: Mapping[str, Any]
+    sees_calls: bool = True
     around: Span | None = None
     active: ActiveRun | None = field(default=None)
     _context: Any = None
@@ -57,7 +60,7 @@ class Beginning:
     def pending(self) -> list[Call]:
         """The calls that the run was given answers to."""
         results = self.options.get("deferred_tool_results")
-        return [] if results is None else extract.pending_calls(self.messages)
+        return [] if results is None else pending_calls(self.messages)
 
     @cached_property
     def stored(self) -> tuple[ContextKey, StoredContext] | None:
@@ -94,7 +97,7 @@ class Beginning:
             "context": here,
             "span": self._native(),
         }
-        continued = extract.lineage(self.messages) if self.pending else None
+        continued = lineage(self.messages) if self.pending else None
         origin = continued.origin if continued is not None else None
         if self.stored is not None:
             stored = self.stored[1]
@@ -103,10 +106,10 @@ class Beginning:
             described["agent"] = stored.agent or name
             run = self.recorder.resume(self.stored[0], links=links, **described)
         elif continued is not None and origin is not None:
-            run = self.recorder.run(run_id=extract.run_id(origin), segment=continued.segment, **described)
+            run = self.recorder.run(run_id=run_id(origin), segment=continued.segment, **described)
         else:
             own = extract.text(extract.get(self._context, "run_id"))
-            run = self.recorder.run(run_id=extract.run_id(own) if own else None, **described)
+            run = self.recorder.run(run_id=run_id(own) if own else None, **described)
         active = self._active(run, context=run.context)
         if self.pending:
             index = max(self.stored[1].next_step - 1, 0) if self.stored is not None else None

@@ -15,7 +15,7 @@ from opentelemetry import trace
 from pydantic_ai.capabilities import AbstractCapability, CapabilityOrdering, Instrumentation
 
 from runrecord.instrumentation._safety import guarded, note_once, swallowed
-from runrecord.instrumentation.pydantic_ai import approvals, extract, policies
+from runrecord.instrumentation.pydantic_ai import approvals, calls, extract, policies
 from runrecord.instrumentation.pydantic_ai.active import ActiveRun, attached
 from runrecord.instrumentation.pydantic_ai.begin import Beginning
 from runrecord.instrumentation.recorder import Tool, existing_span
@@ -178,6 +178,15 @@ class Noting(_Recording):
         if active is not None:
             active.validated(extract.call(call).call_id, args)
         return args
+
+    async def wrap_tool_execute(
+        self, ctx: Any, *, call: Any, tool_def: Any, args: dict[str, Any], handler: _Handler
+    ) -> Any:
+        """Record a call where the better place for it is gone; some hooks may still keep it from being made."""
+        active = self.active
+        if active is None or self.beginning.sees_calls:
+            return await handler(args)
+        return await calls.made(active, call, tool_def, args, handler(args))
 
 
 @guarded

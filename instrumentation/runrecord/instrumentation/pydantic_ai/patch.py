@@ -12,11 +12,11 @@ import wrapt
 from opentelemetry.instrumentation.utils import unwrap
 
 from runrecord.instrumentation._safety import guarded, note_once, swallowed
-from runrecord.instrumentation.pydantic_ai import approvals, extract, policies
-from runrecord.instrumentation.pydantic_ai.active import ActiveRun, current
+from runrecord.instrumentation.pydantic_ai import approvals, calls, extract, policies
+from runrecord.instrumentation.pydantic_ai.active import current
 from runrecord.instrumentation.pydantic_ai.begin import Beginning
 from runrecord.instrumentation.pydantic_ai.capabilities import Governing, Noting, Rejoining
-from runrecord.instrumentation.recorder import Approval, Recorder, Tool
+from runrecord.instrumentation.recorder import Approval, Recorder
 
 _Wrapped = Callable[..., Any]
 _Args = tuple[Any, ...]
@@ -29,6 +29,7 @@ class Patch:
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
         self._wrapped: list[tuple[Any, str]] = []
+        self._sees_calls = False
 
     def apply(self) -> None:
         """Hook in. A place that this release of the SDK does not have costs some records and is logged once."""
@@ -36,7 +37,7 @@ class Patch:
         wrap("pydantic_ai.agent", "Agent.iter", self._iter)
         wrap("pydantic_ai.tool_manager", "ToolManager._run_validate_hooks", _validate)
         wrap("pydantic_ai.tool_manager", "ToolManager._run_execute_hooks", _execute)
-        wrap("pydantic_ai.tool_manager", "ToolManager._raw_execute", _call_tool)
+        self._sees_calls = wrap("pydantic_ai.tool_manager", "ToolManager._raw_execute", _call_tool)
         wrap("pydantic_ai.tool_manager", "ToolManager.resolve_deferred_tool_calls", _resolve)
         wrap("pydantic_ai.toolsets", "ApprovalRequiredToolset.call_tool", _approval_required)
 
@@ -46,7 +47,7 @@ class Patch:
             unwrap(owner, name)
         self._wrapped.clear()
 
-    def _wrap(self, module: str, path: str, wrapper: Callable[..., Any]) -> None:
+    def _wrap(self, module: str, path: str, wrapper: Callable[..., Any]) -> bool:
         try:
             owner: Any = import_module(module)
             *parents, name = path.split(".")
@@ -60,9 +61,10 @@ class Patch:
                 module,
                 path,
             )
-            return
+            return False
         wrapt.wrap_function_wrapper(owner, name, wrapper)
         self._wrapped.append((owner, name))
+        return True
 
     def _iter(self, wrapped: _Wrapped, instance: Any, args: _Args, kwargs: _Kwargs) -> Any:
         # Not a coroutine, and no context manager of ours around the SDK's: streaming, cancellation and the inference of
@@ -78,7 +80,7 @@ class Patch:
         if any(isinstance(capability, Governing) for capability in given):
             return None  # a wrapper of an agent came by here already
         options = kwargs if "user_prompt" in kwargs or not args else {**kwargs, "user_prompt": args[0]}
-        beginning = Beginning(self._recorder, agent, options)
+        beginning = Beginning(self._recorder, agent, options, sees_calls=self._sees_calls)
         return {
             **kwargs,
             "capabilities": [Rejoining(beginning), Governing(beginning), *given, Noting(beginning)],
@@ -131,42 +133,16 @@ async def _call_tool(wrapped: _Wrapped, _instance: Any, args: _Args, kwargs: _Kw
     """The call itself."""
     active = current()
     validated = args[0] if args else kwargs.get("validated")
-    call = _start_call(active, validated) if active is not None else None
-    if active is None or call is None:
+    if active is None or _is_output(validated):
         return await wrapped(*args, **kwargs)
-    with call:
-        try:
-            result = await wrapped(*args, **kwargs)
-        except BaseException as error:
-            _failed(active, call, validated, error)
-            raise
-        call.result(extract.result_of(result))
-        return result
+    definition = extract.get(extract.get(validated, "tool"), "tool_def")
+    part, arguments = extract.get(validated, "call"), extract.get(validated, "validated_args")
+    return await calls.made(active, part, definition, arguments, wrapped(*args, **kwargs))
 
 
 def _is_output(validated: object) -> bool:
     kind: object = extract.get(extract.get(extract.get(validated, "tool"), "tool_def"), "kind")
     return kind == "output"
-
-
-@guarded
-def _start_call(active: ActiveRun, validated: object) -> Tool | None:
-    if _is_output(validated):
-        return None
-    definition = extract.get(extract.get(validated, "tool"), "tool_def")
-    arguments = extract.get(validated, "validated_args")
-    return active.tool_call(extract.get(validated, "call"), definition, arguments)
-
-
-@guarded
-def _failed(active: ActiveRun, call: Tool, validated: object, error: BaseException) -> None:
-    if extract.is_kind(error, "CallDeferred", "ApprovalRequired"):
-        call.cut_short()
-    elif extract.is_cancellation(error):
-        call.cut_short(type(error).__name__)
-    else:
-        active.notes(extract.call(extract.get(validated, "call")).call_id).failed = True
-        call.fail(extract.root_cause(error))
 
 
 # approvals
