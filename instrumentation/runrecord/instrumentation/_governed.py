@@ -36,6 +36,7 @@ class Governed:
     signal: ClassVar[str] = ""
     """The signal of the registry, where a preview of an upstream proposal may set attributes on its span."""
     _began = 0.0
+    _start_time: int | None = None
 
     def __init__(self, state: RunState, parent: "Governed | None", step_index: int | None) -> None:
         self._state = state
@@ -151,7 +152,9 @@ class Governed:
         facts = present({**identity, **self._previewed(attributes)})
         if span is None:
             tracer = self._state.core.tracer()
-            self._span = tracer.start_span(name, context=parent, kind=kind, attributes=facts, links=links)
+            self._span = tracer.start_span(
+                name, context=parent, kind=kind, attributes=facts, links=links, start_time=self._start_time
+            )
         else:
             self._owned = False
             self._span = span

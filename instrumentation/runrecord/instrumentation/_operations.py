@@ -78,7 +78,9 @@ class Decision(Governed):
         decision_id: str | None,
         governance_ref: str | None,
         attributes: Attributes,
+        start_time: int | None,
     ) -> None:
+        self._start_time = start_time
         digest = self._state.commit(LABEL_TOOL_ARGUMENTS, arguments) or self._state.commit(
             LABEL_MESSAGE, content
         )

@@ -44,6 +44,7 @@ class Recording(Governed):
         governance_ref: str | None = None,
         attributes: Attributes | None = None,
         context: Context | None = None,
+        start_time: int | None = None,
     ) -> Decision:
         """Start a policy decision; finish it with ``allow``, ``deny`` or ``require_approval``.
 
@@ -62,6 +63,7 @@ class Recording(Governed):
             governance_ref: Opaque reference to the record of the decision in a governance system.
             attributes: More attributes.
             context: Parent context.
+            start_time: When the policy was asked, in nanoseconds since the epoch, if that is in the past.
         """
         decision = Decision(self, context)
         decision.begin(
@@ -78,6 +80,7 @@ class Recording(Governed):
             decision_id=decision_id,
             governance_ref=governance_ref,
             attributes=attributes or {},
+            start_time=start_time,
         )
         return decision
 

@@ -211,6 +211,16 @@ class Tool(Scope, Priced):
         self._call_id: str | None = None
         self._effects: dict[str, AttributeValue] = {}
 
+    @property
+    def name(self) -> str:
+        """The name of the tool."""
+        return self._name
+
+    @property
+    def call_id(self) -> str | None:
+        """The id of the call."""
+        return self._call_id
+
     @guarded
     def begin(
         self,
