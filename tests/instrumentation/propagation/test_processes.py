@@ -258,6 +258,13 @@ def test_a_pool_of_threads(recorder: Any, functions: Any) -> None:
         pool.join()
 
 
+def test_a_task_of_no_run_is_left_as_it_is(functions: Any) -> None:
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        assert pool.submit(functions.here).result() == (None, None)
+        with pytest.raises(TypeError, match="not callable"):
+            pool.submit(7).result()  # type: ignore[arg-type]
+
+
 def test_a_task_that_can_not_be_pickled_fails_as_before(inside: Any) -> None:
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         task = pool.submit(lambda: 1)

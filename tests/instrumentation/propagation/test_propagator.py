@@ -270,3 +270,24 @@ def test_an_error_of_ours_sends_nothing_of_ours_and_does_no_harm(
 
     propagation.set_policy(propagation.Policy(Broken()))  # type: ignore[arg-type]
     assert set(_sent(tracer, {"server.address": "tools.internal"})) == {"traceparent"}
+
+
+def test_a_record_costs_no_copy_of_the_baggage_and_no_propagation(recorder: Any) -> None:
+    class Counting(W3CBaggagePropagator):
+        calls = 0
+
+        def inject(self, *_: Any, **__: Any) -> None:
+            Counting.calls += 1
+
+    set_global_textmap(propagation.RunPropagator(Counting()))
+    context = baggage.set_baggage("k", "v")
+    token = otel_context.attach(context)
+    try:
+        with recorder.run("agent") as run, run.step(), run.tool("t") as tool:
+            entries = [baggage._get_baggage_value(found) for found in (context, run.context, tool.context)]
+    finally:
+        otel_context.detach(token)
+    assert all(found is entries[0] for found in entries)
+    assert Counting.calls == 0
+    inject({})
+    assert Counting.calls == 1

@@ -26,6 +26,10 @@ from runrecord.instrumentation.propagation.environment import VARIABLES, carrier
 
 _ENV: Final = 10  # the position of `env` in subprocess.Popen's arguments
 _POOL_METHODS: Final = ("apply_async", "_map_async", "imap", "imap_unordered")
+_WORKERS: Final = (
+    getattr(concurrent.futures.process, "_process_worker", object()),
+    getattr(multiprocessing.pool, "worker", object()),
+)
 _Args = tuple[Any, ...]
 _Kwargs = dict[str, Any]
 
@@ -85,7 +89,8 @@ def _enter(carrier: Mapping[str, str]) -> _Inherited:
 def _start(wrapped: Callable[..., None], instance: Any, args: _Args, kwargs: _Kwargs) -> None:
     """Give the process its carrier; a fork needs none, since it inherits the context itself."""
     with swallowed("the context for a child process"):
-        if carrier := carrier_of_run():
+        worker = getattr(instance, "_target", None) in _WORKERS  # it has no run of its own; its tasks have
+        if not worker and (carrier := carrier_of_run()):
             instance._runrecord_context = _Inherited(carrier)  # noqa: SLF001
     return wrapped(*args, **kwargs)
 
