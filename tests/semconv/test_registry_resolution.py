@@ -104,6 +104,18 @@ def test_what_the_rules_for_metrics_do_not_allow(tmp_path: Path, old: str, new: 
     assert any(problem in line for line in found), found
 
 
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("acme.claim", "acme.yaml:14: acme.claim: is also the namespace of other metrics"),
+        ("acme.claim_duration", "acme.yaml:14: acme.claim_duration: another metric gives the same constant"),
+    ],
+)
+def test_metrics_that_get_in_each_others_way(tmp_path: Path, name: str, problem: str) -> None:
+    second = METRIC.partition("\n")[2].replace("acme.claim.duration", name)
+    assert problem in list(problems(read(tmp_path, ATTRIBUTES + METRIC + second)))
+
+
 def test_a_refined_metric_keeps_what_it_does_not_say(tmp_path: Path) -> None:
     refinement = (
         "metric_refinements:\n  - id: acme.agent\n    ref: gen_ai.invoke_agent.duration\n"

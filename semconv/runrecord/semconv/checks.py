@@ -52,10 +52,22 @@ def problems(registry: Registry) -> Iterator[str]:
                 attribute.node, attribute.key, f"was renamed to {attribute.renamed_to}, which is not there"
             )
     yield from _namespace_problems(registry, items)
+    yield from _metric_name_problems(registry)
     for item in items:
         found = _signal_problems(item) if isinstance(item, Signal) else metric_problems(item)
         for node, what in found:
             yield _line(node, item.id, what)
+
+
+def _metric_name_problems(registry: Registry) -> Iterator[str]:
+    defined = [metric for metric in registry.own_metrics if not metric.ref]
+    namespaces = {metric.name[:dot] for metric in registry.metrics.values() for dot in _dots(metric.name)}
+    constants = Counter(constant_name(metric.name) for metric in defined)
+    for metric in defined:
+        if metric.name in namespaces:
+            yield _line(metric.node, metric.name, "is also the namespace of other metrics")
+        if constants[constant_name(metric.name)] > 1:
+            yield _line(metric.node, metric.name, "another metric gives the same constant")
 
 
 def _namespace_problems(registry: Registry, items: Iterable[Signal | Metric]) -> Iterator[str]:
