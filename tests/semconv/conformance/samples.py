@@ -452,6 +452,15 @@ def an_event_that_says_deny_where_the_span_allows(t):
     put(t.log("runrecord.policy.decided"), a.DECISION_OUTCOME, "deny")
 
 
+@sample("redaction-failed", "missing-records")
+def a_record_that_no_redactor_looked_at(t):
+    span = t.span(CHECK)
+    for pair in span.attributes:
+        pair.value.string_value = "[REDACTED]"
+    span.name = "[REDACTED]"
+    put(span, a.REDACTION_FAILED, True)
+
+
 # Metrics
 
 

@@ -33,6 +33,7 @@ _IDS: Final = (
 )
 _EXCEPTION_TEXTS: Final = frozenset({"exception.message", "exception.stacktrace"})
 _MAX_NAMES: Final = 10_000
+_MASKED: Final = Problem("redaction-failed", "the redactor could not look at the record", a.REDACTION_FAILED)
 
 
 class Judge:
@@ -53,6 +54,8 @@ class Judge:
         """Judge a span; return what it was taken for and what is wrong with it."""
         problems: list[Problem] = []
         attributes = record.attributes
+        if attributes.get(a.REDACTION_FAILED) is True:
+            return None, [_MASKED]
         table = self._tables.governed(record.name, attributes)
         if table is None or not table.own:
             official = self._tables.official(attributes, record.kind)
@@ -77,6 +80,8 @@ class Judge:
     def log(self, record: LogRecord) -> tuple[Table | None, list[Problem]]:
         """Judge a log record; return what it was taken for and what is wrong with it."""
         problems: list[Problem] = []
+        if record.attributes.get(a.REDACTION_FAILED) is True:
+            return None, [_MASKED]
         judged = self._tables.events.get(record.name) if record.name else None
         if judged is None:
             if record.name.startswith(self._tables.namespaces):

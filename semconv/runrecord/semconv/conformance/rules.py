@@ -114,6 +114,13 @@ _TABLE = (
          "Add a link to the span context whose ids the attributes repeat."),
     Rule("step-index-without-run", "record", _V, "A record has a step index and does not say of which run.",
          "Set runrecord.run.id as well; both travel in baggage together."),
+    Rule(
+        "redaction-failed",
+        "record",
+        _I,
+        "The redactor could not look at the record and put a marker in place of its texts, so nothing else of it is judged.",
+        "Give the redactor more time or memory, or send smaller requests; see docs/redaction.md.",
+    ),
     # The official part.
     Rule("official-unknown-operation", "official", _V,
          "gen_ai.operation.name is not in the closed list of the GenAI conventions.",
