@@ -7,7 +7,6 @@ from typing import Final
 
 __all__ = [
     "EVENT_ACME_CLAIM_SETTLED",
-    "SPAN_POLICY_DECISION",
     "SPAN_TRIAGE_CLAIM",
 ]
 
@@ -15,12 +14,6 @@ EVENT_ACME_CLAIM_SETTLED: Final = "acme.claim.settled"
 """A claim was settled.
 
 Stability: development.
-"""
-
-SPAN_POLICY_DECISION: Final = "policy_decision"
-"""A policy decided whether a claim is covered.
-
-Name pattern: ``policy_decision {runrecord.policy.name}``, kind: internal. Stability: development.
 """
 
 SPAN_TRIAGE_CLAIM: Final = "triage_claim"

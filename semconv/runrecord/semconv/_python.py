@@ -72,7 +72,9 @@ def attributes_module(attributes: Iterable[Attribute], header: str) -> str:
 
 def signals_module(registry: Registry, header: str) -> str:
     """Write the module with the names of the log events and the first words of the span names."""
-    first = {signal.name.split()[0]: signal for signal in reversed(registry.own_signals)}
+    # A refinement of another registry's signal keeps its name, whose constant that registry has; official ones have none.
+    named = [item for item in registry.own_signals if not item.ref or item.ref in registry.official]
+    first = {signal.name.split()[0]: signal for signal in reversed(named)}
     events = sorted(name for name, signal in first.items() if signal.form == "event" and not signal.ref)
     # A span whose first word is an attribute, as that of a model call, has no constant.
     spans = sorted(word for word, signal in first.items() if signal.form == "span" and word.isidentifier())
