@@ -52,7 +52,8 @@ def own_target() -> Target:
         mark=f"<!-- Generated from the registry by: {command}. Do not edit. -->",
         about="The registry in [`semconv/runrecord/semconv/registry`](../../semconv/runrecord/semconv/registry) is the source of\n"
         "these pages, of the Python constants in `runrecord.semconv.attributes`, `.signals` and `.metrics`, and of the JSON\n"
-        "Schemas that `runrecord.semconv.json_schema` loads. What corresponds to open upstream proposals is in\n"
+        "Schemas that `runrecord.semconv.json_schema` loads; its files are in the format `definition/2` of OpenTelemetry's registry\n"
+        "tooling and valid by the JSON Schemas of that. What corresponds to open upstream proposals is in\n"
         "[bridges.md](bridges.md); how a team adds attributes and signals of its own, in\n"
         "[examples/extending](../../examples/extending/README.md).",
         first_version="0.1.0",
