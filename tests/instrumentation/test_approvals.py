@@ -29,7 +29,7 @@ def test_a_modified_answer_commits_to_both(telemetry: Any, recorder: Any) -> Non
     assert decided["runrecord.approval.subject.digest"] != ran
 
 
-@pytest.mark.parametrize("status", ["approved", "denied", "modified", "expired", "cancelled"])
+@pytest.mark.parametrize("status", ["approved", "denied", "modified", "answered", "expired", "cancelled"])
 def test_no_answer_is_an_error(telemetry: Any, recorder: Any, status: str) -> None:
     with recorder.run("a") as run:
         approval = run.request_approval("c", tool="t")
@@ -118,3 +118,21 @@ def test_an_answer_while_the_run_goes_on_in_the_same_process_is_one_of_its_recor
     assert [s.attributes["runrecord.approval.status"] for s in decided] == ["expired", "approved"]
     assert all("runrecord.run.records" not in span.attributes for span in decided)
     telemetry.check_counters()
+
+
+@pytest.mark.usefixtures("waiting")
+def test_an_answer_ahead_of_the_segment_that_brings_it_is_recorded_once(telemetry: Any) -> None:
+    telemetry.recorder().approval(KEY).approved(actor="human")
+    for segment in range(2):
+        with telemetry.recorder().resume(KEY) as run:
+            run.approvals[0].reopen()  # as an integration does that can't tell a second answer from a first
+            run.approvals[0].approved()
+            assert len(telemetry.named("approval_decision")) == 1 + segment
+            run.suspend()
+        telemetry.now += 1
+
+
+def test_an_answer_in_words_lets_the_run_go_on(telemetry: Any, recorder: Any) -> None:
+    with recorder.run("a") as run:
+        run.request_approval("c", tool="t", arguments=ARGUMENTS).answered(actor="human", actor_ref="u-17")
+    assert telemetry.one("invoke_agent").attributes["runrecord.run.outcome"] == "success"

@@ -46,6 +46,7 @@ _OUTCOMES: Final = {
     "require_approval": "yellow",
     "approved": "green",
     "modified": "green",
+    "answered": "green",
     "expired": "yellow",
     "cancelled": "yellow",
     "pending": "yellow",

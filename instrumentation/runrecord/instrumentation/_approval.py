@@ -28,6 +28,7 @@ from runrecord.semconv.commitment import LABEL_MESSAGE, LABEL_TOOL_ARGUMENTS
 from runrecord.semconv.signals import EVENT_APPROVAL_DECIDED, EVENT_APPROVAL_REQUESTED
 
 _GO_AHEAD: Final = frozenset({"approved", "modified"})
+_STOPS: Final = frozenset({"denied", "expired", "cancelled"})
 
 
 def durable_approval_id(*parts: str) -> str:
@@ -184,13 +185,38 @@ class Approval:
         """Record that the deadline passed; called by whoever sees it."""
         self._decide("expired", context=context)
 
+    def answered(
+        self,
+        *,
+        actor: str | None = "service",
+        actor_ref: str | None = None,
+        channel: str | None = None,
+        reason: str | None = None,
+        context: Context | None = None,
+    ) -> None:
+        """Record an answer that neither approves nor refuses, such as a text that the run asked for."""
+        self._decide(
+            "answered", actor=actor, actor_ref=actor_ref, channel=channel, reason=reason, context=context
+        )
+
     def cancelled(self, *, reason: str | None = None, context: Context | None = None) -> None:
         """Record that the request was withdrawn."""
         self._decide("cancelled", reason=reason, context=context)
 
     def reopen(self) -> None:
-        """Allow another answer: the SDK did not accept the last one, and asks again."""
-        self.stored, self._reopened = replace(self.stored, decided=False), True
+        """Allow another answer: the SDK did not accept the last one, and asks again.
+
+        Of an answer that was recorded ahead of the segment that brings it, the first call only notes that it was brought.
+        """
+        if not self.stored.ahead:
+            self.stored, self._reopened = replace(self.stored, decided=False), True
+            return
+        state = self._owner.state
+        self.stored = replace(self.stored, ahead=False)
+        with state.core.store_lock:
+            known = store_get(state, self.key)
+            if known is not None and known.approval(self.approval_id) is not None:
+                store_put(state, self.key, known.with_approval(self.stored))
 
     def _answered_elsewhere(self) -> bool:
         """Say whether another handle, perhaps in another process, recorded the answer."""
@@ -198,7 +224,7 @@ class Approval:
         stored = known.approval(self.approval_id) if known else None
         if stored is None or not stored.decided:
             return False
-        self.stored = replace(self.stored, decided=True)
+        self.stored = replace(self.stored, decided=True, ahead=stored.ahead)
         return True
 
     @guarded
@@ -221,7 +247,7 @@ class Approval:
         self.stored = replace(before, decided=True)
         if status in _GO_AHEAD:
             state.stopped.let_run(before.subject_id)
-        elif before.subject_type == "tool_call":
+        elif status in _STOPS and before.subject_type == "tool_call":
             state.stopped.stop(before.subject_id or before.approval_id, before.name)
         where, parent = parent_for(self._owner, context)
         waited = max(0.0, state.core.clock() - before.requested_at) if before.requested_at else None
@@ -257,6 +283,7 @@ class Approval:
                 metrics.approval_decided(state, _kind(before), waited, status, actor)
         with state.core.store_lock:
             known = store_get(state, self.key)
+            self.stored = replace(self.stored, ahead=moment.alone)
             if known is not None and known.approval(before.approval_id) is not None:
                 known = known.with_approval(self.stored)
                 if moment.alone:  # else the end of the segment says what is stopped

@@ -76,7 +76,10 @@ class SpanRef:
 
 @dataclass(frozen=True)
 class StoredApproval:
-    """One request that waits for an answer, or was answered."""
+    """One request that waits for an answer, or was answered.
+
+    ``ahead`` says that the answer was recorded while no segment of the run was open, so that the one that goes on brings it again.
+    """
 
     approval_id: str
     subject_type: str = "tool_call"
@@ -88,6 +91,7 @@ class StoredApproval:
     request: SpanRef | None = None
     durable_id: str | None = None
     decided: bool = False
+    ahead: bool = False
 
 
 @dataclass(frozen=True)
@@ -121,8 +125,8 @@ class StoredContext:
 
     def with_approval(self, approval: StoredApproval) -> "StoredContext":
         """Return a copy in which ``approval`` is added, or replaces the one of the same id."""
-        others = tuple(item for item in self.approvals if item.approval_id != approval.approval_id)
-        return replace(self, approvals=(*others, approval))
+        known = {item.approval_id: item for item in self.approvals}  # which keeps their order
+        return replace(self, approvals=tuple({**known, approval.approval_id: approval}.values()))
 
     def reduced(self) -> "StoredContext":
         """Return a copy with what keeps a closed run from being recorded twice: ids, commitments and flags, no names."""

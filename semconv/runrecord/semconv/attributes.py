@@ -1470,6 +1470,9 @@ class ApprovalStatus(str, Enum):
     MODIFIED = "modified"
     """Approved in another form than was shown."""
 
+    ANSWERED = "answered"
+    """Answered with something that neither approves nor refuses, such as a text that was asked for."""
+
     EXPIRED = "expired"
     """Not answered in time."""
 

@@ -201,8 +201,8 @@ def asks(name: str, value: Any) -> Any:
     [
         (True, "approved", None),
         (False, "denied", None),
-        ("secret-reason", "cancelled", "free_form_answer"),
-        ({"secret-reason": 1}, "cancelled", "free_form_answer"),
+        ("secret-reason", "answered", None),
+        ({"secret-reason": 1}, "answered", None),
     ],
 )
 def test_a_bare_interrupt(  # noqa: PLR0917
@@ -216,6 +216,20 @@ def test_a_bare_interrupt(  # noqa: PLR0917
     assert decided["runrecord.approval.status"] == status
     assert decided.get("runrecord.approval.reason_code") == reason
     assert "secret" not in telemetry.exported_text()
+    telemetry.check_counters()
+
+
+def test_an_answer_that_a_web_handler_recorded_is_not_recorded_again(
+    telemetry: Any, agents: Any, on: Any
+) -> None:
+    graph = asks("approval", "secret-question").compile(checkpointer=agents.saver(), name="w")
+    config = agents.config()
+    graph.invoke({}, config)
+    key = ("langgraph", config["configurable"]["thread_id"])
+    telemetry.recorder(new_source=lambda: "e" * 16).approval(key).approved(actor="human", actor_ref="u-17")
+    assert graph.invoke(Command(resume=True), config)["answer"] is True
+    decided = telemetry.one("approval_decision approval").attributes
+    assert (decided["runrecord.approval.actor.ref"], decided["runrecord.run.records"]) == ("u-17", 1)
     telemetry.check_counters()
 
 

@@ -90,9 +90,9 @@ def test_calls_of_a_batch_are_matched_in_order() -> None:
         ({"type": "ignore"}, ("denied", "ignore", UNSET)),
         (True, ("approved", None, UNSET)),
         (False, ("denied", None, UNSET)),
-        (1, ("cancelled", "free_form_answer", UNSET)),
-        ("yes", ("cancelled", "free_form_answer", UNSET)),
-        (None, ("cancelled", "free_form_answer", UNSET)),
+        (1, ("answered", None, UNSET)),
+        ("yes", ("answered", None, UNSET)),
+        (None, ("answered", None, UNSET)),
     ],
 )
 def test_what_an_answer_says(said: Any, expected: Any) -> None:

@@ -44,7 +44,7 @@ What is recorded
     *Approval*: every interrupt is a request, one per tool call of a batch. The answer is read from
     ``Command(resume=...)``: approve is approved, edit is modified, reject is denied; respond (an answer in place of the
     tool) is denied, since the call does not run. To a bare ``interrupt()`` True is approved and False is denied; any other
-    answer is neither, so the request ends as cancelled with the reason ``free_form_answer``. Who answered is a ``service``,
+    answer is neither, so the request ends as answered. Who answered is a ``service``,
     unless ``configurable`` or ``metadata`` of the resuming config has ``langgraph_auth_user_id`` or
     ``runrecord.approval.actor.ref`` (opaque, passed through as it is; then a ``human``) or ``runrecord.approval.actor.type``.
 

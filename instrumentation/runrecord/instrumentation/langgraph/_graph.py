@@ -121,6 +121,8 @@ class Graph:
             )
         elif answer.status == "denied":
             approval.denied(actor=kind, actor_ref=ref, reason=answer.reason, context=context)
+        elif answer.status == "answered":
+            approval.answered(actor=kind, actor_ref=ref, reason=answer.reason, context=context)
         else:
             approval.cancelled(reason=answer.reason, context=context)
         if answer.status in {"approved", "modified"} and approval.stored.subject_id:

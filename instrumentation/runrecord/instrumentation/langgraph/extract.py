@@ -193,7 +193,8 @@ def answer(value: object, *, tool_call: bool) -> Answer:
     A decision of the SDK's vocabulary is what it says; an answer in place of the tool (respond, response) or a refusal
     to look (ignore) means that the call may not run, so it is a denial with that word as reason. Of free-form answers only
     a plain yes or no is a decision about the request: True is approved, False is denied. Anything else is neither: the
-    request ends as cancelled, with the reason ``free_form_answer``, since nobody approved or denied anything.
+    request ends as answered, since nobody approved or denied anything. An answer about a tool call that can't be read is
+    cancelled, with the reason ``unreadable_answer``.
     """
     value = _only(value)
     decision = mapping(value)
@@ -207,7 +208,7 @@ def answer(value: object, *, tool_call: bool) -> Answer:
         return Answer("approved")
     if value is False:
         return Answer("denied")
-    return Answer("cancelled", "unreadable_answer" if tool_call else "free_form_answer")
+    return Answer("cancelled", "unreadable_answer") if tool_call else Answer("answered")
 
 
 def _only(value: object) -> object:
