@@ -114,7 +114,7 @@ def test_same_program_with_and_without_and_no_content_leaves(
     finally:
         instrumentor.uninstrument()
     assert json.dumps(with_us, sort_keys=True) == json.dumps(without, sort_keys=True)
-    assert len(telemetry.spans) > 8
+    assert len(telemetry.spans) >= 8
     assert PLANTED not in telemetry.exported_text()
     assert PLANTED not in "".join(entry.to_json() for entry in telemetry.store._entries.values())
     telemetry.check_counters()

@@ -18,6 +18,8 @@ _REASONS: Final = {
     "AuthorizationError": "unauthorized",
     "RateLimitError": "rate_limited",
 }
+HIDDEN: Final = (Policy("authorization"), "unauthorized")
+"""A tool's own ``auth`` that does not admit the caller: FastMCP answers as if there were no such tool."""
 
 
 def decides(middleware: object) -> bool:

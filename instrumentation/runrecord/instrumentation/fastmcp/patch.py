@@ -32,6 +32,7 @@ class Patch:
         self._wrap("fastmcp.client.client", "Client.call_tool_mcp", self._driven)
         self._wrap("fastmcp.server.low_level", "FastMCPServerMiddleware.__call__", _receive)
         self._wrap("fastmcp.server.server", "FastMCP._run_middleware", _chain)
+        self._wrap("fastmcp.server.server", "run_auth_checks", _authorize)
         self._wrap("fastmcp.tools.base", "Tool._run", _run_tool)
 
     def _wrap(self, module: str, path: str, wrapper: Callable[..., Any]) -> None:
@@ -75,12 +76,26 @@ async def _chain(wrapped: _Wrapped, instance: Any, args: _Args, kwargs: _Kwargs)
             result = await wrapped(*args, **{**kwargs, "call_next": call_next})
     except Exception as error:
         denied = extract.denial(error, middleware, reached=call.reached, ran=call.tool is not None)
+        if denied is None and call.tool is None and call.hidden:
+            denied = extract.HIDDEN
         if denied is not None:
             call.deny(*denied)
         else:
             call.missed(error)
         raise
     return result
+
+
+async def _authorize(wrapped: _Wrapped, _instance: Any, args: _Args, kwargs: _Kwargs) -> Any:
+    call = server.serving()
+    if call is None or call.tool is not None:
+        return await wrapped(*args, **kwargs)
+    admitted = False
+    try:
+        admitted = await wrapped(*args, **kwargs)
+        return admitted
+    finally:
+        call.hidden = not admitted
 
 
 async def _run_tool(wrapped: _Wrapped, instance: Any, args: _Args, kwargs: _Kwargs) -> Any:

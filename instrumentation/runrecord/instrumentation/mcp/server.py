@@ -45,6 +45,7 @@ class ServerCall(Call):
         reached: Whether every middleware let it through.
         denied: Whether a policy stopped it.
         elsewhere: Whether FastMCP's middleware and tools are recorded instead of the handler of the SDK's server.
+        hidden: Whether the tool's own authorization does not admit the caller, who is told that there is no such tool.
         allowed: Policies that let it through, to be recorded.
     """
 
@@ -56,6 +57,7 @@ class ServerCall(Call):
     reached: bool = False
     denied: bool = False
     elsewhere: bool = False
+    hidden: bool = False
     allowed: list[Policy] = field(default_factory=list[Policy])
     _waits: bool = False
     _rewritten: bool = False
