@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where we hook into the SDK; nothing else."""
 
+import sys
 import weakref
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -98,6 +99,8 @@ class Patch:
 
     @guarded
     def _begin(self, args: _Args, kwargs: _Kwargs) -> ActiveRun | None:
+        if _in_workflow():
+            return None
         agent = args[0] if args else kwargs.get("starting_agent")
         given = args[1] if len(args) > 1 else kwargs.get("input")
         state = cast("object", given) if isinstance(given, RunState) else None
@@ -147,6 +150,12 @@ class Patch:
                 raise
         _follow(active, result)
         return result
+
+
+def _in_workflow() -> bool:
+    """Whether this is a Temporal workflow, whose code runs again on every replay; its integration records the run."""
+    temporal = sys.modules.get("temporalio.workflow")
+    return temporal is not None and temporal.in_workflow() is True
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from runrecord.instrumentation.temporal.package import CAPABILITIES, INSTRUMENTS
 from runrecord.instrumentation.temporal.tools import tool
 
 if TYPE_CHECKING:
+    from runrecord.instrumentation.temporal._openai_agents import AgentsPatch
     from runrecord.instrumentation.temporal.approvals import answering, approval, current
     from runrecord.instrumentation.temporal.patch import Patch
 
@@ -26,6 +27,7 @@ class TemporalInstrumentor(Instrumentor):
     scope = "runrecord.instrumentation.temporal"
 
     _applied: "Patch | None" = None
+    _agents: "AgentsPatch | None" = None
     _imports: OnImport | None = None
 
     def instrumentation_dependencies(self) -> Collection[str]:
@@ -42,13 +44,28 @@ class TemporalInstrumentor(Instrumentor):
             self._applied = Patch(recorder)
             self._applied.apply()
 
+        def apply_to_agents(module: ModuleType) -> None:
+            del module
+            if self._agents is not None:
+                return
+            from runrecord.instrumentation.temporal._openai_agents import AgentsPatch  # noqa: PLC0415
+
+            self._agents = AgentsPatch()
+            self._agents.apply()
+
         self._imports = OnImport()
         self._imports.when("temporalio.worker", apply)
+        # Whichever home the plug-in has in this release; the Agents SDK is imported by then.
+        self._imports.when("temporalio.openai_agents", apply_to_agents)
+        self._imports.when("temporalio.contrib.openai_agents", apply_to_agents)
 
     def _unpatch(self, **kwargs: Any) -> None:
         del kwargs
         if self._imports is not None:
             self._imports.disarm()
+        if self._agents is not None:
+            self._agents.remove()
+            self._agents = None
         if self._applied is not None:
             self._applied.remove()
             self._applied = None

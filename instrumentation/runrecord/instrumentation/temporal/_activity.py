@@ -67,7 +67,8 @@ class ActivityInbound(ActivityInboundInterceptor):
             return None
         step.state.conversation_id = said.get("conversation")
         metadata, approval_id = extract.metadata_of(given.fn), said.get("approval")
-        if metadata is None and approval_id is None and not extract.is_plugin_tool(name):
+        called = metadata is not None or "call" in said or extract.is_plugin_tool(name)
+        if not called:
             return [step]
         tool = step.tool(
             (extract.plugin_tool(given.args) if extract.is_plugin_tool(name) else None) or name,

@@ -63,6 +63,7 @@ class WorkflowRecord:
         info: What Temporal says of the execution.
         pending: Handles of the requests without an answer; the approvals module owns them.
         granted: Approvals by the name of the tool that has not run on them yet.
+        calls: Handles by the id of a tool call of an agent SDK.
         answers: The last updates and signals that no request has taken as its answer.
         told: How many updates and signals there were.
         requests: How many approvals this execution has asked for.
@@ -72,6 +73,7 @@ class WorkflowRecord:
         self.info: Final = info
         self.pending: list[Any] = []
         self.granted: dict[str, list[Any]] = {}
+        self.calls: dict[str, Any] = {}
         self.answers: list[Answered] = []
         self.told = 0
         self.requests = 0
@@ -221,6 +223,16 @@ class WorkflowRecord:
         self.answers.append(Answered(self.told, handler, tuple(args), who))
         self.told += 1
         del self.answers[:-_MAX_ANSWERS]
+
+    def take_granted(self, activity: str, call_id: str | None) -> Any:
+        """Return, once, the approval on which an activity runs: that of its tool call, else the oldest for its name."""
+        for granted in self.granted.values():
+            for asked in granted:
+                if asked.call_id == call_id:
+                    granted.remove(asked)
+                    return asked
+        named = self.granted.get(activity) if call_id is None else None
+        return named.pop(0) if named else None
 
     # steps
 

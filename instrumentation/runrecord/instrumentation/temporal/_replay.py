@@ -16,6 +16,7 @@ from functools import lru_cache
 from typing import Any
 
 from opentelemetry._logs import NoOpLoggerProvider
+from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.trace import NoOpTracerProvider, Span, Tracer
 from temporalio import workflow
 
@@ -43,6 +44,7 @@ def silent(recorder: Recorder, clock: Callable[[], float], tenant_key: TenantKey
     return Recorder(
         tracer_provider=NoOpTracerProvider(),
         logger_provider=NoOpLoggerProvider(),
+        meter_provider=NoOpMeterProvider(),
         store=_ReadOnly(recorder.store),
         tenant_key=tenant_key,
         clock=clock,

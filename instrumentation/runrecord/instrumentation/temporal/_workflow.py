@@ -30,6 +30,7 @@ from temporalio.worker import (
 from runrecord.instrumentation._safety import guarded
 from runrecord.instrumentation.recorder import Recorder, Run
 from runrecord.instrumentation.temporal import _headers, approvals, extract
+from runrecord.instrumentation.temporal._openai_agents import running_call
 from runrecord.instrumentation.temporal._record import WorkflowRecord, enter
 from runrecord.instrumentation.temporal._replay import for_workflows, outside
 
@@ -276,9 +277,10 @@ def _decided(record: WorkflowRecord, update: HandleUpdateInput, *, allowed: bool
 @guarded
 def _activity(record: WorkflowRecord, given: StartActivityInput | StartLocalActivityInput) -> None:
     step = record.take_step()
-    granted = record.granted.get(given.activity)
-    approval = granted.pop(0) if granted else None
-    call = approval.call_id if approval is not None else None
+    call = running_call.get()
+    approval = record.take_granted(given.activity, call)
+    if approval is not None:
+        call = approval.call_id
     if call is not None:
         record.run.state.stopped.succeeded(call, given.activity)
     given.headers = record.header(

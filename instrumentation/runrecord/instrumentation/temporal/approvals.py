@@ -45,6 +45,7 @@ class approval:  # noqa: N801  # used as a function in a with statement
         arguments: What the person is shown, as the activity will get it. Only a commitment is kept.
         timeout: How long the request holds.
         channel: Where the person is asked.
+        call_id: Id of the tool call, where there is one already.
     """
 
     def __init__(
@@ -54,9 +55,10 @@ class approval:  # noqa: N801  # used as a function in a with statement
         arguments: object = UNSET,
         timeout: timedelta | float | None = None,
         channel: str | None = None,
+        call_id: str | None = None,
     ) -> None:
         self.tool = tool
-        self.call_id = ""
+        self.call_id = call_id or ""
         self.approval_id = ""
         self._record = current_record()
         self._decided = False
@@ -75,11 +77,12 @@ class approval:  # noqa: N801  # used as a function in a with statement
         channel: str | None,
     ) -> None:
         info = record.info
-        position, record.requests = record.requests, record.requests + 1
+        position, record.requests = self.call_id or str(record.requests), record.requests + 1
         until = extract.deadline(workflow.now(), timeout)
-        self.approval_id = self.call_id = durable_approval_id(
-            FRAMEWORK, info.namespace, info.workflow_id, info.run_id, self.tool, str(position)
+        self.approval_id = durable_approval_id(
+            FRAMEWORK, info.namespace, info.workflow_id, info.run_id, self.tool, position
         )
+        self.call_id = self.call_id or self.approval_id
         run = record.run
         with outside():
             asked = run.request_approval(
@@ -114,10 +117,15 @@ class approval:  # noqa: N801  # used as a function in a with statement
         self._decide("approved", actor=actor, actor_ref=actor_ref, scope=scope, reason=reason)
 
     def denied(
-        self, *, actor: str = "service", actor_ref: str | None = None, reason: str | None = None
+        self,
+        *,
+        actor: str = "service",
+        actor_ref: str | None = None,
+        scope: str | None = None,
+        reason: str | None = None,
     ) -> None:
         """Record that it may not be done; ``reason`` is a code, never what the person wrote."""
-        self._decide("denied", actor=actor, actor_ref=actor_ref, reason=reason)
+        self._decide("denied", actor=actor, actor_ref=actor_ref, scope=scope, reason=reason)
 
     def modified(
         self,
@@ -151,9 +159,15 @@ class approval:  # noqa: N801  # used as a function in a with statement
             record.granted.setdefault(self.tool, []).append(self)
         if facts.get("actor_ref") is not None and facts.get("actor") == "service":
             facts["actor"] = "human"
-        run, live = record.run, record.look()
+        run = record.run
+        if status in {"approved", "modified"}:
+            run.state.stopped.let_run(self.call_id)
+        else:
+            run.state.stopped.stop(self.call_id, self.tool)
+        if not record.look():
+            return  # it was recorded when it happened
         with outside():
-            known = run.state.core.store.get(record.key) if live else None
+            known = run.state.core.store.get(record.key)
             stored = known.approval(self.approval_id) if known is not None else None
             stored = replace(stored or self._stored, name=self.tool, decided=False)
             # In the workflow's time: the clock of another worker, or of a test that skips time, is another one.
@@ -203,6 +217,20 @@ class approval:  # noqa: N801  # used as a function in a with statement
         since = [told for told in clear if told.number >= self._since]
         said = [told for told in record.answers if told.number >= self._since]
         return next((found[-1] for found in (since, clear, said) if found), None)
+
+    @guarded
+    def answered(self, *, yes: bool, scope: str | None = None) -> None:
+        """Record an answer that the program has read; who gave it is whoever sent the last update or signal."""
+        record = self._record
+        if record is None:
+            return
+        since = [told for told in record.answers if told.number >= self._since]
+        who: Mapping[str, str] = since[-1].actor if since else {}
+        actor, ref = who.get("type", "service"), who.get("ref")
+        if yes:
+            self.approved(actor=actor, actor_ref=ref, scope=scope)
+        else:
+            self.denied(actor=actor, actor_ref=ref, scope=scope)
 
     def _answered(self, last: Answered) -> None:
         yes = extract.verdict(last.handler, last.args)
