@@ -250,7 +250,8 @@ def test_a_tool_that_asks_for_approval_itself(telemetry: Any, scripted: Any, cal
     ]
     assert facts(request, "approval.deadline", "approval.channel") == ["2027-01-15T12:00:00Z", "console"]
     asked, executed = by_start(telemetry.named("execute_tool"))
-    assert facts(asked, "result.digest", "approval.id") == [None, None]
+    assert facts(asked, "result.digest", "approval.id", "side_effect.committed") == [None, None, False]
+    assert policy.parent.span_id == asked.context.span_id  # it was decided in there
     assert facts(executed, "approval.id") == facts(request, "approval.id")
     assert {*facts(request, "approval.subject.digest")} == {*facts(executed, "arguments.digest")}
     assert "planted-1" not in telemetry.exported_text()
@@ -292,9 +293,16 @@ def test_a_toolset_with_a_rule_of_its_own(telemetry: Any, scripted: Any, call: A
             "over_50_usd",
         ]
         assert facts(policy, "decision.outcome", "subject.id") == [outcome, call_id]
-    executed = {span.attributes["gen_ai.tool.call.id"]: span for span in telemetry.named("execute_tool")}
-    assert facts(allowed, "subject.digest") == facts(executed["call_0"], "arguments.digest")
-    assert facts(needed, "subject.digest") == facts(executed["call_1"], "arguments.digest")
+    ran, asked_for, ran_too = by_start(telemetry.named("execute_tool"))
+    assert [facts(span, "side_effect.committed")[0] for span in (ran, asked_for, ran_too)] == [
+        None,
+        False,
+        None,
+    ]
+    assert allowed.parent.span_id == ran.context.span_id
+    assert needed.parent.span_id == asked_for.context.span_id
+    assert facts(allowed, "subject.digest") == facts(ran, "arguments.digest")
+    assert facts(needed, "subject.digest") == facts(ran_too, "arguments.digest")
     telemetry.check_counters()
 
 

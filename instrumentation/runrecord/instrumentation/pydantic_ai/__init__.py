@@ -41,7 +41,9 @@ model request                                            ``agent_step act``; wha
 tool of a function, of an MCP server, output function    ``execute_tool {tool}``, or the SDK's own span with our
                                                          attributes
 ``requires_approval``, ``ApprovalRequired``,             ``policy_decision {policy}``, with allow or
-``ApprovalRequiredToolset``                              require_approval
+``ApprovalRequiredToolset``                              require_approval; below ``execute_tool`` where the SDK asks
+                                                         only when the tool is called, with
+                                                         ``runrecord.side_effect.committed`` false
 hook that raises ``SkipToolExecution``, ``ModelRetry``   ``policy_decision {policy}``, with deny
 or ``ToolFailed``, or answers in the tool's place;
 argument and output validator; content filter of the

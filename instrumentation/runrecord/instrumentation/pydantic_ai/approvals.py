@@ -37,21 +37,38 @@ def request_all(
     }
 
 
+@guarded
+def required(active: ActiveRun, call: Call, said: object, definition: object) -> None:
+    """Record whose rule it is that a person must agree.
+
+    Args:
+        active: The call that asks.
+        call: The tool call.
+        said: The ``metadata`` of ``ApprovalRequired``.
+        definition: The tool's definition.
+    """
+    active.requested.add(call.call_id)
+    raised = active.asked.pop(call.call_id, None)
+    default = raised or extract.declared_policy(extract.get(definition, "metadata"), "requires_approval")
+    policy = (
+        extract.declared_policy(said, default.policy_id)
+        if extract.mapping(said).get(a.POLICY_ID)
+        else default
+    )
+    active.decision(
+        policy,
+        engine="sdk" if raised is None else "custom",
+        subject_type="tool_call",
+        subject=call.call_id,
+        subject_name=call.tool,
+        arguments=call.arguments,
+    ).require_approval(rule=policy.rule)
+
+
 def _request(active: ActiveRun, call: Call, requests: object, definition: object) -> Approval:
     said = extract.mapping(extract.mapping(extract.get(requests, "metadata")).get(call.call_id))
     if call.call_id not in active.requested:
-        active.requested.add(call.call_id)
-        raised = active.asked.pop(call.call_id, None)
-        default = raised or extract.declared_policy(extract.get(definition, "metadata"), "requires_approval")
-        policy = extract.declared_policy(said, default.policy_id) if said.get(a.POLICY_ID) else default
-        active.decision(
-            policy,
-            engine="sdk" if raised is None else "custom",
-            subject_type="tool_call",
-            subject=call.call_id,
-            subject_name=call.tool,
-            arguments=call.arguments,
-        ).require_approval(rule=policy.rule)
+        required(active, call, said, definition)
     key = active.key(call.call_id)
     approval_id = _open_id(active, call, active.recorder.lookup(key))
     approval = active.owner.request_approval(

@@ -6,7 +6,7 @@ from collections.abc import Awaitable
 from typing import Any
 
 from runrecord.instrumentation._safety import guarded
-from runrecord.instrumentation.pydantic_ai import extract
+from runrecord.instrumentation.pydantic_ai import approvals, extract, policies
 from runrecord.instrumentation.pydantic_ai.active import ActiveRun
 from runrecord.instrumentation.recorder import Tool
 
@@ -30,7 +30,7 @@ async def made(
         try:
             result = await execution
         except BaseException as error:
-            _failed(active, call, part, error)
+            _failed(active, call, part, definition, error)
             raise
         call.result(extract.result_of(result))
         return result
@@ -42,8 +42,14 @@ def _start(active: ActiveRun, part: object, definition: object, arguments: objec
 
 
 @guarded
-def _failed(active: ActiveRun, call: Tool, part: object, error: BaseException) -> None:
-    if extract.is_kind(error, "CallDeferred", "ApprovalRequired"):
+def _failed(active: ActiveRun, call: Tool, part: object, definition: object, error: BaseException) -> None:
+    if extract.is_kind(error, "ApprovalRequired"):
+        # Decided inside of the call, by the tool or its toolset, which say by this that they have not done it.
+        policies.asks(active, part, error)
+        approvals.required(active, extract.call(part), extract.get(error, "metadata"), definition)
+        call.effect(committed=False)
+        call.cut_short()
+    elif extract.is_kind(error, "CallDeferred"):
         call.cut_short()
     elif extract.is_cancellation(error):
         call.cut_short(type(error).__name__)

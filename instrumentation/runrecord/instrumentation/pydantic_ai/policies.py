@@ -23,7 +23,7 @@ def _reason(error: BaseException) -> str | None:
 @guarded
 def call_stopped(active: ActiveRun, part: object, notes: CallNotes, error: BaseException) -> None:
     """Record what an exception says that left the execution of a call, if a hook rather than the tool raised it."""
-    if extract.is_kind(error, "ApprovalRequired"):
+    if extract.is_kind(error, "ApprovalRequired") and not notes.executed:
         asks(active, part, error)
         return
     cause = extract.root_cause(error)
