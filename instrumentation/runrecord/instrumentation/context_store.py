@@ -135,6 +135,7 @@ class StoredContext:
             agent=None,
             workflow=None,
             stopped=tuple((call_id, None) for call_id, _ in self.stopped),
+            spent=(),
             approvals=tuple(replace(approval, name=None) for approval in self.approvals),
         )
 
