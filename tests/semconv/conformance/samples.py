@@ -10,29 +10,21 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from runrecord.semconv import attributes as a
 
-
-def _recorded() -> ModuleType:
-    """Nothing in this directory is on the path."""
-    name = "runrecord_conformance_recorded"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name("recorded.py"))
-        assert spec is not None
-        assert spec.loader is not None
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
-
-
-recorded = _recorded()
+_spec = importlib.util.spec_from_file_location(
+    "runrecord_conformance_breaking", Path(__file__).with_name("breaking.py")
+)
+assert _spec is not None
+assert _spec.loader is not None
+breaking = sys.modules.setdefault(_spec.name, importlib.util.module_from_spec(_spec))
+_spec.loader.exec_module(breaking)
+recorded, SAMPLES = breaking.recorded, breaking.SAMPLES
+sample, setting, dropping = breaking.sample, breaking.setting, breaking.dropping
 drop, get, put = recorded.drop, recorded.get, recorded.put
 DIGEST = "hmac-sha256:" + "5c" * 32
 DECISION, REQUEST, ANSWER = "policy_decision", "request_approval", "approval_decision"
@@ -46,58 +38,6 @@ TOOL, RUN, STEP, CHAT, CHECK, UNDO = (
 )
 
 
-@dataclass(frozen=True)
-class Sample:
-    """One wrong thing.
-
-    Attributes:
-        rules: the rule of every finding, sorted; nothing else may be found.
-        payload_free, partial: how it is checked.
-    """
-
-    name: str
-    rules: tuple[str, ...]
-    change: Callable[[object], None]
-    payload_free: bool = False
-    partial: bool = False
-
-    def make(self):
-        telemetry = recorded.recorded()
-        self.change(telemetry)
-        return telemetry
-
-
-SAMPLES: list[Sample] = []
-
-
-def sample(*rules: str, payload_free: bool = False, partial: bool = False):
-    def add(change):
-        SAMPLES.append(Sample(change.__name__, tuple(sorted(rules)), change, payload_free, partial))
-        return change
-
-    return add
-
-
-def setting(rule: str, span: str, key: str, value: object, name: str) -> None:
-    """Add the sample in which one attribute has a wrong value."""
-
-    def change(t):
-        put(t.span(span), key, value)
-
-    change.__name__ = name
-    sample(rule)(change)
-
-
-def dropping(rule: str, span: str, key: str, name: str) -> None:
-    """Add the sample in which one attribute is missing."""
-
-    def change(t):
-        drop(t.span(span), key)
-
-    change.__name__ = name
-    sample(rule)(change)
-
-
 # What is missing
 
 dropping("missing-required", CHECK, a.VERIFICATION_OUTCOME, "a_check_without_an_outcome")
@@ -108,7 +48,17 @@ dropping("official-missing-required", TOOL, a.GEN_AI_TOOL_NAME, "a_tool_call_wit
 dropping("official-missing-required", CHAT, "gen_ai.provider.name", "a_model_call_without_the_provider")
 dropping("missing-conditional", "invoke_workflow", a.RUN_OUTCOME, "a_completed_run_without_an_outcome")
 dropping("missing-conditional", "invoke_workflow", a.PRINCIPAL_TYPE, "a_principal_without_its_type")
-setting("missing-conditional", CHECK, a.REDACTION_COUNT, 2, "redactions_without_their_kinds")
+dropping("missing-conditional", ANSWER, a.APPROVAL_ACTOR_TYPE, "an_answer_of_nobody")
+
+
+@sample(*["missing-conditional"] * 2)
+def redactions_without_their_kinds_and_rules(t):
+    put(t.span(CHECK), a.REDACTION_COUNT, 2)
+
+
+@sample(*["missing-conditional"] * 2)
+def a_budget_without_a_dimension_and_a_limit(t):
+    put(t.span("invoke_workflow"), a.BUDGET_ID, "daily")
 
 
 @sample("missing-conditional", "missing-conditional")
@@ -137,8 +87,18 @@ def a_modified_approval_without_the_modification(t):
 setting("wrong-type", DECISION, a.POLICY_VERSION, 14, "a_version_that_is_a_number")
 setting("wrong-type", TOOL, a.SIDE_EFFECT_REVERSIBLE, "true", "a_boolean_that_is_a_text")
 setting("wrong-type", ANSWER, a.APPROVAL_WAIT_SECONDS, 12, "seconds_that_are_an_integer")
-setting("wrong-type", CHECK, a.REDACTION_KINDS, "email", "an_array_that_is_a_text")
-setting("wrong-type", CHECK, a.REDACTION_KINDS, ["email", 1], "an_array_of_several_types")
+
+
+@sample("missing-conditional", "wrong-type")
+def an_array_that_is_a_text(t):
+    put(t.span(CHECK), a.REDACTION_KINDS, "email")
+
+
+@sample("missing-conditional", "wrong-type")
+def an_array_of_several_types(t):
+    put(t.span(CHECK), a.REDACTION_KINDS, ["email", 1])
+
+
 setting("official-wrong-type", CHAT, "gen_ai.usage.input_tokens", "12", "tokens_that_are_a_text")
 setting("unknown-member", DECISION, a.DECISION_ACTION, "shrug", "an_action_that_nobody_knows")
 setting("unknown-member", RUN, a.RUN_AUTONOMY, "full", "an_autonomy_that_nobody_knows")

@@ -94,6 +94,18 @@ def _has_links(record: SpanRecord | LogRecord) -> bool:
     return isinstance(record, SpanRecord) and bool(record.links)
 
 
+def _attribute_in(key: str) -> Condition:
+    return lambda record: key in record.attributes
+
+
+def _was_answered(record: SpanRecord | LogRecord) -> bool:
+    return plain(record.attributes.get(a.APPROVAL_STATUS)) in ("approved", "modified", "denied")
+
+
+def _has_a_budget(record: SpanRecord | LogRecord) -> bool:
+    return any(key.startswith("runrecord.budget.") for key in record.attributes)
+
+
 def _was_redacted(record: SpanRecord | LogRecord) -> bool:
     count = record.attributes.get(a.REDACTION_COUNT)
     return isinstance(count, int) and count > 0
@@ -107,7 +119,11 @@ _CONDITIONS: Final[Mapping[str, Condition]] = {
     a.APPROVAL_SUBJECT_MODIFIED_DIGEST: _attribute_is(a.APPROVAL_STATUS, "modified"),
     a.APPROVAL_REQUEST_TRACE_ID: _has_links,
     a.APPROVAL_REQUEST_SPAN_ID: _has_links,
+    a.APPROVAL_ACTOR_TYPE: _was_answered,
+    a.REDACTION_COUNT: _attribute_in(a.REDACTION_KINDS),
     a.REDACTION_KINDS: _was_redacted,
+    a.REDACTION_RULES: _was_redacted,
+    **dict.fromkeys((a.BUDGET_ID, a.BUDGET_DIMENSION, a.BUDGET_LIMIT), _has_a_budget),
 }
 """The conditions that a record itself can show to hold; the others are for people to judge."""
 
@@ -117,8 +133,7 @@ def condition_of(use: Use) -> Condition | None:
     if use.level != "conditionally_required":
         return None
     if match := _IF_SET.fullmatch(use.condition):
-        key = match[1]
-        return lambda record: key in record.attributes
+        return _attribute_in(match[1])
     if match := _IF_EQUAL.fullmatch(use.condition):
         return _attribute_is(match[1], match[2])
     return _CONDITIONS.get(use.attribute.key)
