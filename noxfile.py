@@ -22,6 +22,10 @@ SDKS = {
     "fastmcp": "tests/instrumentation/fastmcp",
     "pydantic-ai": "tests/instrumentation/pydantic_ai",
     "temporal": "tests/instrumentation/temporal",
+    "cedar": "tests/instrumentation/cedar",
+    "casbin": "tests/instrumentation/casbin",
+    "openfga": "tests/instrumentation/openfga",
+    "opa": "tests/instrumentation/opa",
 }
 PHOENIX = "tests/e2e/test_phoenix.py"
 ELSEWHERE = [f"--ignore={path}" for path in (*SDKS.values(), PHOENIX)]

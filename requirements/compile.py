@@ -84,6 +84,19 @@ ENVIRONMENTS: dict[str, list[str]] = {
         "3.10",
     ],
     "temporal-oldest.txt": [*_extras("temporal", "otlp"), *_groups("sdk-temporal"), *OLDEST],
+    "cedar-newest.txt": [*_extras("cedar", "otlp"), *_groups("test"), "--python-version", "3.10"],
+    "cedar-oldest.txt": [*_extras("cedar", "otlp"), *_groups("test"), *OLDEST],
+    "casbin-newest.txt": [*_extras("casbin", "otlp"), *_groups("test"), "--python-version", "3.10"],
+    "casbin-oldest.txt": [*_extras("otlp"), *_groups("sdk-casbin-oldest"), *OLDEST],
+    "openfga-newest.txt": [*_extras("openfga", "otlp"), *_groups("test"), "--python-version", "3.10"],
+    "openfga-oldest.txt": [*_extras("openfga", "otlp"), *_groups("test"), *OLDEST],
+    "opa-newest.txt": [
+        *_extras("opa", "otlp"),
+        *_groups("sdk-opa", "official-opa"),
+        "--python-version",
+        "3.10",
+    ],
+    "opa-oldest.txt": [*_extras("opa", "otlp"), *_groups("sdk-opa"), *OLDEST],
     "ui.txt": [*_groups("ui"), "--python-version", "3.10"],
 }
 
