@@ -41,7 +41,7 @@ ENVIRONMENTS: dict[str, list[str]] = {
         "--python-version",
         "3.10",
     ],
-    "lowest.txt": [*_extras("demo", "gateway"), *_groups("test"), *OLDEST],
+    "lowest.txt": [*_extras("demo", "gateway"), *_groups("test", "propagation"), *OLDEST],
     "langgraph-newest.txt": [
         *_extras("langgraph", "otlp"),
         *_groups("sdk-langgraph", "official-langgraph"),

@@ -683,9 +683,10 @@ One of :class:`RunAutonomy`. Stability: development.
 RUN_ID: Final = "runrecord.run.id"
 """Identifies the run, over all its segments and in every process that takes part.
 
-Made once, at the start of the first segment, and carried in baggage from there on. A run that waits for a
-person and goes on in another process keeps its id. Do NOT use the conversation, thread or trace id: one
-conversation holds many runs, and one run may span several traces.
+Made once, at the start of the first segment, and sent from there on in the W3C baggage header, to allow-
+listed peers only. A run that waits for a person and goes on in another process keeps its id. Do NOT use
+the conversation, thread or trace id: one conversation holds many runs, and one run may span several
+traces.
 
 Type: string. Stability: development. Examples: 'cc03deefea764d29add9a9c0b9d909ce'.
 """
@@ -810,8 +811,8 @@ Type: string. Stability: development. Examples: 'model:10631f19-4dd8-b8c1-3013-f
 STEP_INDEX: Final = "runrecord.step.index"
 """The position of the step in the run, from 0, over all segments.
 
-Travels in baggage and is stamped on every governed span inside the step. Do NOT set it where no step is
-active; 0 is the first step.
+Sent in the W3C baggage header to allow-listed peers only, and stamped on every governed span inside the
+step. Do NOT set it where no step is active; 0 is the first step.
 
 Type: int. Stability: development. Examples: 0, 6.
 """
