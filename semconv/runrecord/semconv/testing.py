@@ -66,15 +66,16 @@ def assert_conforms(
 def describe(findings: list[Finding], checked: int) -> str:
     """Write findings for people: grouped by rule, each record with its ids, each rule with what to do."""
     lines = [f"{len(findings)} finding{'s' * (len(findings) != 1)} in {checked} records"]
-    shown = 0
+    left = _SHOWN
     for rule in [rule for rule in RULES if any(item.rule == rule for item in findings)]:
         group = [item for item in findings if item.rule == rule]
+        shown = group[: max(1, left)]
+        left -= len(shown)
         lines += ["", f"{group[0].severity.value} {rule}: {RULES[rule].brief}"]
-        for item in group[: max(1, _SHOWN - shown)]:
+        for item in shown:
             ids = f" ({item.subject.trace_id}/{item.subject.span_id})" if item.subject.span_id else ""
             lines.append(f"  {item.subject.form} {item.subject.name!r}{ids}: {item.message}")
-            shown += 1
-        if len(group) > max(1, _SHOWN - shown):
-            lines.append("  ...")
+        if len(group) > len(shown):
+            lines.append(f"  ... and {len(group) - len(shown)} more")
         lines.append(f"  next: {RULES[rule].next_step}")
     return "\n".join(lines)

@@ -17,6 +17,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from runrecord.instrumentation import MemoryContextStore, Recorder
+from runrecord.semconv import attributes as a
 from runrecord.semconv.commitment import TenantKey
 from runrecord.semconv.conformance import LogRecord, MetricRecord, Severity, SpanRecord, records_of
 from runrecord.semconv.testing import assert_conforms
@@ -135,6 +136,21 @@ def test_a_failure_names_the_record_the_rule_and_what_to_do(sdk: Sdk) -> None:
     assert "span 'policy_decision refunds' (" in text
     assert "runrecord.mine is not in the registry" in text
     assert "next: Correct its name" in text
+
+
+def test_a_long_failure_stays_readable(sdk: Sdk) -> None:
+    with sdk.recorder.run("helper") as run:
+        for number in range(80):
+            run.decision(
+                "refunds", attributes={"runrecord.mine": 1} if number else {a.POLICY_VERSION: 7}
+            ).allow()
+    with pytest.raises(AssertionError) as failure:
+        assert_conforms(sdk.spans)
+    lines = str(failure.value).splitlines()
+    assert lines[0] == "80 findings in 81 records"
+    assert any(line.startswith("violation wrong-type") for line in lines)
+    assert "  ... and 30 more" in lines
+    assert len(lines) < 65
 
 
 def test_what_fails_can_be_chosen(sdk: Sdk) -> None:
