@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Generator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from runrecord.semconv.conformance import load_registry, signal_of_event, signal_of_span
+from runrecord.semconv.conformance._tables import Tables
+from runrecord.semconv.registry import load_registry
 
 RESULTS = Path(__file__).resolve().parents[2] / "docs" / "support"
 OURS = "runrecord.instrumentation"
@@ -49,10 +51,10 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
     if telemetry is None or item.path.parent.name == "instrumentation":
         return  # those of the recorder run here too, and say nothing of the SDK
     seen = item.config.stash[_SEEN]
-    registry = load_registry()
+    tables = _tables()
     for span in telemetry.spans:
         attributes: Mapping[str, Any] = span.attributes or {}
-        signal = signal_of_span(registry, span.name, attributes)
+        signal = tables.governed(span.name, attributes)
         if signal is not None:
             native = not span.instrumentation_scope.name.startswith(OURS)
             facts = seen.setdefault(signal.id, set())
@@ -60,8 +62,13 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
             if attributes.get("runrecord.run.segment"):
                 facts.add("is resumed")
     for name, attributes in telemetry.events:
-        if signal_of_event(registry, name) is not None:
+        if (event := tables.events.get(name)) is not None and event.governed:
             seen.setdefault(name, set()).update({"by ours", *_facts(attributes)})
+
+
+@cache
+def _tables() -> Tables:
+    return Tables(load_registry())
 
 
 def _facts(attributes: Mapping[str, Any]) -> set[str]:
