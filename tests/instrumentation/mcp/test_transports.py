@@ -76,7 +76,7 @@ def http(tmp_path: Path) -> Generator[Callable[..., str], None, None]:
                 command, env=environment(**more), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
             )
         )
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 90
         while time.monotonic() < deadline:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
                 return f"http://127.0.0.1:{port}/mcp"
@@ -93,10 +93,14 @@ async def yes(context: Any, params: Any) -> ElicitResult:
     return ElicitResult(action="accept", content={"agree": True})
 
 
+def connected(target: Any) -> Any:
+    return stdio_client(target) if isinstance(target, StdioServerParameters) else target
+
+
 def agent(recorder: Any, target: Any, era: str, *, calls: int = 0) -> None:
     async def main() -> None:
         with recorder.run(agent="agent") as run:
-            async with Client(target, mode=era, elicitation_callback=yes) as client:
+            async with Client(connected(target), mode=era, elicitation_callback=yes) as client:
                 with run.step("plan"):
                     pass
                 with run.step("act"):
@@ -210,7 +214,7 @@ def test_a_session_that_outlives_the_run_it_was_made_in(
     async def main() -> None:
         async with contextlib.AsyncExitStack() as stack:
             with recorder.run(agent="agent"):
-                client = await stack.enter_async_context(Client(stdio))
+                client = await stack.enter_async_context(Client(connected(stdio)))
             with recorder.run(agent="agent"):
                 await client.call_tool("look", {"order": "o-1"})
             await client.call_tool("look", {"order": "o-2"})
