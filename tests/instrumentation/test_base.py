@@ -6,6 +6,8 @@ from collections.abc import Collection
 from typing import Any
 
 import pytest
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from runrecord.instrumentation import DependencyConflictError, Recorder
 from runrecord.instrumentation.base import Instrumentor
@@ -39,10 +41,18 @@ def test_a_recorder_is_taken_or_made(telemetry: Any) -> None:
     instrumentor.instrument(recorder=mine, other=1)
     assert instrumentor.seen == (mine, {"other": 1})
     instrumentor.uninstrument()
-    instrumentor.instrument(tracer_provider=telemetry.tracer_provider, context_store=telemetry.store)
-    made = instrumentor.seen[0]
+    reader = InMemoryMetricReader()
+    instrumentor.instrument(
+        tracer_provider=telemetry.tracer_provider,
+        meter_provider=MeterProvider([reader], shutdown_on_exit=False),
+        context_store=telemetry.store,
+    )
+    made, rest = instrumentor.seen
+    assert rest == {}
     assert made.store is telemetry.store
     made.run("a").stop()
+    [measured] = reader.get_metrics_data().resource_metrics
+    assert measured.scope_metrics[0].scope.name == "runrecord.instrumentation"
     assert telemetry.one("invoke_agent").instrumentation_scope.name == "runrecord.instrumentation"
     instrumentor.uninstrument()
 
