@@ -39,8 +39,8 @@ from runrecord.demo import shop
 
 def above_the_limit(context: RunContext[Any], tool: ToolDefinition, arguments: dict[str, Any]) -> bool:
     """Whether a person must agree to this call."""
-    del context
-    return tool.name == "create_refund" and shop.needs_a_person(arguments["invoice_id"], arguments["amount"])
+    del context, tool
+    return shop.needs_a_person(arguments["invoice_id"], arguments["amount"])
 
 
 async def recent_chargeback(
@@ -90,18 +90,13 @@ def build(customer_id: str) -> Agent[None, str | DeferredToolRequests]:
         del info
         return script(customer_id)[sum(isinstance(message, ModelResponse) for message in messages)]
 
-    tools = FunctionToolset(
-        [
-            Tool(shop.lookup_customer, metadata=READS),
-            Tool(shop.list_invoices, metadata=READS),
-            Tool(shop.create_refund, metadata=PAYS),
-        ]
-    )
+    refunds = FunctionToolset([Tool(shop.create_refund, metadata=PAYS)])
     return Agent(
         FunctionModel(model),
         name="refund-agent",
         instructions="Refund what the policy allows.",
-        toolsets=[tools.approval_required(above_the_limit)],
+        tools=[Tool(shop.lookup_customer, metadata=READS), Tool(shop.list_invoices, metadata=READS)],
+        toolsets=[refunds.approval_required(above_the_limit)],
         capabilities=[Hooks(before_tool_execute=recent_chargeback)],
         output_type=[str, DeferredToolRequests],
     )
