@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Recording Temporal workflows."""
 
+import sys
 from collections.abc import Collection
 from importlib import import_module
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from runrecord.instrumentation._on_import import OnImport
 from runrecord.instrumentation.base import Instrumentor
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from runrecord.instrumentation.temporal.patch import Patch
 
 __all__ = ["CAPABILITIES", "TemporalInstrumentor", "answering", "approval", "current", "tool"]
+
+
+_CLIENT: Final = "temporalio.client"
+_WORKER: Final = "temporalio.worker"
 
 
 class TemporalInstrumentor(Instrumentor):
@@ -37,8 +42,17 @@ class TemporalInstrumentor(Instrumentor):
     def _patch(self, recorder: Recorder, **kwargs: Any) -> None:
         del kwargs
 
+        ready: set[str] = set()
+
         def apply(module: ModuleType) -> None:
-            del module
+            ready.add(module.__name__)
+            # Each imports parts of the other, in whichever order; what is half imported can't be hooked into.
+            if (
+                _CLIENT not in ready
+                or (_WORKER in sys.modules and _WORKER not in ready)
+                or self._applied is not None
+            ):
+                return
             from runrecord.instrumentation.temporal.patch import Patch  # noqa: PLC0415  # it imports the SDK
 
             self._applied = Patch(recorder)
@@ -54,7 +68,8 @@ class TemporalInstrumentor(Instrumentor):
             self._agents.apply()
 
         self._imports = OnImport()
-        self._imports.when("temporalio.worker", apply)
+        self._imports.when(_CLIENT, apply)
+        self._imports.when(_WORKER, apply)
         # Whichever home the plug-in has in this release; the Agents SDK is imported by then.
         self._imports.when("temporalio.openai_agents", apply_to_agents)
         self._imports.when("temporalio.contrib.openai_agents", apply_to_agents)

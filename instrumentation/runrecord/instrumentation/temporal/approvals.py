@@ -12,7 +12,6 @@ from types import TracebackType
 from typing import Any, Final, cast
 
 from temporalio import workflow
-from temporalio.worker.workflow_sandbox import SandboxRestrictions
 from typing_extensions import Self
 
 from runrecord.instrumentation._safety import guarded
@@ -301,7 +300,10 @@ def current_actor() -> Mapping[str, str] | None:
 
 def pass_through() -> None:
     """Let workflows use this module without reloading it for every run, also where the instrumentation is off."""
-    modules = getattr(SandboxRestrictions, "passthrough_modules_default", None)
+    # Not before everything here is defined: this import is what the hooks of the instrumentation wait for, and they import us.
+    from temporalio.worker.workflow_sandbox import SandboxRestrictions  # noqa: PLC0415
+
+    modules: object = getattr(SandboxRestrictions, "passthrough_modules_default", None)
     if isinstance(modules, set):
         cast("set[str]", modules).add("runrecord")
 

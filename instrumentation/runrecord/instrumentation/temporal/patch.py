@@ -6,16 +6,20 @@ import dataclasses
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import temporalio.client
-import temporalio.worker
 import wrapt
 from opentelemetry.instrumentation.utils import unwrap
 from temporalio import workflow
+from temporalio.client import Client
+from temporalio.client import Plugin as ClientPlugin
 from temporalio.worker import (
     ActivityInboundInterceptor,
+    Interceptor,
+    Replayer,
+    Worker,
     WorkflowInboundInterceptor,
     WorkflowInterceptorClassInput,
 )
+from temporalio.worker import Plugin as WorkerPlugin
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from runrecord.instrumentation._safety import guarded, note_once
@@ -31,7 +35,7 @@ _Args = tuple[Any, ...]
 _Kwargs = dict[str, Any]
 
 
-class _WorkerInterceptor(temporalio.worker.Interceptor):
+class _WorkerInterceptor(Interceptor):
     def __init__(self, recorder: Recorder, executions: Executions) -> None:
         self._recorder = recorder
         self._executions = executions
@@ -46,7 +50,7 @@ class _WorkerInterceptor(temporalio.worker.Interceptor):
         return self._executions.interceptor(input)
 
 
-class RunrecordPlugin(temporalio.client.Plugin, temporalio.worker.Plugin):
+class RunrecordPlugin(ClientPlugin, WorkerPlugin):
     """Adds our interceptors behind all others, so that what those make current is seen."""
 
     def __init__(self, recorder: Recorder) -> None:
@@ -102,9 +106,9 @@ class Patch:
 
     def apply(self) -> None:
         """Hook in. A place that this release of the SDK does not have costs some records and is logged once."""
-        self._wrap(temporalio.client.Client, "__init__", self._client)
-        self._wrap(temporalio.worker.Worker, "__init__", self._worker)
-        self._wrap(temporalio.worker.Replayer, "__init__", self._replayer)
+        self._wrap(Client, "__init__", self._client)
+        self._wrap(Worker, "__init__", self._worker)
+        self._wrap(Replayer, "__init__", self._replayer)
         self._wrap(workflow, "wait_condition", _wait_condition)
 
     def remove(self) -> None:
