@@ -99,7 +99,9 @@ class Governed:
     def set(self, attributes: Attributes) -> None:
         """Set attributes; those that are None are left out."""
         if not self._ended:
-            self._span.set_attributes(present(self._previewed(attributes)))
+            if self._state.core.previews is not None:
+                attributes = self._state.core.previews.on_span(self.signal, attributes)
+            self._span.set_attributes(present(attributes))
 
     @guarded
     def stop(self) -> None:
@@ -117,10 +119,6 @@ class Governed:
         self._finish({a.ERROR_TYPE: error_type}, None)
 
     # the life of the span
-
-    def _previewed(self, attributes: Attributes) -> Attributes:
-        previews = self._state.core.previews
-        return attributes if previews is None else previews.on_span(self.signal, attributes)
 
     def _take_number(self) -> int:
         return self._state.sequence.take()
@@ -149,7 +147,9 @@ class Governed:
             self._sequence_number = self._take_number()
             identity[a.SOURCE_ID] = state.sequence.source_id
             identity[a.RECORD_SEQ] = self._sequence_number
-        facts = present({**identity, **self._previewed(attributes)})
+        if state.core.previews is not None:
+            attributes = state.core.previews.on_span(self.signal, attributes)
+        facts = present({**identity, **attributes})
         if span is None:
             tracer = self._state.core.tracer()
             self._span = tracer.start_span(
@@ -177,7 +177,10 @@ class Governed:
         try:
             if error is not None:
                 self._mark_error(error)
-            if late := present(self._previewed({**self._late, **attributes})):
+            late: Attributes = {**self._late, **attributes}
+            if self._state.core.previews is not None:
+                late = self._state.core.previews.on_span(self.signal, late)
+            if late := present(late):
                 span.set_attributes(late)
         finally:
             if self._owned:
