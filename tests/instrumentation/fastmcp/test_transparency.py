@@ -17,9 +17,9 @@ import fastmcp.server.server
 import fastmcp.tools.base
 import pytest
 from fastmcp import Client, Context, FastMCP
+from fastmcp.client.elicitation import ElicitResult
 from fastmcp.client.transports import StdioTransport
 from mcp import MCPError
-from mcp_types import ElicitResult
 
 from runrecord.instrumentation import DependencyConflictError
 from runrecord.instrumentation.capabilities import integrations
