@@ -26,6 +26,9 @@ UNSEEN: Final = (
 )
 """What no report about a run can show; every report says so."""
 
+HANDED_OVER: Final = "handed_over"
+"""The stop reason of a source that gives a segment up in its middle, such as a Temporal worker; another one goes on with it."""
+
 _MAX_LISTED: Final = 8
 
 
@@ -251,9 +254,10 @@ def _segments(records: Sequence[Record]) -> Iterator[Reason]:
         if record.entry.kind in CLOSES:
             numbers[record.entry.integer(names.RUN_SEGMENT) or 0].append(record)
     for number, own in sorted(numbers.items()):
-        if len(own) > 1:
-            indices = tuple(r.index for r in own)
-            yield Reason(Verdict.CONFLICTS, f"segment {number} was closed {len(own)} times", indices)
+        last = [r for r in own if r.entry.text(names.RUN_STOP_REASON) != HANDED_OVER]
+        if len(last) > 1:
+            indices = tuple(r.index for r in last)
+            yield Reason(Verdict.CONFLICTS, f"segment {number} was closed {len(last)} times", indices)
     missing = holes(numbers, max(numbers, default=0))
     if missing:
         yield Reason(Verdict.GAPS, f"no close of segment {listed(missing)}, though a later one is here")

@@ -157,6 +157,20 @@ def test_a_segment_closed_twice_is_a_conflict(build):
     assert "closed 2 times" in reasons(b.view())
 
 
+def test_a_segment_that_was_handed_over_has_one_close_per_source(build):
+    b = build()
+    handed = {"runrecord.run.stop_reason": "handed_over"}
+    for source in ("a" * 16, "b" * 16):
+        b.begin(source)
+        b.close("suspended", source=source, outcome="", **handed)
+    b.begin("c" * 16)
+    b.close(source="c" * 16)
+    assert verdict(b.view()) is Verdict.COMPLETE
+    b.begin("d" * 16)
+    b.close(source="d" * 16)
+    assert "closed 2 times" in reasons(b.view())
+
+
 def test_stated_gaps_and_abandoned_runs_count(build):
     b = build()
     b.begin()
