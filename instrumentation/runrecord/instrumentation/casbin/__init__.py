@@ -22,14 +22,14 @@ as it stands::
     [request_definition]
     r = sub, act, amount
     [policy_definition]
-    p = sub, act, limit
+    p = sub, act
     [policy_effect]
     e = some(where (p.eft == allow))
     [matchers]
-    m = r.sub == p.sub && r.act == p.act && r.amount <= float(p.limit)
+    m = r.sub == p.sub && r.act == p.act && r.amount <= 50
     ''')
     enforcer = casbin.Enforcer(model)
-    enforcer.add_policy("refund-agent", "refund", "50")
+    enforcer.add_policy("refund-agent", "refund")
 
     with recorder.run(agent="refund-agent") as run, run.tool("create_refund", call_id="call_1"):
         print(enforcer.enforce("refund-agent", "refund", 80))
