@@ -8,16 +8,19 @@ from typing import Any
 import pytest
 import wrapt
 from langchain.agents.middleware.types import AgentMiddleware
-from langchain_core.callbacks.base import BaseCallbackManager
+from langchain_core.callbacks.base import BaseCallbackHandler, BaseCallbackManager
+from langchain_core.callbacks.manager import AsyncCallbackManager, CallbackManager
 from langchain_core.tools import BaseTool
+from langgraph.callbacks import _GraphCallbackManager
 from langgraph.pregel import Pregel
+from opentelemetry.instrumentation.utils import unwrap
 
 from runrecord.instrumentation import _safety
 from runrecord.instrumentation.langgraph._patches import Patches
 
 pytestmark = pytest.mark.sdk
 
-SEAMS = [(BaseCallbackManager, "__init__"), (BaseTool, "arun"), (Pregel, "stream"), (Pregel, "astream")]
+SEAMS = [(CallbackManager, "on_chain_start"), (BaseTool, "arun"), (Pregel, "stream"), (Pregel, "astream")]
 
 
 def test_a_seam_that_is_gone_is_said_once(
@@ -62,6 +65,43 @@ def test_everything_is_put_back(instrument: Any) -> None:
     assert [kind.__dict__[name] for kind, name in SEAMS] == before
 
 
+@pytest.mark.parametrize("first", ["ours", "theirs"])
+@pytest.mark.parametrize("last", ["ours", "theirs"])
+def test_no_handler_is_left_whoever_comes_and_goes_first(
+    telemetry: Any, agents: Any, instrument: Any, first: str, last: str
+) -> None:
+    class Theirs(BaseCallbackHandler):
+        pass
+
+    theirs = Theirs()
+
+    def add(wrapped: Any, manager: Any, args: Any, kwargs: Any) -> None:
+        wrapped(*args, **kwargs)
+        manager.add_handler(theirs)
+
+    def switch_on() -> None:  # as the official instrumentation does
+        wrapt.wrap_function_wrapper("langchain_core.callbacks", "BaseCallbackManager.__init__", add)
+
+    original = BaseCallbackManager.__init__
+    if first == "theirs":
+        switch_on()
+    instrumentor = instrument()
+    if first == "ours":
+        switch_on()
+    managers = (CallbackManager, AsyncCallbackManager, _GraphCallbackManager)
+    for manager in managers:
+        assert {type(item).__name__ for item in manager([]).handlers} == {"Theirs", "Handler"}
+    if last == "theirs":
+        instrumentor.uninstrument()
+    unwrap(BaseCallbackManager, "__init__")
+    if last == "ours":
+        agents.make("done", tools=[]).invoke(agents.ask)
+        assert telemetry.one("invoke_agent")
+        instrumentor.uninstrument()
+    assert BaseCallbackManager.__init__ is original
+    assert [manager([]).handlers for manager in managers] == [[], [], []]
+
+
 def test_a_later_patch_of_somebody_else_stays(
     telemetry: Any, agents: Any, instrument: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -84,7 +124,7 @@ def test_a_later_patch_of_somebody_else_stays(
 def test_the_callers_own_list_of_callbacks_is_not_changed(instrument: Any) -> None:
     instrumentor = instrument()
     mine: list[Any] = []
-    manager = BaseCallbackManager(mine)
+    manager = CallbackManager(mine)
     assert instrumentor._patches.handler not in mine
     assert manager.handlers[0] is instrumentor._patches.handler
 

@@ -20,6 +20,7 @@ from runrecord.instrumentation.recorder import UNSET, Decision, Scope, Step
 # Middleware of the SDK that answers a call without being a policy.
 NO_POLICY: Final = frozenset({"LLMToolEmulator"})
 HUMAN: Final = "HumanInTheLoopMiddleware"
+AUTO: Final = "AutoModeMiddleware"
 
 _observed: ContextVar[tuple[int, ...]] = ContextVar("runrecord_langgraph_observed", default=())
 
@@ -37,15 +38,18 @@ class ToolCallObservation:
         self._middleware = middleware
         self._call: Mapping[str, Any] = dict(extract.mapping(getattr(request, "tool_call", None)))
         self._human = is_a(middleware, HUMAN)
+        self._auto = is_a(middleware, AUTO)
         self.called = False
 
     @property
     def _declared(self) -> bool:
-        return isinstance(getattr(self._middleware, "policy_id", None), str)
+        return self._auto or isinstance(getattr(self._middleware, "policy_id", None), str)
 
     @property
     def _judges(self) -> bool:
         tools = getattr(self._middleware, "policy_tools", None)
+        if tools is None and self._auto:
+            tools = extract.names_of(getattr(getattr(self._middleware, "config", None), "tools", ()))
         return tools is None or self._call.get("name") in tools
 
     @guarded
@@ -68,8 +72,8 @@ class ToolCallObservation:
             return
         if any(is_a(self._middleware, name) for name in NO_POLICY):
             return
-        failed = extract.tool_result(result)[1]
-        self._decide("deny", "block", "answered_with_error" if failed else "answered_without_call")
+        reason = "answered_with_error" if extract.tool_result(result)[1] else "answered_without_call"
+        self._decide("deny", "block", "classified_risky" if self._auto else reason)
 
     @guarded
     def raised(self, error: BaseException) -> None:
@@ -92,7 +96,7 @@ class ToolCallObservation:
     def _decide(
         self, outcome: str, action: str | None, reason: str | None, unless: str | None = None
     ) -> None:
-        rule = f"interrupt_on.{self._call.get('name')}" if self._human else None
+        rule = f"interrupt_on.{self._call.get('name')}" if self._human else "is_risky" if self._auto else None
         decide(
             self._tracker,
             self._middleware,
@@ -127,7 +131,7 @@ def decide(
         return
     if not scope.state.once(mark + outcome):
         return
-    decision = _decision(
+    decision = decision_of(
         scope,
         middleware,
         subject=call.get("id"),
@@ -135,7 +139,7 @@ def decide(
         subject_name=extract.bounded(call.get("name")),
         arguments=call.get("args", UNSET),
     )
-    _settle(decision, outcome, rule or _text(middleware, "policy_rule"), action, reason)
+    settle(decision, outcome, rule or text(middleware, "policy_rule"), action, reason)
 
 
 def _policy_id(middleware: Any) -> str:
@@ -144,102 +148,31 @@ def _policy_id(middleware: Any) -> str:
     )
 
 
-def _text(middleware: Any, name: str) -> str | None:
+def text(middleware: Any, name: str) -> str | None:
+    """Return an attribute of a middleware as text."""
     value = getattr(middleware, name, None)
     return str(value) if value is not None else None
 
 
-def _decision(scope: Scope, middleware: Any, **subject: Any) -> Decision:
+def decision_of(scope: Scope, middleware: Any, **subject: Any) -> Decision:
+    """Start the decision of a middleware, which is the policy."""
     declared = isinstance(getattr(middleware, "policy_id", None), str)
-    ours = type(middleware).__module__.startswith("langchain.")
+    ours = type(middleware).__module__.startswith(("langchain.", "deepagents."))
     return scope.decision(
         _policy_id(middleware),
-        version=_text(middleware, "policy_version"),
+        version=text(middleware, "policy_version"),
         engine="sdk" if ours and not declared else "custom",
         mode="enforce",
         **subject,
     )
 
 
-def _settle(
+def settle(
     decision: Decision, outcome: str, rule: str | None, action: str | None, reason: str | None
 ) -> None:
-    settle = {"allow": decision.allow, "deny": decision.deny, "require_approval": decision.require_approval}
-    settle[outcome](rule=rule, action=action, reason=reason)
-
-
-# hooks around the model
-
-
-@guarded
-def human_review(
-    tracker: Tracker, middleware: Any, calls: list[Mapping[str, Any]], error: BaseException | None
-) -> None:
-    """Record what ``HumanInTheLoopMiddleware.after_model`` gated in batched mode: approval needed, or let through."""
-    if getattr(middleware, "interrupt_mode", "batched") == "per_call":
-        return
-    if error is not None and not interrupts_of(error):
-        return
-    scope = tracker.here()
-    graph = tracker.graph_of(scope) if scope is not None else None
-    gated = getattr(middleware, "interrupt_on", {})
-    needed: set[int] = set()
-    for interrupt in interrupts_of(error) if error is not None else ():
-        items = extract.with_call_ids(extract.asked(interrupt.value), calls)
-        wanted = {item.tool_call_id for item in items}
-        needed |= {index for index, call in enumerate(calls) if call.get("id") in wanted}
-        if graph is not None:
-            graph.calls[str(interrupt.id)] = calls
-    for index, call in enumerate(calls):
-        if call.get("name") not in gated:
-            continue
-        rule = f"interrupt_on.{call.get('name')}"
-        if index in needed:
-            decide(tracker, middleware, call, outcome="require_approval", rule=rule)
-        else:
-            decide(tracker, middleware, call, outcome="allow", rule=rule, unless="require_approval")
-
-
-@guarded
-def personal_data(
-    tracker: Tracker, middleware: Any, where: str, result: object, error: BaseException | None
-) -> None:
-    """Record that ``PIIMiddleware`` changed or stopped what goes to or comes from the model."""
-    scope = tracker.here()
-    if scope is None or tracker.graph_of(scope) is None:
-        return
-    subject = "model_input" if where == "before_model" else "model_output"
-    rule = _text(middleware, "pii_type")
-    if error is not None:
-        if type(error).__name__ == "PIIDetectionError":
-            _settle(_decision(scope, middleware, subject_type=subject), "deny", rule, "block", "pii_detected")
-    elif result is not None:
-        strategy = getattr(middleware, "strategy", "redact")
-        _settle(
-            _decision(scope, middleware, subject_type=subject), "allow", rule, "redact", f"pii_{strategy}"
-        )
-
-
-@guarded
-def call_limit(
-    tracker: Tracker, middleware: Any, what: str, result: object, error: BaseException | None
-) -> None:
-    """Record that a limit of model or tool calls was reached."""
-    scope = tracker.here()
-    graph = tracker.graph_of(scope) if scope is not None else None
-    if scope is None or graph is None:
-        return
-    reason = f"{what}_limit"
-    ends = error is not None or extract.mapping(result).get("jump_to") == "end"
-    if error is not None and not type(error).__name__.endswith("LimitExceededError"):
-        return
-    blocked = ends or (what == "tool_call" and bool(extract.mapping(result).get("messages")))
-    if not blocked:
-        return
-    decision = _decision(scope, middleware, subject_type="run", subject_name=_text(middleware, "tool_name"))
-    _settle(decision, "deny", reason, "terminate" if ends else "block", reason)
-    if ends:
-        graph.outcome = ("budget_exceeded", reason)
+    """Finish a decision."""
+    ends = {"allow": decision.allow, "deny": decision.deny, "require_approval": decision.require_approval}
+    ends[outcome](rule=rule, action=action, reason=reason)
 
 
 def nested(instance: object, hook: str) -> bool:
@@ -256,8 +189,3 @@ def leave(instance: object, hook: str) -> None:
     """Undo what :func:`nested` noted."""
     mark = hash((id(instance), hook))
     _observed.set(tuple(item for item in _observed.get() if item != mark))
-
-
-def calls_in(state: object) -> list[Mapping[str, Any]]:
-    """Copy the tool calls that the last AI message of a state has; the SDK changes that message in place."""
-    return extract.last_tool_calls(state)

@@ -24,6 +24,7 @@ _ENDINGS = {
     "ToolCallLimitExceededError": ("budget_exceeded", "tool_call_limit"),
     "ModelCallLimitExceededError": ("budget_exceeded", "model_call_limit"),
     "PIIDetectionError": ("denied", "pii_detected"),
+    "ModelRefusalError": ("denied", "model_refusal"),
 }
 
 
@@ -322,17 +323,20 @@ class Tracker:
 
 
 def native_span(run_manager: Any) -> Span | None:
-    """Return the span that the official LangChain instrumentation made for a callback run, if it is active.
+    """Return the span that another instrumentation made for a callback run: the official one, or OpenInference's.
 
-    It keeps its spans in a table of its own, a private seam; without it we make the span ourselves.
+    The official one keeps its spans in a table of its own, a private seam; without it we make the span ourselves.
     """
     for handler in run_manager.handlers:
-        table = getattr(handler, "_invocation_manager", None)
-        find = getattr(table, "get_invocation", None)
+        find = getattr(getattr(handler, "_invocation_manager", None), "get_invocation", None)
         if find is not None:
             span = getattr(find(run_manager.run_id), "span", None)
-            if isinstance(span, Span) and span.is_recording():
-                return span
+        elif type(handler).__name__ == "OpenInferenceTracer":
+            span = handler.get_span(run_manager.run_id)
+        else:
+            continue
+        if isinstance(span, Span) and span.is_recording():
+            return span
     return None
 
 

@@ -37,7 +37,7 @@ _STEP_WORDS: Final = (
     ("handoff", ("handoff", "hand_off", "transfer")),
     ("wait", ("human_review", "human_approval", "approval", "wait")),
     ("reflect", ("reflect", "critique", "critic")),
-    ("verify", ("verify", "verification", "validate", "check", "guard")),
+    ("verify", ("verify", "verification", "validate", "check", "guard", "rubric")),
     ("route", ("route", "supervisor", "dispatch", ".before_", ".after_")),
     ("plan", ("plan", "model", "llm", "agent", "think")),
 )
@@ -49,6 +49,12 @@ _ANSWERS: Final = {
     "ignore": "denied",
     "respond": "denied",
     "response": "denied",
+}
+_VERDICTS: Final = {
+    "satisfied": "pass",
+    "needs_revision": "fail",
+    "failed": "fail",
+    "max_iterations_reached": "fail",
 }
 
 
@@ -106,11 +112,14 @@ def step_kind(node: str) -> str:
 
 
 def tool_facts(metadata: Mapping[str, Any]) -> dict[str, bool | str]:
-    """Read MCP's four hints and our own keys from a tool's ``metadata``; other types are left out."""
+    """Read MCP's four hints, our own keys and the agent that calls it from a tool's ``metadata``; other types are left out."""
     facts: dict[str, bool | str] = {
         name: metadata[hint] for hint, name in _HINTS.items() if isinstance(metadata.get(hint), bool)
     }
     facts.update({name: metadata[name] for name, kind in _DECLARED if isinstance(metadata.get(name), kind)})
+    agent = metadata.get("lc_agent_name")  # of a sub-agent, where the run has another
+    if isinstance(agent, str) and agent:
+        facts[a.GEN_AI_AGENT_NAME] = bounded(agent)
     return facts
 
 
@@ -124,6 +133,49 @@ def tool_result(output: object) -> tuple[Any, bool]:
         output = cast("Sequence[object]", messages)[-1]
     content = getattr(output, "content", output)
     return content, getattr(output, "status", None) == "error"
+
+
+def names_of(tools: object) -> list[str]:
+    """Return the names of tools, which are given as names or as tools."""
+    every = cast("Iterable[object]", tools) if isinstance(tools, Iterable) else ()
+    return [str(tool if isinstance(tool, str) else getattr(tool, "name", "")).strip() for tool in every]
+
+
+def call_budgets(
+    middleware: object, what: str, state: object, update: Mapping[str, Any], error: object
+) -> list[tuple[str, float, float]]:
+    """Return (id, limit, consumed) of each limit of a middleware that limits calls of ``what``.
+
+    The counts are those of the ``update`` that the middleware returns, of the ``error`` that it raises, or of the state.
+    """
+    found: list[tuple[str, float, float]] = []
+    for span in ("run", "thread"):
+        limit = getattr(middleware, f"{span}_limit", None)
+        key = f"{span}_{what}_count"
+        counted = next((part[key] for part in (update, mapping(state)) if part.get(key) is not None), 0)
+        if isinstance(counted, Mapping):  # for each tool; the one for all of them has a name of its own
+            tool = getattr(middleware, "tool_name", None) or "__all__"
+            counted = cast("Mapping[str, Any]", counted).get(tool, 0)
+        counted = getattr(error, f"{span}_count", counted)
+        if isinstance(limit, (int, float)) and isinstance(counted, (int, float)):
+            name = bounded(getattr(middleware, "name", None), f"{what}_limit")
+            found.append((f"{name}.{span}", limit, counted))
+    return found
+
+
+def rubric_outcome(evaluation: Mapping[str, Any]) -> tuple[str, float | None]:
+    """Return what a grader of deepagents' ``RubricMiddleware`` found, and the part of its criteria that passed.
+
+    ``satisfied`` is a pass, ``needs_revision``, ``failed`` and ``max_iterations_reached`` are a fail; a grader that raised or
+    did not account for every criterion could not tell.
+    """
+    said = evaluation.get("result")
+    criteria = evaluation.get("criteria")
+    every = cast("list[object]", criteria) if isinstance(criteria, list) else []
+    score = sum(mapping(item).get("passed") is True for item in every) / len(every) if every else None
+    if evaluation.get("unverified") or said not in _VERDICTS:
+        return "inconclusive", score
+    return _VERDICTS[str(said)], score
 
 
 def last_tool_calls(state: object) -> list[Mapping[str, Any]]:

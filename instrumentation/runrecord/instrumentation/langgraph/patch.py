@@ -6,7 +6,7 @@ Each module is patched when it is imported, and only attributes of classes are r
 imported what before:
 
 ==========================================================  =====================================================
-``BaseCallbackManager.__init__``                            adds our handler (ends, errors, interrupts)
+``__init__`` of the classes below ``BaseCallbackManager``   adds our handler (ends, errors, interrupts)
 ``(Async)CallbackManager.on_chain_start, on_tool_start``    starts, after every other handler
 ``BaseTool.arun``                                           leaves the context as it was
 ``Pregel.stream, astream``                                  which chain is a graph; also ``invoke`` and ``ainvoke``
@@ -34,6 +34,7 @@ from runrecord.instrumentation.langgraph._entering import (
 )
 from runrecord.instrumentation.langgraph._patches import Patches, Wrapper, unbound
 from runrecord.instrumentation.langgraph._tracker import Tracker, restored
+from runrecord.instrumentation.langgraph.patch_deepagents import patch_deepagents
 from runrecord.instrumentation.langgraph.patch_middleware import patch_middleware
 
 _BASE: Final = "langchain_core.callbacks.base"
@@ -45,7 +46,6 @@ _CALLBACKS: Final = "langgraph.callbacks"
 def apply(imports: OnImport, tracker: Tracker) -> Patches:
     """Hook into each module of the SDK when it is imported."""
     patches = Patches()
-    _when(imports, patches, _BASE, ("BaseCallbackManager", "__init__", partial(_adding, patches)))
     _when(imports, patches, _MANAGERS, *_starts(patches, tracker))
     _when(imports, patches, "langchain_core.tools.base", ("BaseTool", "arun", _restoring))
     _when(
@@ -55,9 +55,12 @@ def apply(imports: OnImport, tracker: Tracker) -> Patches:
         ("Pregel", "stream", partial(_streaming, patches, tracker)),
         ("Pregel", "astream", partial(_astreaming, patches, tracker)),
     )
+    for name in (_MANAGERS, _CALLBACKS):
+        imports.when(name, partial(_patch_managers, patches))
     imports.when(_CALLBACKS, partial(_make_handler, patches, tracker))
     imports.when(_PREGEL, _check)
     patch_middleware(imports, patches, tracker)
+    patch_deepagents(imports, patches, tracker)
     return patches
 
 
@@ -98,12 +101,29 @@ def _starts(patches: Patches, tracker: Tracker) -> Generator[tuple[str, str, Wra
 # callbacks
 
 
-def _adding(patches: Patches, original: Callable[..., None]) -> Callable[..., None]:
-    replaced = unbound(original)
+def _patch_managers(patches: Patches, module: ModuleType) -> None:
+    """Patch the managers that a module defines, each by itself.
 
-    @wraps(original)
+    Other instrumentations replace ``__init__`` of their base class and put back what they found there, also what we would have
+    put there in between.
+    """
+    base = sys.modules[_BASE].BaseCallbackManager
+    for kind in list(vars(module).values()):
+        if isinstance(kind, type) and base in kind.__bases__ and kind.__module__ == module.__name__:
+            patches.replace_on(
+                kind, "__init__", kind.__dict__.get("__init__"), partial(_adding, patches, kind)
+            )
+
+
+def _adding(patches: Patches, kind: Any, original: Callable[..., None] | None) -> Callable[..., None]:
+    replaced = unbound(original) if original is not None else None
+
+    @wraps(original or kind.__init__)
     def init(self: Any, *args: Any, **kwargs: Any) -> None:
-        replaced(self, *args, **kwargs)
+        if replaced is not None:
+            replaced(self, *args, **kwargs)
+        else:
+            super(kind, self).__init__(*args, **kwargs)  # pyright: ignore[reportUnknownMemberType]
         handler = patches.handler
         if handler is None or not patches.enabled:
             return

@@ -10,6 +10,7 @@ from typing import Any, Final
 from runrecord.instrumentation._on_import import OnImport
 from runrecord.instrumentation._safety import note_once, swallowed
 from runrecord.instrumentation.langgraph import _middleware as middleware
+from runrecord.instrumentation.langgraph import _model_hooks as hooks
 from runrecord.instrumentation.langgraph._patches import Patches, unbound
 from runrecord.instrumentation.langgraph._tracker import Tracker
 
@@ -40,13 +41,17 @@ def patch_middleware(imports: OnImport, patches: Patches, tracker: Tracker) -> N
         "PIIMiddleware",
         *(noting(hook, partial(_note_pii, hook)) for hook in ("before_model", "after_model")),
     )
-    note(
-        "tool_call_limit", "ToolCallLimitMiddleware", noting("after_model", partial(_note_limit, "tool_call"))
-    )
+    note("tool_call_limit", "ToolCallLimitMiddleware", noting("after_model", hooks.call_limit))
     note(
         "model_call_limit",
         "ModelCallLimitMiddleware",
-        noting("before_model", partial(_note_limit, "model_call")),
+        *(noting(hook, hooks.call_limit) for hook in ("before_model", "after_model")),
+    )
+    note(
+        "model_refusal",
+        "ModelRefusalMiddleware",
+        noting("wrap_model_call", _note_refusal),
+        ("awrap_model_call", partial(_anoting, patches, tracker, "awrap_model_call", _note_refusal)),
     )
 
 
@@ -141,27 +146,30 @@ def _reviewing(patches: Patches, tracker: Tracker, original: Callable[..., Any])
     def after_model(self: Any, state: Any, runtime: Any) -> Any:
         if not patches.enabled:
             return replaced(self, state, runtime)
-        calls = middleware.calls_in(state)
+        calls = hooks.calls_in(state)
         try:
             result = replaced(self, state, runtime)
         except BaseException as error:
-            middleware.human_review(tracker, self, calls, error)
+            hooks.human_review(tracker, self, calls, error)
             raise
-        middleware.human_review(tracker, self, calls, None)
+        hooks.human_review(tracker, self, calls, None)
         return result
 
     return after_model
 
 
-Note = Callable[[Tracker, Any, Any, BaseException | None], None]
+Note = Callable[[Tracker, Any, Any, Any, BaseException | None], None]
+"""Told the tracker, the middleware, what its hook was given first, what it returned, and what it raised."""
 
 
-def _note_pii(where: str, tracker: Tracker, instance: Any, result: Any, error: BaseException | None) -> None:
-    middleware.personal_data(tracker, instance, where, result, error)
+def _note_pii(
+    where: str, tracker: Tracker, instance: Any, _: Any, result: Any, error: BaseException | None
+) -> None:
+    hooks.personal_data(tracker, instance, where, result, error)
 
 
-def _note_limit(what: str, tracker: Tracker, instance: Any, result: Any, error: BaseException | None) -> None:
-    middleware.call_limit(tracker, instance, what, result, error)
+def _note_refusal(tracker: Tracker, instance: Any, _: Any, _result: Any, error: BaseException | None) -> None:
+    hooks.refusal(tracker, instance, error)
 
 
 def _noting(
@@ -170,16 +178,39 @@ def _noting(
     replaced = unbound(original)
 
     @wraps(original)
-    def observed(self: Any, *args: Any, **kwargs: Any) -> Any:
+    def observed(self: Any, given: Any, *args: Any, **kwargs: Any) -> Any:
         if not patches.enabled or middleware.nested(self, hook):
-            return replaced(self, *args, **kwargs)
+            return replaced(self, given, *args, **kwargs)
         try:
             try:
-                result = replaced(self, *args, **kwargs)
+                result = replaced(self, given, *args, **kwargs)
             except Exception as error:
-                note(tracker, self, None, error)
+                note(tracker, self, given, None, error)
                 raise
-            note(tracker, self, result, None)
+            note(tracker, self, given, result, None)
+            return result
+        finally:
+            middleware.leave(self, hook)
+
+    return observed
+
+
+def _anoting(
+    patches: Patches, tracker: Tracker, hook: str, note: Note, original: Callable[..., Any]
+) -> Callable[..., Any]:
+    replaced = unbound(original)
+
+    @wraps(original)
+    async def observed(self: Any, given: Any, *args: Any, **kwargs: Any) -> Any:
+        if not patches.enabled or middleware.nested(self, hook):
+            return await replaced(self, given, *args, **kwargs)
+        try:
+            try:
+                result = await replaced(self, given, *args, **kwargs)
+            except Exception as error:
+                note(tracker, self, given, None, error)
+                raise
+            note(tracker, self, given, result, None)
             return result
         finally:
             middleware.leave(self, hook)
