@@ -40,7 +40,7 @@ generate: $(STAMP)  ## Regenerate constants and reference pages from the registr
 	$(BIN)/python docs/support.py
 
 bench: $(STAMP)  ## Print the throughput and overhead tables
-	$(BIN)/python -m bench $(ARGS)
+	PATH="$(CURDIR)/$(BIN):$$PATH" nox -s bench -- $(ARGS)
 
 lock: $(STAMP)  ## Recompile the pinned requirements
 	PATH="$(CURDIR)/$(BIN):$$PATH" python requirements/compile.py $(ARGS)

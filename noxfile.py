@@ -115,6 +115,13 @@ def ui(session: nox.Session) -> None:
 
 
 @nox.session
+def bench(session: nox.Session) -> None:
+    """What `make bench` runs: the measurements, with the packages that ours is measured beside."""
+    _install(session, "bench.txt")
+    session.run("python", "-m", "bench", *session.posargs)
+
+
+@nox.session
 def wheel(session: nox.Session) -> None:
     """Everything again, against the installed wheel."""
     _install(session, "dev.txt")

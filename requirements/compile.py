@@ -97,6 +97,12 @@ ENVIRONMENTS: dict[str, list[str]] = {
         "3.10",
     ],
     "opa-oldest.txt": [*_extras("opa", "otlp"), *_groups("sdk-opa"), *OLDEST],
+    "bench.txt": [
+        *_extras("gateway", "langgraph", "mcp", "openai-agents", "otlp", "pydantic-ai"),
+        *_groups("bench"),
+        "--python-version",
+        "3.10",
+    ],
     "ui.txt": [*_groups("ui"), "--python-version", "3.10"],
 }
 
