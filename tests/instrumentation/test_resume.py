@@ -4,7 +4,10 @@
 
 from typing import Any
 
+import pytest
 from inline_snapshot import snapshot
+
+from runrecord.instrumentation.recorder import durable_approval_id
 
 ARGUMENTS = {"order": "o-1", "amount": 80}
 
@@ -100,6 +103,19 @@ def test_resume_without_a_stored_context_is_deterministic(telemetry: Any, record
     for _ in range(2):
         with recorder.resume(("sdk", "thread", "interrupt"), agent="a") as run:
             ids.add(run.run_id)
-            assert run.approval is None
+            assert run.approvals == []
             assert run.segment == 1
     assert len(ids) == 1
+
+
+@pytest.mark.breaks("decision-without-request")
+def test_an_answer_is_recorded_without_a_link_where_the_store_knows_no_request(
+    telemetry: Any, recorder: Any
+) -> None:
+    with recorder.resume(("sdk", "thread", "interrupt"), agent="a") as run:
+        run.approval.denied(actor="human", actor_ref="u-17")
+        assert run.approval.decided
+    span = telemetry.one("approval_decision")
+    assert span.attributes["runrecord.approval.status"] == "denied"
+    assert span.attributes["runrecord.approval.id"] == durable_approval_id("sdk", "thread", "interrupt")
+    assert not span.links

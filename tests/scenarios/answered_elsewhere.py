@@ -25,7 +25,9 @@ def the_agent_asks(recorder: Recorder) -> ContextKey:
 
 def the_web_application_has_the_answer(recorder: Recorder, key: ContextKey) -> ContextKey:
     with recorder.tracer.start_as_current_span("POST /approvals/{id}"):
-        recorder.approval(key).denied(actor="human", actor_ref="u-17", channel="web", reason="not_owed")
+        approval = recorder.approval(key)
+        if approval is not None:  # else nothing waits under this key, or no longer
+            approval.denied(actor="human", actor_ref="u-17", channel="web", reason="not_owed")
     return key
 
 

@@ -5,13 +5,20 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cached_property
 from types import TracebackType
 from typing import TypedDict, cast
 
 from opentelemetry.context import Context
 from opentelemetry.trace import Link, NonRecordingSpan, Span, get_current_span, set_span_in_context
 
-from runrecord.instrumentation._approval import Approval, describe, store_get, store_put
+from runrecord.instrumentation._approval import (
+    Approval,
+    describe,
+    durable_approval_id,
+    store_get,
+    store_put,
+)
 from runrecord.instrumentation._content import captures_content
 from runrecord.instrumentation._existing import existing_span, measured_elsewhere
 from runrecord.instrumentation._governed import Governed, parent_for
@@ -22,7 +29,12 @@ from runrecord.instrumentation._safety import guarded, swallowed
 from runrecord.instrumentation._scope import Scope
 from runrecord.instrumentation._state import Attributes, RunState
 from runrecord.instrumentation._versions import Versions, version_facts
-from runrecord.instrumentation.context_store import ContextKey, SpanRef, StoredContext
+from runrecord.instrumentation.context_store import (
+    ContextKey,
+    SpanRef,
+    StoredApproval,
+    StoredContext,
+)
 from runrecord.semconv import attributes as a
 from runrecord.semconv.signals import EVENT_ESCALATION, EVENT_RUN_CLOSED, EVENT_SOURCE_CLOSED
 
@@ -74,6 +86,7 @@ class Run(Scope):
         self._where = parent
         self._stored = stored
         known = stored.approvals if stored is not None and key is not None else ()
+        self._key = key
         self._approvals = [Approval(self, key or (), item, replayed=True) for item in known]
         self._outcome: str | None = None
         self._stop_reason: str | None = None
@@ -141,10 +154,20 @@ class Run(Scope):
         return list(self._approvals)
 
     @property
-    def approval(self) -> Approval | None:
-        """The first request that is still without an answer, else the first."""
-        every = self.approvals
-        return next((item for item in every if not item.decided), every[0] if every else None)
+    def approval(self) -> Approval:
+        """The first request that is still without an answer, else the first.
+
+        Where the store knows of none, a handle for the key that the run was resumed with: an answer is recorded, without a
+        link to its request.
+        """
+        waiting = next((item for item in self._approvals if not item.decided), None)
+        return waiting or (self._approvals[0] if self._approvals else self._unknown)
+
+    @cached_property
+    def _unknown(self) -> Approval:
+        key = self._key or ()
+        approval_id = durable_approval_id(*key) if key else self._state.core.new_id()
+        return Approval(self, key, StoredApproval(approval_id), replayed=False)
 
     @guarded
     def given(self, value: object) -> None:

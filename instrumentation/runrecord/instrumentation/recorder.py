@@ -20,7 +20,8 @@ Example::
             call.result({"refund": "r-1"})
 
     # or, where a web handler learns of the answer first and another process continues the run
-    recorder.approval(key).approved(actor="human", actor_ref="u-17")
+    if (approval := recorder.approval(key)) is not None:
+        approval.approved(actor="human", actor_ref="u-17")
 
 Every object is started when it is made. ``with`` makes it current; without ``with`` nothing is attached to the
 context, and ``.stop()`` or ``.fail(error)`` finishes it, from any thread or task. Nothing here raises into the caller.
