@@ -5,7 +5,7 @@
 import inspect
 import re
 from collections.abc import Callable, Generator
-from typing import Any
+from typing import Annotated, Any, TypedDict
 
 import pytest
 
@@ -16,7 +16,9 @@ from langchain.agents import create_agent
 from langchain.agents.middleware import HumanInTheLoopMiddleware, human_in_the_loop
 from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage
+from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.graph import END, START, StateGraph
 
 from runrecord.instrumentation.langgraph import LangGraphInstrumentor
 
@@ -77,6 +79,61 @@ class Agents:
     @property
     def ask(self) -> dict[str, Any]:
         return {"messages": [("user", "please")]}
+
+
+def add(values: list[str], more: list[str]) -> list[str]:
+    return values + more
+
+
+class State(TypedDict):
+    seen: Annotated[list[str], add]
+
+
+def straight(**nodes: Any) -> StateGraph[Any, Any, Any, Any]:
+    """Make a graph of nodes, one after the other."""
+    builder = StateGraph(State)
+    names = list(nodes)
+    for name, node in nodes.items():
+        builder.add_node(name, node)
+    for before, after in zip([START, *names], [*names, END], strict=True):
+        builder.add_edge(before, after)
+    return builder
+
+
+@pytest.fixture
+def graph() -> Any:
+    return straight
+
+
+@pytest.fixture
+def new_graph() -> Any:
+    return lambda: StateGraph(State)
+
+
+@pytest.fixture
+def mark() -> Any:
+    """A node that says that it ran."""
+    return lambda name: lambda state: {"seen": [name]}
+
+
+@pytest.fixture
+def lookup() -> Any:
+    @tool
+    def lookup(order: str) -> str:
+        """Look an order up."""
+        return f"order {order}"
+
+    return lookup
+
+
+@pytest.fixture
+def broken() -> Any:
+    @tool
+    def broken(order: str) -> str:
+        """Fail."""
+        raise LookupError(f"no order {order}")
+
+    return broken
 
 
 @pytest.fixture

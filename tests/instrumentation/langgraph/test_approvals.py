@@ -3,20 +3,12 @@
 """Approvals: what was asked, what was answered, and that it is about the call that then runs."""
 
 import asyncio
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 import pytest
 from inline_snapshot import snapshot
 from langchain_core.tools import tool
-from langgraph.graph import END, START, StateGraph
-from langgraph.types import Command, interrupt
-
-from runrecord.instrumentation import MemoryContextStore
+from langgraph.types import Command
 
 pytestmark = pytest.mark.sdk
 
@@ -33,10 +25,6 @@ def lookup(invoice: str) -> str:
     return f"invoice {invoice}"
 
 
-class State(TypedDict, total=False):
-    answer: Any
-
-
 def run(graph: Any, given: Any, config: Any, mode: str = "sync") -> Any:
     return graph.invoke(given, config) if mode == "sync" else asyncio.run(graph.ainvoke(given, config))
 
@@ -51,6 +39,8 @@ def asking(agents: Any, interrupt_mode: str, *turns: Any, saver: Any) -> Any:
 
 
 EDITED = {"name": "refund", "args": {"invoice": "inv-1", "amount": 40.0}}
+
+
 ANSWERS = {
     "approve": ({"type": "approve"}, "approved", None),
     "edit": ({"type": "edit", "edited_action": EDITED}, "modified", None),
@@ -185,158 +175,6 @@ def test_calls_answered_one_at_a_time(telemetry: Any, agents: Any, on: Any, inte
     telemetry.check_counters()
 
 
-def asks(name: str, value: Any) -> Any:
-    def node(state: State) -> State:
-        return {"answer": interrupt(value)}
-
-    builder = StateGraph(State)
-    builder.add_node(name, node)
-    builder.add_edge(START, name)
-    builder.add_edge(name, END)
-    return builder
-
-
-@pytest.mark.parametrize(
-    ("answer", "status", "reason"),
-    [
-        (True, "approved", None),
-        (False, "denied", None),
-        ("secret-reason", "answered", None),
-        ({"secret-reason": 1}, "answered", None),
-    ],
-)
-def test_a_bare_interrupt(  # noqa: PLR0917
-    telemetry: Any, agents: Any, on: Any, answer: Any, status: str, reason: Any
-) -> None:
-    graph = asks("approval", "secret-question").compile(checkpointer=agents.saver(), name="w")
-    graph.invoke({}, agents.config())
-    assert graph.invoke(Command(resume=answer), agents.config())["answer"] == answer
-    assert telemetry.one("request_approval approval").attributes["runrecord.subject.type"] == "run"
-    decided = telemetry.one("approval_decision approval").attributes
-    assert decided["runrecord.approval.status"] == status
-    assert decided.get("runrecord.approval.reason_code") == reason
-    assert "secret" not in telemetry.exported_text()
-    telemetry.check_counters()
-
-
-def test_an_answer_that_a_web_handler_recorded_is_not_recorded_again(
-    telemetry: Any, agents: Any, on: Any
-) -> None:
-    graph = asks("approval", "secret-question").compile(checkpointer=agents.saver(), name="w")
-    config = agents.config()
-    graph.invoke({}, config)
-    key = ("langgraph", config["configurable"]["thread_id"])
-    telemetry.recorder(new_source=lambda: "e" * 16).approval(key).approved(actor="human", actor_ref="u-17")
-    assert graph.invoke(Command(resume=True), config)["answer"] is True
-    decided = telemetry.one("approval_decision approval").attributes
-    assert (decided["runrecord.approval.actor.ref"], decided["runrecord.run.records"]) == ("u-17", 1)
-    telemetry.check_counters()
-
-
-def test_two_questions_in_one_node(telemetry: Any, agents: Any, on: Any) -> None:
-    def node(state: State) -> State:
-        return {"answer": [interrupt("one"), interrupt("two")]}
-
-    builder = StateGraph(State)
-    builder.add_node("node", node)
-    builder.add_edge(START, "node")
-    graph = builder.compile(checkpointer=agents.saver())
-    graph.invoke({}, agents.config())
-    graph.invoke(Command(resume=True), agents.config())
-    assert graph.invoke(Command(resume=False), agents.config())["answer"] == [True, False]
-    assert len(telemetry.named("request_approval")) == 2
-    said = [s.attributes["runrecord.approval.status"] for s in telemetry.named("approval_decision")]
-    assert said == ["approved", "denied"]
-    telemetry.check_counters()
-
-
-def test_a_question_in_a_subgraph_is_asked_once(telemetry: Any, agents: Any, on: Any) -> None:
-    builder = StateGraph(State)
-    builder.add_node("inner", asks("approval", "ok?").compile(name="inner"))
-    builder.add_edge(START, "inner")
-    graph = builder.compile(checkpointer=agents.saver(), name="outer")
-    graph.invoke({}, agents.config())
-    graph.invoke(Command(resume=True), agents.config())
-    telemetry.one("request_approval")
-    telemetry.one("approval_decision")
-    assert len(telemetry.named("invoke_")) == 2
-    telemetry.check_counters()
-
-
-@pytest.mark.breaks("subject-digest-differs")
-def test_a_question_inside_a_tool_is_about_that_call(telemetry: Any, agents: Any, on: Any) -> None:
-    @tool
-    def pay(amount: float) -> str:
-        """Pay, if a person agrees."""
-        return "paid" if interrupt({"pay": amount}) else "not paid"
-
-    agent = agents.make(
-        [agents.call("pay", "call_1", amount=1.0)], "done", tools=[pay], checkpointer=agents.saver()
-    )
-    agent.invoke(agents.ask, agents.config())
-    agent.invoke(Command(resume=True), agents.config())
-    request = telemetry.one("request_approval pay").attributes
-    assert (request["runrecord.subject.type"], request["runrecord.subject.id"]) == ("tool_call", "call_1")
-    paused, ran = telemetry.named("execute_tool")
-    assert "runrecord.result.digest" not in paused.attributes
-    assert "runrecord.result.digest" in ran.attributes
-    assert {span.status.status_code.name for span in telemetry.spans} == {"UNSET"}
-    telemetry.check_counters()
-
-
-def test_a_breakpoint_suspends_without_asking(telemetry: Any, agents: Any, on: Any) -> None:
-    builder = StateGraph(State)
-    builder.add_node("one", lambda state: {"answer": 1})
-    builder.add_node("two", lambda state: {"answer": 2})
-    builder.add_edge(START, "one")
-    builder.add_edge("one", "two")
-    graph = builder.compile(checkpointer=agents.saver(), interrupt_before=["two"], name="w")
-    graph.invoke({}, agents.config())
-    assert graph.invoke(None, agents.config())["answer"] == 2
-    runs = telemetry.named("invoke_workflow")
-    assert [s.attributes["runrecord.run.segment"] for s in runs] == [0, 1]
-    assert runs[0].attributes["runrecord.run.stop_reason"] == "interrupt_before"
-    assert len({s.attributes["runrecord.run.id"] for s in runs}) == 1
-    assert telemetry.named("request_approval") == []
-    telemetry.check_counters()
-
-
-def test_a_new_question_in_the_same_thread_is_a_new_run(telemetry: Any, agents: Any, on: Any) -> None:
-    graph = asks("approval", "ok?").compile(checkpointer=agents.saver(), name="w")
-    for answer in (True, False):
-        graph.invoke({}, agents.config())
-        graph.invoke(Command(resume=answer), agents.config())
-    runs = telemetry.named("invoke_workflow")
-    assert [s.attributes["runrecord.run.segment"] for s in runs] == [0, 1, 0, 1]
-    assert len({s.attributes["runrecord.run.id"] for s in runs}) == 2
-    said = [s.attributes["runrecord.approval.status"] for s in telemetry.named("approval_decision")]
-    assert said == ["approved", "denied"]
-    telemetry.check_counters()
-
-
-@pytest.mark.parametrize("interrupt_mode", ["per_call"])
-@pytest.mark.parametrize("mode", ["sync", "async"])
-def test_without_the_stored_context_the_ids_still_meet(
-    telemetry: Any, agents: Any, instrument: Any, interrupt_mode: str, mode: str
-) -> None:
-    call = agents.call("refund", "call_1", invoice="inv-1", amount=80.0)
-    instrumentor = instrument()
-    saver = agents.saver()
-    asking(agents, interrupt_mode, [call], "done", saver=saver).invoke(agents.ask, agents.config())
-    instrumentor.uninstrument()
-    instrument(recorder=telemetry.recorder(store=MemoryContextStore(), new_source=lambda: "f" * 16))
-    agent = asking(agents, interrupt_mode, "done", saver=saver)
-    run(agent, Command(resume={"type": "approve"}), agents.config(), mode)
-    request, decided = telemetry.one("request_approval").attributes, telemetry.one("approval_decision")
-    assert decided.attributes["runrecord.approval.id"] == request["runrecord.approval.id"]
-    assert decided.attributes["runrecord.subject.id"] == "call_1"
-    assert decided.links == ()
-    ran = telemetry.one("execute_tool").attributes["runrecord.arguments.digest"]
-    assert decided.attributes["runrecord.approval.subject.digest"] == ran
-    assert telemetry.named("invoke_agent")[1].attributes["runrecord.run.segment"] == 1
-    telemetry.check_counters()
-
-
 @pytest.mark.parametrize("interrupt_mode", ["per_call"])
 def test_an_answer_that_the_sdk_refuses_can_be_given_again(
     telemetry: Any, agents: Any, on: Any, interrupt_mode: str
@@ -358,61 +196,3 @@ def test_an_answer_that_the_sdk_refuses_can_be_given_again(
     assert ran["runrecord.arguments.digest"] == last.attributes["runrecord.approval.subject.digest"]
     assert ran["runrecord.run.id"] == last.attributes["runrecord.run.id"]
     telemetry.check_counters()
-
-
-def process(directory: Path, *arguments: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    environment = {
-        **os.environ,
-        "RUNRECORD_STATE_DIR": str(directory / "state"),
-        "RUNRECORD_KEY": "00" * 32,
-    }
-    environment.pop("PYTEST_CURRENT_TEST", None)
-    script = Path(__file__).parent / "approval_process.py"
-    command = [sys.executable, str(script), str(directory / "checkpoints.sqlite"), *arguments]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    lines = [json.loads(line) for line in done.stdout.splitlines()]
-    return lines[:-1], lines[-1]
-
-
-@pytest.mark.parametrize(
-    ("answer", "interrupt_mode", "status"),
-    [
-        ("approve", "batched", "approved"),
-        ("edit", "per_call", "modified"),
-        ("reject", "batched", "denied"),
-    ],
-)
-def test_the_answer_comes_in_another_process(
-    tmp_path: Path, answer: str, interrupt_mode: str, status: str
-) -> None:
-    first, said = process(tmp_path, "start", interrupt_mode)
-    assert said["waits"]
-    second, said = process(tmp_path, answer, interrupt_mode)
-    assert said == {"waits": False, "last": "done"}
-    spans = [*first, *second]
-    assert len({span["context"]["trace_id"] for span in spans}) == 1
-    assert len({span["attributes"]["runrecord.run.id"] for span in spans}) == 1
-    assert len({span["attributes"]["runrecord.source.id"] for span in spans}) == 2
-    (request,) = [span for span in first if span["name"] == "request_approval refund"]
-    (decided,) = [span for span in second if span["name"] == "approval_decision refund"]
-    assert decided["attributes"]["runrecord.approval.status"] == status
-    assert decided["links"][0]["context"]["span_id"] == request["context"]["span_id"]
-    assert f"0x{decided['attributes']['runrecord.approval.request.span_id']}" == request["context"]["span_id"]
-    (resumed,) = [span for span in second if span["name"] == "invoke_agent helper"]
-    (root,) = [span for span in first if span["name"] == "invoke_agent helper"]
-    assert resumed["parent_id"] == root["context"]["span_id"]
-    assert (resumed["attributes"]["runrecord.run.segment"], root["attributes"]["runrecord.run.segment"]) == (
-        1,
-        0,
-    )
-    ran = [span for span in second if span["name"] == "execute_tool refund"]
-    assert len(ran) == (status != "denied")
-    assert not [span for span in first if span["name"] == "execute_tool refund"]
-    for part, source in ((first, root), (second, resumed)):
-        numbers = sorted(span["attributes"]["runrecord.record.seq"] for span in part)
-        assert numbers == list(range(source["attributes"]["runrecord.run.records"]))
-    assert "secret-reason" not in json.dumps(spans)
-    stored = list((tmp_path / "state" / "contexts").iterdir())
-    assert [oct(path.stat().st_mode & 0o777) for path in stored] == ["0o600"]
-    assert "inv-1" not in stored[0].read_text()
