@@ -216,11 +216,14 @@ class ActiveRun:
         the same call and yet not equal. A change by a hook in between is told from that by comparing with what the validation
         had made.
         """
-        if notes.raw is UNSET or notes.validated is None or notes.validated != arguments:
+        if notes.raw is UNSET or notes.validated is None:
             return arguments
-        if notes.commitment is not None and notes.commitment != self._commit(arguments):
+        if notes.commitment is not None:
+            return notes.raw if notes.commitment == self._commit(arguments) else arguments
+        try:
+            return notes.raw if notes.validated == arguments else arguments
+        except Exception:  # noqa: BLE001  # what a hook put there may not be comparable
             return arguments
-        return notes.raw
 
     def _commit(self, arguments: object) -> str | None:
         return self.run.state.commit(LABEL_TOOL_ARGUMENTS, arguments)

@@ -114,8 +114,7 @@ class Beginning:
         if self.pending:
             index = max(self.stored[1].next_step - 1, 0) if self.stored is not None else None
             active.start_step(index=index, attempt=run.segment + 1)
-        else:
-            run.given(self.options.get("user_prompt"))
+        run.given(self.options.get("user_prompt"))
         return active
 
     def _inner(self, outer: ActiveRun) -> ActiveRun:

@@ -85,6 +85,7 @@ class Governing(_Recording):
 
     @guarded
     def _begin(self, ctx: Any) -> ActiveRun | None:
+        self.beginning.see(ctx)
         if _durable(ctx):
             note_once(
                 "pydantic_ai durable",

@@ -4,7 +4,7 @@
 
 import copy
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any, cast
 
@@ -73,10 +73,9 @@ class Patch:
 
     @guarded
     def _observed(self, agent: Any, args: _Args, kwargs: _Kwargs) -> _Kwargs | None:
-        given = kwargs.get("capabilities")
-        if _in_temporal_workflow() or not (given is None or isinstance(given, (list, tuple))):
+        given: Sequence[Any] = kwargs.get("capabilities") or []
+        if _in_temporal_workflow() or not isinstance(cast("object", given), Sequence):
             return None
-        given = list(cast("list[Any]", given or []))
         if any(isinstance(capability, Governing) for capability in given):
             return None  # a wrapper of an agent came by here already
         options = kwargs if "user_prompt" in kwargs or not args else {**kwargs, "user_prompt": args[0]}
