@@ -119,3 +119,15 @@ def test_an_answer_is_recorded_without_a_link_where_the_store_knows_no_request(
     assert span.attributes["runrecord.approval.status"] == "denied"
     assert span.attributes["runrecord.approval.id"] == durable_approval_id("sdk", "thread", "interrupt")
     assert not span.links
+
+
+def test_the_tenant_of_the_run_is_that_of_its_answers_and_later_segments(
+    telemetry: Any, recorder: Any
+) -> None:
+    with recorder.run("a", tenant_id="shop-eu") as run:
+        approval = run.request_approval("c", tool="t")
+        run.suspend()
+    recorder.approval(approval.key).denied(actor="human")
+    with recorder.resume(approval.key):
+        pass
+    assert {span.attributes["runrecord.tenant.id"] for span in telemetry.spans} == {"shop-eu"}

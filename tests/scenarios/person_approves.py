@@ -35,7 +35,7 @@ def the_agent_asks(recorder: Recorder) -> ContextKey:
 
 
 def the_answer_arrives(recorder: Recorder, key: ContextKey) -> None:
-    with recorder.resume(key, tenant_id="shop-eu") as run, run.step("act"):
+    with recorder.resume(key) as run, run.step("act"):
         approval = run.approval
         approval.approved(actor="human", actor_ref="u-17", channel="slack", reason="customer_is_right")
         with run.tool(

@@ -72,6 +72,7 @@ def describe(state: RunState, key: ContextKey) -> StoredContext:
         last=state.current,
         agent=state.agent,
         workflow=state.workflow,
+        tenant_id=state.tenant_id,
         conversation_in_key=conversation_of(key) == state.conversation_id is not None,
         next_step=state.next_step,
         phases=state.phases,
@@ -303,7 +304,8 @@ class Elsewhere(Governed):
     def __init__(self, core: Core, stored: StoredContext, tenant_id: str | None) -> None:
         state = RunState(core, stored.run_id, stored.segment)
         state.stopped.restore(stored.stopped)
-        state.agent, state.workflow, state.tenant_id = stored.agent, stored.workflow, tenant_id
+        state.agent, state.workflow = stored.agent, stored.workflow
+        state.tenant_id = tenant_id or stored.tenant_id
         super().__init__(state, None, None)
         address = stored.root or stored.last
         span = NonRecordingSpan(address.span_context()) if address else INVALID_SPAN

@@ -110,6 +110,7 @@ class StoredContext:
     last: SpanRef | None = None
     agent: str | None = None
     workflow: str | None = None
+    tenant_id: str | None = None
     conversation_in_key: bool = False
     next_step: int = 0
     closed: bool = False

@@ -211,6 +211,7 @@ class Recorder:
             workflow = workflow or (stored.workflow if agent is None else None)
             if stored.conversation_in_key and not facts.get("conversation_id"):
                 facts["conversation_id"] = conversation_of(key)
+            facts["tenant_id"] = facts.get("tenant_id") or stored.tenant_id
         resumed = Run(state, context if context is not None else otel_context.get_current(), stored, key)
         resumed.begin(agent, workflow, facts, span=span, explicit=context is not None)
         return resumed
@@ -268,7 +269,7 @@ class Recorder:
         Args:
             key: Where the run stored its context: ``approval.key`` of the request.
             approval_id: Which request, where the run asked for several; by default the first without an answer.
-            tenant_id: Where one installation serves several.
+            tenant_id: Where one installation serves several; that of the run by default.
 
         Returns:
             The request, answered or not; None if nothing is stored, or nothing of that id.
