@@ -63,6 +63,13 @@ ENVIRONMENTS: dict[str, list[str]] = {
         "3.10",
     ],
     "fastmcp-oldest.txt": [*_extras("fastmcp", "otlp"), *_groups("test"), *OLDEST],
+    "openai-newest.txt": [
+        *_extras("openai", "otlp"),
+        *_groups("test", "official-openai"),
+        "--python-version",
+        "3.10",
+    ],
+    "openai-oldest.txt": [*_extras("openai", "otlp"), *_groups("test"), *OLDEST],
     "openai-agents-newest.txt": [
         *_extras("openai-agents", "otlp"),
         *_groups("test", "official-openai-agents"),
