@@ -27,7 +27,7 @@ def test_the_example_runs(tmp_path: Path) -> None:
         env={**kept, "RUNRECORD_STATE_DIR": str(tmp_path)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=110,
         check=False,
     )
     assert done.returncode == 0, done.stderr

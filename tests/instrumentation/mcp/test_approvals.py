@@ -328,7 +328,7 @@ def test_a_round_that_goes_on_in_another_process(tmp_path: Path, action: str) ->
             env=environment,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=110,
             check=False,
         )
         assert done.returncode == 0, done.stderr

@@ -114,7 +114,7 @@ def process(directory: Path, receiver: Receiver, *arguments: str) -> str:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=90,
+        timeout=110,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import Any, Final, cast
 
+import wrapt
 from opentelemetry import context as otel_context
 from opentelemetry.context import Context
 
@@ -47,7 +48,7 @@ def dispatcher_made(dispatcher: Any, write_stream: object) -> None:
     The stdio transport writes to a bare memory stream, the HTTP ones to a stream that carries the sender's context.
     """
     waiting = _spawned.get()
-    if waiting and type(write_stream).__module__.startswith("anyio."):
+    if waiting and type(_bare(write_stream)).__module__.startswith("anyio."):
         waiting.popleft()
         _pipes.add(dispatcher)
 
@@ -65,6 +66,13 @@ def disconnected(keys: list[int]) -> None:
         _hosts.pop(key, None)
 
 
+def _bare(stream: object) -> object:
+    """Return a stream without the proxies that other instrumentations put around it."""
+    while isinstance(stream, wrapt.ObjectProxy):
+        stream = cast("object", stream.__wrapped__)
+    return stream
+
+
 # out
 
 
@@ -72,7 +80,7 @@ def outgoing(session: object, call_id: str, context: Context) -> dict[str, str] 
     """Return what to tell the peer of a session of the run; None if it is not to be told, or sees it anyway."""
     dispatcher = getattr(session, "_dispatcher", None)
     carrier: dict[str, str] = {}
-    url = _hosts.get(id(getattr(dispatcher, "_write_stream", None)))
+    url = _hosts.get(id(_bare(getattr(dispatcher, "_write_stream", None))))
     if url is not None:
         propagation.inject(carrier, peer=url, context=context)
     elif dispatcher is not None and dispatcher in _pipes:
