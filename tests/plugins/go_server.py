@@ -9,6 +9,7 @@ network for the first download, they are skipped; where the environment variable
 from __future__ import annotations
 
 import fcntl
+import os
 import shutil
 import subprocess
 from collections.abc import Generator
@@ -19,9 +20,10 @@ import pytest
 
 
 @contextmanager
-def serving(source: Path, shared: Path) -> Generator[str, None, None]:
-    """Build the program in ``source`` into ``shared``, run it, and yield the address that it prints first."""
-    program = _built(source, shared)
+def serving(source: Path, factory: pytest.TempPathFactory) -> Generator[str, None, None]:
+    """Build the program in ``source``, run it, and yield the address that it prints first."""
+    base = factory.getbasetemp()  # of a process of xdist, below that of the session
+    program = _built(source, base.parent if "PYTEST_XDIST_WORKER" in os.environ else base)
     with subprocess.Popen([program], stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None

@@ -51,8 +51,7 @@ def _runs_are_made_by_hand(telemetry: Any) -> None:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Generator[str, None, None]:
-    shared = tmp_path_factory.getbasetemp().parent
-    with serving(Path(__file__).parent / "go", shared) as address:
+    with serving(Path(__file__).parent / "go", tmp_path_factory) as address:
         yield address
 
 

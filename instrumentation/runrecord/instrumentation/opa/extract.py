@@ -150,5 +150,7 @@ def inputs(body: object, parameter: str | None) -> object:
         return document["input"]
     if parameter is None:
         return UNSET
-    given = parsed(parameter)
-    return parameter if given is None else given
+    try:
+        return cast("object", json.loads(parameter))
+    except ValueError:
+        return parameter
