@@ -14,11 +14,11 @@ from decimal import Decimal
 from uuid import UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from runrecord.semconv.canonical import MAX_DEPTH, canonical_json, to_json_domain
+from runrecord.semconv.canonical import MAX_DEPTH, canonical_form, canonical_json, to_json_domain
 from runrecord.semconv.errors import CanonicalError
 
 # RFC 8785, appendix B.
@@ -160,6 +160,78 @@ def test_coercion_takes_anything_and_changes_nothing_the_second_time(value: obje
     coerced = to_json_domain(value)
     written = canonical_json(coerced)
     assert canonical_json(to_json_domain(coerced)) == written
+
+
+class Text(str):
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return "not what is inside"
+
+
+class Shout(int):
+    def __repr__(self) -> str:
+        return "not a number"
+
+
+class Table(dict[object, object]):
+    """A mapping that is a dict, as the type of a caller's own may be."""
+
+
+def wide(value: object) -> object:
+    """The same value in types that only the long way takes."""
+    if isinstance(value, dict):
+        return Table({key: wide(item) for key, item in value.items()})
+    return tuple(map(wide, value)) if isinstance(value, list) else value
+
+
+# What decides whether the short way is taken: types that look alike, texts and keys that sort or escape otherwise, sizes, depth.
+texts = st.text() | st.sampled_from(
+    [
+        "",
+        "\ud83d\ude00",
+        "\ud800",
+        "\ufb33",
+        "\U0001f600",
+        "\x00\x1f\x7f\u2028</script>",
+        '"\\',
+        "-0",
+        "\ue000",
+    ]
+)
+near_plain = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.sampled_from(
+        [2**53 + 1, -(1 << 64), (1 << 8192) - 1, -((1 << 8192) - 1), 0.0, -0.0, 80.0, 1e16, 1e21, 5e-324]
+    )
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | texts
+    | st.builds(Text, texts)
+    | st.builds(Shout, st.integers()),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.tuples(inner)
+        | st.dictionaries(texts | st.builds(Text, texts), inner, max_size=4)
+    ),
+    max_leaves=30,
+)
+
+
+@given(near_plain)
+@example([[[[[[[[["deeper than the short way goes"]]]]]]]]])
+@example({"\ufb33": 1, "\U0001f600": 2, "b": 3, "a": 4})
+@example({"a": "\ud800"})
+@example([True, 1, 1.0, "1", None])
+def test_the_short_way_and_the_long_way_write_the_same(value: object) -> None:
+    domain = to_json_domain(value)
+    assert canonical_form(value) == canonical_json(domain) == canonical_json((wide(domain),))[1:-1]  # type: ignore[list-item]
+
+
+@given(python_values)
+def test_the_form_of_anything_is_that_of_its_json_value(value: object) -> None:
+    assert canonical_form(value) == canonical_json(to_json_domain(value))
 
 
 @given(json_values)

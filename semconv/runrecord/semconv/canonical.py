@@ -18,6 +18,7 @@ from collections.abc import Set as AbstractSet
 from datetime import date, time
 from decimal import Decimal
 from enum import Enum
+from json import JSONEncoder
 from json.encoder import encode_basestring  # the C implementation where there is one
 from math import isfinite
 from typing import Any, Final, TypeAlias, TypeGuard, cast
@@ -25,7 +26,7 @@ from uuid import UUID
 
 from runrecord.semconv.errors import CanonicalError
 
-__all__ = ["MAX_DEPTH", "Json", "canonical_json", "to_json_domain"]
+__all__ = ["MAX_DEPTH", "Json", "canonical_form", "canonical_json", "to_json_domain"]
 
 Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
 """A JSON value: lists and tuples are arrays, mappings with string keys are objects."""
@@ -37,6 +38,11 @@ _MAX_INT_BITS: Final = 8192
 _HIGHEST_BEFORE_SURROGATES: Final = "\ud7ff"
 _EXPONENT_FROM: Final = 21
 _EXPONENT_BELOW: Final = -6
+_PLAIN_DEPTH: Final = 8
+
+_encode_plain: Final = JSONEncoder(
+    ensure_ascii=False, check_circular=False, allow_nan=False, sort_keys=True, separators=(",", ":")
+).encode
 
 
 def canonical_json(value: Json) -> bytes:
@@ -46,9 +52,18 @@ def canonical_json(value: Json) -> bytes:
         CanonicalError: the value holds something that is not JSON, a number that is not finite, two keys that are
             the same after lone surrogates were replaced, or more than ``MAX_DEPTH`` levels.
     """
+    plain = _plain_form(value)
+    if plain is not None:
+        return plain
     parts: list[str] = []
     _write(value, parts, MAX_DEPTH)
     return "".join(parts).encode()
+
+
+def canonical_form(value: Any) -> bytes:
+    """Encode any Python value: ``canonical_json(to_json_domain(value))``, without the copy where there is nothing to bring."""
+    plain = _plain_form(value)
+    return canonical_json(to_json_domain(value)) if plain is None else plain
 
 
 def to_json_domain(value: Any) -> Json:
@@ -75,6 +90,34 @@ def to_json_domain(value: Any) -> Json:
     """
     # A container whose keys became the same takes three levels, and a marker one.
     return _coerce(value, MAX_DEPTH - 3, ())
+
+
+def _plain_form(value: Any) -> bytes | None:
+    """Encode in C what most arguments and results are made of; None for what needs the long way (see ``_is_plain``)."""
+    if not _is_plain(value, _PLAIN_DEPTH):
+        return None
+    try:
+        return _encode_plain(value).encode()
+    except UnicodeEncodeError:  # a surrogate
+        return None
+
+
+def _is_plain(value: Any, depth: int) -> bool:
+    """Say whether the encoder of the standard library writes ``value`` as this module does, surrogates apart.
+
+    Not of subclasses, which may behave otherwise, nor of floats, whose layout differs, nor of keys beyond ASCII, which it does
+    not sort by UTF-16 code units.
+    """
+    kind = type(cast("object", value))
+    if kind is str or kind is bool or value is None:
+        return True
+    if kind is int:
+        return cast("int", value).bit_length() <= _MAX_INT_BITS
+    if kind is dict and depth > 0:
+        return all(
+            type(key) is str and key.isascii() and _is_plain(item, depth - 1) for key, item in value.items()
+        )
+    return kind is list and depth > 0 and all(_is_plain(item, depth - 1) for item in value)
 
 
 def _write(value: Json, parts: list[str], depth: int) -> None:

@@ -31,7 +31,7 @@ import stat
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
-from runrecord.semconv.canonical import canonical_json, to_json_domain
+from runrecord.semconv.canonical import canonical_form
 from runrecord.semconv.errors import TenantKeyError
 from runrecord.semconv.state import STATE_DIR_VARIABLE, state_dir
 
@@ -96,24 +96,26 @@ class _Secret:
 class RunKey(_Secret):
     """The key of one run, 32 bytes; made by :meth:`TenantKey.run_key`."""
 
-    __slots__ = ("_salts",)
+    __slots__ = ("_keyed",)
 
     def __init__(self, key: bytes) -> None:
         super().__init__(key)
-        self._salts: dict[str, bytes] = {}
+        self._keyed: dict[str, hmac.HMAC] = {}
 
     def salt(self, label: str) -> bytes:
         """Derive the 32 bytes with which a third party can check commitments under ``label`` in this run."""
-        known = self._salts.get(label)
-        if known is None:
-            known = hmac.digest(self._key, b"c1" + _prefixed(label), "sha256")
-            if label in _LABELS:  # a label is made up by nobody else, and a cache must not grow
-                self._salts[label] = known
-        return known
+        return hmac.digest(self._key, b"c1" + _prefixed(label), "sha256")
 
     def commit(self, label: str, value: Any) -> str:
         """Commit to ``value``, brought into the JSON domain, under ``label``; never raises for any value."""
-        return commit_with_salt(self.salt(label), value)
+        keyed = self._keyed.get(label)
+        if keyed is None:
+            keyed = hmac.new(self.salt(label), digestmod="sha256")
+            if label in _LABELS:  # a label is made up by nobody else, and a cache must not grow
+                self._keyed[label] = keyed
+        mac = keyed.copy()  # half of the time: a key need not be prepared again
+        mac.update(canonical_form(value))
+        return _PREFIX + mac.hexdigest()
 
 
 class TenantKey(_Secret):
@@ -147,7 +149,7 @@ class TenantKey(_Secret):
 
 def commit_with_salt(salt: bytes, value: Any) -> str:
     """Commit to ``value`` with a disclosed salt; equal to what :meth:`RunKey.commit` gave for the same value."""
-    return _PREFIX + hmac.digest(salt, canonical_json(to_json_domain(value)), "sha256").hex()
+    return _PREFIX + hmac.digest(salt, canonical_form(value), "sha256").hex()
 
 
 def tenant_key_file() -> Path:
