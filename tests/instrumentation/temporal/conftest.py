@@ -33,9 +33,13 @@ def server() -> Generator[str, None, None]:
     """The address of a development server."""
 
     async def start() -> WorkflowEnvironment:
-        return await WorkflowEnvironment.start_local(
+        environment = await WorkflowEnvironment.start_local(
             dev_server_existing_path=str(BINARIES / "temporal"), dev_server_log_level="never"
         )
+        # On a busy machine it takes long until all of its services answer.
+        warm = await environment.client.start_workflow("WarmUp", id="warm-up", task_queue="nobody")
+        await warm.terminate()
+        return environment
 
     loop = asyncio.new_event_loop()
     environment = loop.run_until_complete(start())
@@ -80,7 +84,7 @@ class Temporal:
         )
 
     def run(self, main: Callable[["Temporal"], Any], *, skip_time: bool = False) -> Any:
-        """Run an async function with everything connected, for at most 40 seconds."""
+        """Run an async function with everything connected, for at most 80 seconds."""
 
         async def body() -> Any:
             if skip_time:
@@ -93,7 +97,7 @@ class Temporal:
             self.client = await Client.connect(str(self.server))
             return await main(self)
 
-        return asyncio.run(asyncio.wait_for(body(), 40))
+        return asyncio.run(asyncio.wait_for(body(), 80))
 
 
 @pytest.fixture
@@ -107,7 +111,7 @@ def temporal(server: str) -> Temporal:
 @pytest.fixture
 def until() -> Callable[..., Any]:
     async def wait(condition: Callable[[], Any]) -> None:
-        deadline = asyncio.get_running_loop().time() + 20
+        deadline = asyncio.get_running_loop().time() + 60
         while not condition():
             assert asyncio.get_running_loop().time() < deadline
             await asyncio.sleep(0.01)

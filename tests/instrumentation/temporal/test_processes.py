@@ -86,7 +86,7 @@ def facts(span: Any) -> dict[str, Any]:
 
 
 def until(condition: Callable[[], Any], process: Any = None) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not condition():
         assert process is None or process.poll() is None, process.stderr.read()
         assert time.monotonic() < deadline

@@ -163,6 +163,27 @@ def test_what_continues_as_new_is_the_next_segment(telemetry: Any, temporal: Any
     telemetry.check_counters()
 
 
+def test_a_worker_that_stops_hands_the_segment_over(telemetry: Any, temporal: Any, until: Any) -> None:
+    async def main(t: Any) -> None:
+        async with t.worker():
+            handle = await t.start(PlainWorkflow.run, "random")
+            await until(lambda: telemetry.named("agent_step"))
+            await handle.query("__stack_trace")
+        async with t.worker():
+            await handle.execute_update(PlainWorkflow.set_go, True)
+            await handle.result()
+
+    temporal.run(main)
+    first, second = sorted(telemetry.named("invoke_workflow"), key=lambda span: span.start_time)
+    said = ("run.segment", "run.state", "run.stop_reason", "run.outcome")
+    assert facts(first, *said) == [0, "suspended", "handed_over", None]
+    assert facts(second, *said) == [0, "completed", None, "success"]
+    assert second.parent.span_id == first.context.span_id
+    assert second.links[0].context.span_id == first.context.span_id
+    assert telemetry.one("agent_step")
+    telemetry.check_counters()
+
+
 def test_a_workflow_that_is_tried_again_is_the_next_segment(telemetry: Any, temporal: Any) -> None:
     policy = RetryPolicy(initial_interval=program.timedelta(milliseconds=10))
     assert go(temporal, RetriedWorkflow.run, retry_policy=policy) == "third"

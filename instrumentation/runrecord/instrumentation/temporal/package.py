@@ -6,7 +6,7 @@ from typing import Final
 
 from runrecord.instrumentation.capabilities import Capabilities
 
-# 1.24 is the first of which the whole test suite passes: before, an update validator counts as replayed history.
+# The oldest release that is tested. Before 1.23 an update validator counts as replayed history (no is_replaying_history_events).
 INSTRUMENTS: Final = ("temporalio >= 1.24, < 2",)
 
 CAPABILITIES: Final = Capabilities(
