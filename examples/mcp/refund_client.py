@@ -26,6 +26,7 @@ from mcp_types import CallToolResult, ElicitResult, InputRequiredResult
 from runrecord.demo import shop
 from runrecord.instrumentation import recorder
 
+ERA = "2026-07-28"  # in which a question ends a round, instead of holding a call open
 SERVER = str(Path(__file__).with_name("refund_server.py"))
 
 
@@ -53,7 +54,7 @@ async def start(thread: str, customer: str) -> str | dict[str, Any]:
     arguments = {"invoice_id": invoice["id"], "amount": invoice["amount"]}
     with recorder.run(agent="refund-agent", conversation_id=thread) as run:
         run.given(shop.request_text(customer))
-        async with Client(stdio_client(server()), elicitation_callback=later) as client:
+        async with Client(stdio_client(server()), mode=ERA, elicitation_callback=later) as client:
             await client.list_tools()
             with run.step("act"):
                 await client.call_tool("lookup_customer", {"customer_id": customer})
@@ -82,7 +83,7 @@ async def resume(waits: dict[str, Any], decision: str, reviewer: str) -> str:
         else ElicitResult(action="decline", _meta=who)
     )
     answers = dict.fromkeys(waits["asked"], said)
-    async with Client(stdio_client(server()), elicitation_callback=later) as client:
+    async with Client(stdio_client(server()), mode=ERA, elicitation_callback=later) as client:
         await client.list_tools()
         result = await refund(
             client, waits["arguments"], input_responses=answers, request_state=waits["state"]

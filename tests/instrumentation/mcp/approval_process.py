@@ -30,7 +30,7 @@ async def main(step: str, file: Path, recorder: Recorder) -> None:
     server = StdioServerParameters(command=sys.executable, args=command, env=dict(os.environ))
     if step == "ask":
         with recorder.run(agent="agent") as run:
-            async with Client(stdio_client(server), elicitation_callback=never) as client:
+            async with Client(stdio_client(server), mode="2026-07-28", elicitation_callback=never) as client:
                 result = await client.session.call_tool("refund", ARGUMENTS, allow_input_required=True)
             state = {"state": result.request_state, "keys": list(result.input_requests)}
             file.write_text(json.dumps(state))  # noqa: ASYNC240
@@ -39,7 +39,7 @@ async def main(step: str, file: Path, recorder: Recorder) -> None:
         # No run is open here: the request state is enough to find the one that waits.
         kept = json.loads(file.read_text())  # noqa: ASYNC240
         answer = ElicitResult(action=step, content={"agree": True} if step == "accept" else None)
-        async with Client(stdio_client(server), elicitation_callback=never) as client:
+        async with Client(stdio_client(server), mode="2026-07-28", elicitation_callback=never) as client:
             await client.session.call_tool(
                 "refund",
                 ARGUMENTS,

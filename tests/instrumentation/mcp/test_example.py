@@ -22,7 +22,7 @@ from runrecord.semconv.testing import assert_conforms
 
 pytest.importorskip("runrecord.exporters.configurator")
 
-pytestmark = [pytest.mark.sdk]
+pytestmark = [pytest.mark.sdk, pytest.mark.timeout(300)]  # up to four processes, one after the other
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "mcp" / "refund_client.py"
 PERSONAL = [
