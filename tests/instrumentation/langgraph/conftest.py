@@ -62,9 +62,15 @@ class Agents:
         ]
         return Scripted(messages=iter(messages))
 
-    def make(self, *turns: Any, **kwargs: Any) -> Any:
+    def counting(self, *turns: Any) -> Scripted:
+        """Make a model that says how many tokens it took."""
+        usage = {"input_tokens": 3, "output_tokens": 2, "total_tokens": 5}
+        said = [AIMessage(**{**dict(item), "usage_metadata": usage}) for item in self.model(*turns).messages]
+        return Scripted(messages=iter(said))
+
+    def make(self, *turns: Any, model: Any = None, **kwargs: Any) -> Any:
         kwargs.setdefault("name", "helper")
-        return create_agent(self.model(*turns), **kwargs)
+        return create_agent(model or self.model(*turns), **kwargs)
 
     def review(self, interrupt_on: Any, interrupt_mode: str) -> HumanInTheLoopMiddleware[Any, Any, Any]:
         mode: Any = {} if interrupt_mode == "batched" else {"interrupt_mode": interrupt_mode}

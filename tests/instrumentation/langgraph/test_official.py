@@ -6,10 +6,13 @@ import asyncio
 from typing import Any
 
 import pytest
+from langchain_core.callbacks.manager import CallbackManager
 from langchain_core.tools import tool
 from langgraph.types import Command
 
 official = pytest.importorskip("opentelemetry.instrumentation.genai.langchain")
+
+pytestmark = pytest.mark.sdk
 
 
 @tool
@@ -20,16 +23,16 @@ def pay(amount: float) -> str:
 
 @pytest.mark.parametrize("mode", ["sync", "async"])
 @pytest.mark.parametrize("first", ["ours", "theirs"])
-def test_both_are_one(telemetry: Any, agents: Any, instrument: Any, first: str, mode: str) -> None:
+@pytest.mark.parametrize("last", ["ours", "theirs"])
+def test_both_are_one(  # noqa: PLR0917
+    telemetry: Any, agents: Any, instrument: Any, first: str, last: str, mode: str
+) -> None:
     theirs = official.LangChainInstrumentor()
     steps = [instrument, lambda: theirs.instrument(tracer_provider=telemetry.tracer_provider)]
-    for step in steps if first == "ours" else reversed(steps):
-        step()
+    ours = [step() for step in (steps if first == "ours" else reversed(steps))][0 if first == "ours" else 1]
     try:
-        call = agents.call("pay", amount=1.0)
         agent = agents.make(
-            [call],
-            "done",
+            model=agents.counting([agents.call("pay", amount=1.0)], "done"),
             tools=[pay],
             middleware=[agents.review({"pay": True}, "batched")],
             checkpointer=agents.saver(),
@@ -40,7 +43,13 @@ def test_both_are_one(telemetry: Any, agents: Any, instrument: Any, first: str, 
             else:
                 asyncio.run(agent.ainvoke(given, agents.config()))
     finally:
+        if last == "theirs":
+            ours.uninstrument()
         theirs.uninstrument()
+        ours.uninstrument()
+    assert CallbackManager([]).handlers == []
+    counted = [span for span in telemetry.spans if "gen_ai.usage.input_tokens" in span.attributes]
+    assert {span.attributes["gen_ai.operation.name"] for span in counted} <= {"chat"}
     spans = [*telemetry.named("invoke_agent"), *telemetry.named("execute_tool")]
     assert len(spans) == 3
     for span in spans:
