@@ -152,19 +152,6 @@ def test_below_the_limit_the_policy_allows_and_nobody_is_asked(telemetry: Any) -
 
 
 @pytest.mark.usefixtures("instrumented")
-def test_an_answer_for_always_holds_for_the_session(telemetry: Any) -> None:
-    program = agent([call(80)], [call(90, "call_2")], DONE)
-    first = Runner.run_sync(program, "hi")
-    state = first.to_state()
-    state.approve(first.interruptions[0], always_approve=True)
-    assert Runner.run_sync(program, state).final_output == "Done."
-    assert facts(telemetry.one("approval_decision"), "approval.scope") == ["session"]
-    assert len(telemetry.named("execute_tool")) == 2
-    assert len(telemetry.named("policy_decision")) == 1  # needs_approval is not asked again
-    telemetry.check_counters()
-
-
-@pytest.mark.usefixtures("instrumented")
 def test_two_requests_answered_one_after_the_other(telemetry: Any) -> None:
     program = agent([call(80), function_call("close_account", '{"account": "a"}', call_id="call_2")], DONE)
     first = Runner.run_sync(program, "hi")

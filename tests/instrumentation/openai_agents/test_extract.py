@@ -103,14 +103,16 @@ def test_policies() -> None:
 
     tool = function_tool(noop, needs_approval=limit)
     agent = Agent(name="a", tools=[tool])
-    assert extract.approval_policy(agent, "noop") == Policy("limit")
+    assert extract.approval_policy({"agent": agent, "tool_name": "noop"}) == Policy("limit")
     vars(limit).update(policy_id="refunds", policy_version="14", policy_rule="r")
-    assert extract.approval_policy(agent, "noop") == Policy("refunds", "14", "r")
+    assert extract.approval_policy({"agent": agent, "tool_name": "noop"}) == Policy("refunds", "14", "r")
     assert (
-        extract.approval_policy(agent, "other")
-        == extract.approval_policy(None, "x")
+        extract.approval_policy({"agent": agent, "tool_name": "other"})
+        == extract.approval_policy({"tool_name": "x"})
         == Policy("needs_approval")
     )
+    hosted = {"agent": agent, "raw_item": {"type": "mcp_approval_request", "name": "noop"}}
+    assert extract.approval_policy(hosted) == Policy("require_approval")
     assert extract.needs_approval_policy(SimpleNamespace(needs_approval=lambda: True)) == Policy(
         "needs_approval"
     )

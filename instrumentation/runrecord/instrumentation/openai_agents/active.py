@@ -3,6 +3,8 @@
 """A run under way: what the hooks of one ``Runner.run`` share, found again through a context variable."""
 
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Final
@@ -12,7 +14,7 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Span
 
-from runrecord.instrumentation._safety import guarded
+from runrecord.instrumentation._safety import guarded, swallowed
 from runrecord.instrumentation.context_store import ContextKey
 from runrecord.instrumentation.openai_agents import extract
 from runrecord.instrumentation.openai_agents.extract import Ending, Settings
@@ -57,6 +59,21 @@ def current() -> "ActiveRun | None":
     return active
 
 
+@contextmanager
+def entered(active: "ActiveRun") -> Generator[None, None, None]:
+    """Make a call the current one, and its span the current span; tasks and threads that start inside inherit both."""
+    tokens: tuple[Any, Any] | None = None
+    with swallowed("entering a run"):
+        tokens = (_current.set(active), otel_context.attach(active.context))
+    try:
+        yield
+    finally:
+        if tokens is not None:
+            with swallowed("leaving a run"):
+                otel_context.detach(tokens[1])
+                _current.reset(tokens[0])
+
+
 class ActiveRun:
     """One call of ``Runner.run`` or ``Runner.run_streamed``.
 
@@ -73,6 +90,13 @@ class ActiveRun:
         traced: Whether the SDK is known to keep that trace.
         conversation: What groups the runs of a conversation.
         settings: What the run says of itself.
+        turns: How many turns the run may have.
+        live: Whether this is a realtime session, which answers arrive in while it goes on.
+
+    Attributes:
+        approvals: Approval ids of the calls that were asked about and may run, by call id.
+        answered: Ids of the calls that have an answer of their own.
+        held: Ids of the calls that an earlier answer for always decided.
     """
 
     def __init__(
@@ -87,6 +111,8 @@ class ActiveRun:
         traced: bool = False,
         conversation: str | None = None,
         settings: Settings,
+        turns: int | None = None,
+        live: bool = False,
     ) -> None:
         self.recorder = recorder
         self.run = run
@@ -96,10 +122,14 @@ class ActiveRun:
         self.traced = traced
         self.conversation = conversation
         self.settings = settings
+        self.turns = turns
         self.step: Step | None = None
         self.last_step: Step | None = None
         self.tripped: Ending | None = None
         self.approvals: dict[str, str] = {}
+        self.answered: set[str] = set()
+        self.held: set[str] = set()
+        self.live = live
         self.official_spans: bool = parent is not None and parent.official_spans
         self.ended = False
         self._span = span
@@ -107,21 +137,8 @@ class ActiveRun:
         self._open_tools: list[tuple[object, Tool]] = []
         self._handled = sys.exc_info()[1]
         self._turn: tuple[object, Context] | None = None
-        self._tokens: tuple[Any, Any] | None = None
 
     # where we are
-
-    def enter(self) -> None:
-        """Make this the current call, and its span the current span."""
-        self._tokens = (_current.set(self), otel_context.attach(self.context))
-
-    def leave(self) -> None:
-        """Restore what was current, in the context that entered."""
-        if self._tokens is not None:
-            mine, opentelemetrys = self._tokens
-            self._tokens = None
-            otel_context.detach(opentelemetrys)
-            _current.reset(mine)
 
     @property
     def owner(self) -> Run | Step:
@@ -139,7 +156,7 @@ class ActiveRun:
 
     def trace_started(self, trace_id: str | None) -> None:
         """Note the id that the SDK's trace really has."""
-        if self.parent is None and trace_id is not None:
+        if self.parent is None and trace_id is not None and not self.live:
             self.trace_id, self.traced = trace_id, True
 
     def key(self, call_id: str) -> ContextKey:
@@ -212,10 +229,25 @@ class ActiveRun:
             call_id=call_id,
             arguments=UNSET if arguments is None else arguments,
             tool_type="function" if function else None,
-            approval_id=self.root.approvals.get(call_id or ""),
+            approval_id=self._approval_of(tool, call_id),
             span=span,
             **extract.tool_hints(tool),
         )
+
+    def _approval_of(self, tool: object, call_id: str | None) -> str | None:
+        """Return the approval because of which a call may run; a call that waits for an agent inside runs once a segment."""
+        root = self.root
+        known = root.approvals.get(call_id or "")
+        if (
+            known is not None
+            or not call_id
+            or not root.run.segment
+            or not extract.get(tool, "needs_approval")
+        ):
+            return known
+        stored = self.recorder.lookup(root.key(call_id))
+        approval = stored.approval(root.approval_id(call_id)) if stored is not None else None
+        return approval.approval_id if approval is not None and approval.decided else None
 
     @guarded
     def tool_started(self, tool: object, call_id: str | None, arguments: object) -> None:
@@ -258,6 +290,11 @@ class ActiveRun:
     def finish(self, ended: Ending | None = None) -> None:
         """End the call normally, or as ``ended`` says."""
         if self.parent is None and ended is not None:
+            if ended.stop_reason == "max_turns" and self.turns:
+                limit = float(self.turns)
+                self.run.budget(
+                    "max_turns", dimension="model_calls", limit=limit, consumed=limit, action="stop"
+                )
             self.run.finish(ended.outcome, stop_reason=ended.stop_reason)
         self._end(None)
 

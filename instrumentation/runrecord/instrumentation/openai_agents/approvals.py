@@ -53,21 +53,35 @@ def answered(wrapper: object, item: object, *, approved: bool, always: bool) -> 
     active = current()
     if active is None:
         _given.setdefault(_deciding.get() or wrapper, {})[call.call_id] = answer
-        return
-    # A callback of the application answers at once: request and answer are one moment, and no person was asked.
-    approval = request(active.root, call)
-    _decide(active.root, approval, call, answer, actor="policy", actor_ref=None)
+    elif active.live:
+        _decide(active, _handle(active, call), call, answer, actor="human")
+    else:
+        # A callback of the application answers at once: request and answer are one moment, and no person was asked.
+        _decide(active.root, ask(active.root, item), call, answer, actor="policy")
 
 
-def request(active: ActiveRun, call: Call) -> Approval:
-    """Record that a call waits for a person; a request that was recorded before is not recorded again."""
+def ask(active: ActiveRun, item: object) -> Approval:
+    """Record that a call waits for an answer, and the policy that wants one; once, however often it is said."""
+    call = extract.pending_call(item)
+    key, approval_id = active.key(call.call_id), active.approval_id(call.call_id)
     owner = active.last_step or active.run
+    stored = active.recorder.lookup(key)
+    if stored is None or stored.approval(approval_id) is None:
+        policy = extract.approval_policy(item)
+        owner.decision(
+            policy.policy_id,
+            version=policy.version,
+            engine="sdk",
+            subject=call.call_id,
+            subject_name=call.tool,
+            arguments=call.arguments,
+        ).require_approval(rule=policy.rule)
     approval = owner.request_approval(
         call.call_id,
         tool=call.tool,
         arguments=call.arguments,
-        key=active.key(call.call_id),
-        approval_id=active.approval_id(call.call_id),
+        key=key,
+        approval_id=approval_id,
         durable_id=call.call_id,
     )
     active.approvals[call.call_id] = approval.approval_id
@@ -75,22 +89,56 @@ def request(active: ActiveRun, call: Call) -> Approval:
 
 
 @guarded
-def request_all(active: ActiveRun, items: list[object]) -> None:
-    """Record what a run waits for: the policy's decision that a person must agree, and the request."""
+def ask_all(active: ActiveRun, items: list[object]) -> None:
+    """Record what a run waits for."""
     for item in items:
-        call = extract.pending_call(item)
-        stored = active.recorder.lookup(active.key(call.call_id))
-        if stored is None or stored.approval(active.approval_id(call.call_id)) is None:
-            policy = extract.approval_policy(extract.get(item, "agent"), call.tool)
-            owner = active.last_step or active.run
-            owner.decision(
-                policy.policy_id,
-                version=policy.version,
-                engine="sdk",
-                subject=call.call_id,
-                arguments=call.arguments,
-            ).require_approval(rule=policy.rule)
-        request(active, call)
+        ask(active, item)
+
+
+@guarded
+def waived(active: ActiveRun, tool: object, call_id: str | None, arguments: object) -> None:
+    """Record that a ``needs_approval`` function let a call through that is about to run."""
+    root = active.root
+    if not callable(extract.get(tool, "needs_approval")) or call_id in root.approvals or call_id in root.held:
+        return
+    policy = extract.needs_approval_policy(tool)
+    subject = {"subject": call_id, "subject_name": extract.text(extract.get(tool, "name"))}
+    active.decision(policy, engine="sdk", subject_type="tool_call", arguments=arguments, **subject).allow(
+        rule=policy.rule, action="none"
+    )
+
+
+@guarded
+def held(active: ActiveRun, item: object, *, approved: bool) -> None:
+    """Record, once, that an earlier answer for always decides a call of which nobody is asked."""
+    root, call = active.root, extract.pending_call(item)
+    if call.call_id in root.answered or call.call_id in root.held:
+        return
+    stored = root.recorder.lookup(root.key(call.call_id))
+    if stored is not None and stored.approval(root.approval_id(call.call_id)) is not None:
+        root.answered.add(call.call_id)  # in an earlier segment
+        return
+    root.held.add(call.call_id)
+    policy = extract.approval_policy(item)
+    decision = active.decision(
+        policy,
+        engine="sdk",
+        subject_type="tool_call",
+        subject=call.call_id,
+        subject_name=call.tool,
+        arguments=call.arguments,
+    )
+    if approved:
+        decision.allow(rule=policy.rule, action="none", reason="always_approved")
+    else:
+        decision.deny(rule=policy.rule, action="block", reason="always_rejected")
+
+
+@guarded
+def withdrawn(active: ActiveRun, call_ids: list[str], reason: str) -> None:
+    """Record that nobody will answer what was asked."""
+    for call_id in call_ids:
+        _handle(active, Call(call_id, "tool", None)).cancelled(reason=reason)
 
 
 @guarded
@@ -105,8 +153,7 @@ def decide_all(active: ActiveRun, state: object) -> None:
             continue
         approval = _handle(active, call)
         active.approvals[call.call_id] = approval.approval_id
-        actor_ref = active.settings[a.APPROVAL_ACTOR_REF]
-        _decide(active, approval, call, answer, actor="human", actor_ref=actor_ref)
+        _decide(active, approval, call, answer, actor="human")
 
 
 def _read(wrapper: object, call: Call) -> Answer | None:
@@ -129,10 +176,10 @@ def _handle(active: ActiveRun, call: Call) -> Approval:
     return Approval(active.owner, key, stored, replayed=True)
 
 
-def _decide(
-    active: ActiveRun, approval: Approval, call: Call, answer: Answer, *, actor: str, actor_ref: str | None
-) -> None:
+def _decide(active: ActiveRun, approval: Approval, call: Call, answer: Answer, *, actor: str) -> None:
+    active.answered.add(call.call_id)
     record = approval.approved if answer.approved else approval.denied
+    actor_ref = active.settings[a.APPROVAL_ACTOR_REF] if actor == "human" else None
     record(actor=actor, actor_ref=actor_ref, scope="session" if answer.always else "once")
     if not answer.approved:
         active.approvals.pop(call.call_id, None)

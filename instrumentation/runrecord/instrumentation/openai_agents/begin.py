@@ -111,6 +111,7 @@ def _fresh(
         traced=given is not None and not disabled,
         conversation=conversation,
         settings=settings,
+        turns=extract.turn_limit(None, options),
     )
 
 
@@ -145,6 +146,7 @@ def _resumed(recorder: Recorder, agent: object, state: object, options: Mapping[
         traced=trace_id is not None,
         conversation=conversation,
         settings=settings,
+        turns=extract.turn_limit(state, options),
     )
     if pending:
         turn = extract.get(state, "_current_turn")

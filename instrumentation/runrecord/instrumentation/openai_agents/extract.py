@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypedDict, cast
 
-from runrecord.instrumentation.recorder import durable_approval_id
+from runrecord.instrumentation.recorder import Versions, durable_approval_id
 from runrecord.semconv import attributes as a
 
 FRAMEWORK: Final = "openai_agents"
@@ -20,6 +20,7 @@ _DENIALS: Final = {
     "ToolInputGuardrailTripwireTriggered": "tool_input_guardrail",
     "ToolOutputGuardrailTripwireTriggered": "tool_output_guardrail",
 }
+_HOSTED: Final = frozenset({"mcp_approval_request", "hosted_tool_call"})
 _VERSIONS: Final = {
     a.VERSION_PROMPT: "prompt",
     a.VERSION_TOOL_SCHEMA: "tool_schema",
@@ -117,9 +118,10 @@ class Settings:
         return self.metadata.get(name)
 
     @property
-    def versions(self) -> dict[str, str]:
+    def versions(self) -> Versions:
         """What is in force."""
-        return {part: self.metadata[name] for name, part in _VERSIONS.items() if name in self.metadata}
+        found = {part: self.metadata[name] for name, part in _VERSIONS.items() if name in self.metadata}
+        return cast("Versions", found)
 
 
 # tools
@@ -225,11 +227,14 @@ def _name(function: object) -> str | None:
     return None if name == "<lambda>" else name
 
 
-def approval_policy(agent: object, tool_name: str) -> Policy:
-    """Return the policy that asked for a person: the tool's ``needs_approval``."""
-    tools = get(agent, "tools")
+def approval_policy(item: object) -> Policy:
+    """Return the policy because of which a call waits: its tool's ``needs_approval``, or the hosted server's ``require_approval``."""
+    raw, name = get(item, "raw_item"), pending_call(item).tool
+    if get(raw, "type") in _HOSTED:
+        return Policy("require_approval")
+    tools = get(get(item, "agent"), "tools")
     for tool in cast("list[object]", tools) if isinstance(tools, list) else []:
-        if get(tool, "name") == tool_name:
+        if get(tool, "name") == name:
             return needs_approval_policy(tool)
     return Policy("needs_approval")
 
@@ -252,12 +257,13 @@ class Verdict:
 ALLOWED: Final = Verdict("allow", "none")
 
 
-def verdict(output: object, *, of_result: bool = False) -> Verdict:
+def verdict(output: object, *, of_result: bool = False, trips: str = "terminate") -> Verdict:
     """Read the output of an agent guardrail (tripwire) or a tool guardrail (behavior).
 
     Args:
         output: A ``GuardrailFunctionOutput``, a result that holds one, or a ``ToolGuardrailFunctionOutput``.
         of_result: Whether a tool's result was judged: rejecting it replaces it, the call has been made.
+        trips: What follows from a tripwire.
     """
     behavior = get(get(output, "behavior"), "type")
     if behavior == "reject_content":
@@ -266,11 +272,17 @@ def verdict(output: object, *, of_result: bool = False) -> Verdict:
         return Verdict("deny", "terminate", "raise_exception")
     inner = get(output, "output") or output
     if get(inner, "tripwire_triggered") is True:
-        return Verdict("deny", "terminate", "tripwire")
+        return Verdict("deny", trips, "tripwire")
     return ALLOWED
 
 
 # the end of a run
+
+
+def turn_limit(state: object, options: Mapping[str, Any]) -> int | None:
+    """Return how many turns a run may have; a run state brings its own limit, and 10 is the SDK's default."""
+    limit = get(state, "_max_turns") if state is not None else options.get("max_turns", 10)
+    return limit if isinstance(limit, int) and not isinstance(limit, bool) else None
 
 
 @dataclass(frozen=True)

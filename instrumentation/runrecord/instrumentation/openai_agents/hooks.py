@@ -7,7 +7,7 @@ from typing import Any, Final
 from agents import FunctionTool
 from agents.lifecycle import RunHooksBase
 
-from runrecord.instrumentation.openai_agents import extract
+from runrecord.instrumentation.openai_agents import approvals, extract
 from runrecord.instrumentation.openai_agents.active import ActiveRun
 
 _OURS: Final = frozenset({"on_llm_start", "on_handoff", "on_tool_start", "on_tool_end"})
@@ -45,7 +45,9 @@ class RecordingHooks(RunHooksBase[Any, Any]):
         """A local tool is about to run."""
         if self._functions or not isinstance(tool, FunctionTool):
             call_id = extract.text(extract.get(context, "tool_call_id"))
-            self._active.tool_started(tool, call_id, extract.get(context, "tool_arguments"))
+            arguments = extract.get(context, "tool_arguments")
+            approvals.waived(self._active, tool, call_id, arguments)
+            self._active.tool_started(tool, call_id, arguments)
         await self._inner.on_tool_start(context, agent, tool)
 
     async def on_tool_end(self, context: Any, agent: Any, tool: Any, result: Any) -> None:

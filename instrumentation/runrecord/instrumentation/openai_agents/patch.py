@@ -4,8 +4,7 @@
 
 import sys
 import weakref
-from collections.abc import Awaitable, Callable, Generator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any, Final, cast
 
@@ -15,14 +14,14 @@ from agents.lifecycle import RunHooksBase
 from agents.tracing import add_trace_processor, get_current_trace, get_trace_provider
 from opentelemetry.instrumentation.utils import unwrap
 
-from runrecord.instrumentation._safety import guarded, note_once, swallowed
-from runrecord.instrumentation.openai_agents import approvals, extract
-from runrecord.instrumentation.openai_agents.active import ActiveRun, CallNotes, call_notes, current
+from runrecord.instrumentation._safety import guarded, note_once
+from runrecord.instrumentation.openai_agents import approvals, extract, patch_policies
+from runrecord.instrumentation.openai_agents.active import ActiveRun, CallNotes, call_notes, current, entered
 from runrecord.instrumentation.openai_agents.begin import begin
 from runrecord.instrumentation.openai_agents.extract import Ending
 from runrecord.instrumentation.openai_agents.hooks import RecordingHooks
 from runrecord.instrumentation.openai_agents.processor import StepProcessor
-from runrecord.instrumentation.recorder import Decision, Recorder, Tool
+from runrecord.instrumentation.recorder import Recorder, Tool
 
 _Wrapped = Callable[..., Any]
 _Args = tuple[Any, ...]
@@ -46,12 +45,16 @@ class Patch:
         wrap("agents.run", "AgentRunner.run", self._run)
         wrap("agents.run", "AgentRunner.run_streamed", self._run_streamed)
         wrap("agents.tracing.provider", "DefaultTraceProvider.gen_trace_id", _gen_trace_id)
-        wrap("agents.guardrail", "InputGuardrail.run", _input_guardrail)
-        wrap("agents.guardrail", "OutputGuardrail.run", _output_guardrail)
-        wrap("agents.tool_guardrails", "ToolInputGuardrail.run", _tool_input_guardrail)
-        wrap("agents.tool_guardrails", "ToolOutputGuardrail.run", _tool_output_guardrail)
+        wrap("agents.guardrail", "InputGuardrail.run", patch_policies.input_guardrail)
+        wrap("agents.guardrail", "OutputGuardrail.run", patch_policies.output_guardrail)
+        wrap("agents.tool_guardrails", "ToolInputGuardrail.run", patch_policies.tool_input_guardrail)
+        wrap("agents.tool_guardrails", "ToolOutputGuardrail.run", patch_policies.tool_output_guardrail)
         wrap("agents.run_context", "RunContextWrapper.approve_tool", _approve)
         wrap("agents.run_context", "RunContextWrapper.reject_tool", _reject)
+        wrap("agents.run_context", "RunContextWrapper.get_approval_status", _approval_status)
+        # Hosted MCP calls that nobody is asked about take this way instead.
+        hosted = "RunContextWrapper._resolve_hosted_mcp_approval_decision"
+        wrap("agents.run_context", hosted, _hosted_status, optional=True)
         wrap("agents.run_state", "RunState.approve", _state_decides)
         wrap("agents.run_state", "RunState.reject", _state_decides)
         wrap("agents.tool", "maybe_invoke_function_tool_failure_error_function", _tool_failed)
@@ -128,7 +131,7 @@ class Patch:
         active = self._begin(args, kwargs)
         if active is None:
             return await wrapped(*args, **kwargs)
-        with _entered(active):
+        with entered(active):
             try:
                 result = await wrapped(*args, **self._observed(active, kwargs))
             except BaseException as error:
@@ -142,7 +145,7 @@ class Patch:
         if active is None:
             return wrapped(*args, **kwargs)
         # The task that does the work copies the context that it is made in.
-        with _entered(active):
+        with entered(active):
             try:
                 result = wrapped(*args, **self._observed(active, kwargs))
             except BaseException as error:
@@ -158,17 +161,6 @@ def _in_workflow() -> bool:
     return temporal is not None and temporal.in_workflow() is True
 
 
-@contextmanager
-def _entered(active: ActiveRun) -> Generator[None, None, None]:
-    with swallowed("entering a run"):
-        active.enter()
-    try:
-        yield
-    finally:
-        with swallowed("leaving a run"):
-            active.leave()
-
-
 @guarded
 def _completed(active: ActiveRun, result: object) -> None:
     """End a call that returned a result."""
@@ -179,7 +171,7 @@ def _completed(active: ActiveRun, result: object) -> None:
         active.finish(active.tripped)
     elif waits:
         if active.parent is None:
-            approvals.request_all(active, waits)
+            approvals.ask_all(active, waits)
         active.suspend()
     else:
         active.finish(extract.stream_ending(result))
@@ -224,80 +216,6 @@ def _register_processor() -> None:
         add_trace_processor(_processor)
 
 
-# policies
-
-
-async def _decided(
-    decision: Decision | None, policy: extract.Policy, call: Awaitable[Any], *, of_result: bool = False
-) -> tuple[Any, extract.Verdict]:
-    """Await a guardrail with its decision as the current span, and record what it said."""
-    with decision if decision is not None else nullcontext():
-        result = await call
-        verdict = extract.verdict(result, of_result=of_result)
-        if decision is not None:
-            record = decision.allow if verdict.outcome == "allow" else decision.deny
-            record(rule=policy.rule, action=verdict.action, reason=verdict.reason)
-    return result, verdict
-
-
-@guarded
-def _decision(
-    active: ActiveRun, policy: extract.Policy, subject_type: str, **subject: Any
-) -> Decision | None:
-    return active.decision(policy, engine="guardrail", subject_type=subject_type, **subject)
-
-
-async def _input_guardrail(wrapped: _Wrapped, instance: Any, args: _Args, kwargs: _Kwargs) -> Any:
-    active = current()
-    if active is None:
-        return await wrapped(*args, **kwargs)
-    policy = extract.guardrail_policy(instance)
-    given = args[1] if len(args) > 1 else kwargs.get("input")
-    decision = _decision(active, policy, "model_input", content=given)
-    result, verdict = await _decided(decision, policy, wrapped(*args, **kwargs))
-    if verdict.action == "terminate":
-        active.tripped = Ending("denied", "input_guardrail")
-    return result
-
-
-async def _output_guardrail(wrapped: _Wrapped, instance: Any, args: _Args, kwargs: _Kwargs) -> Any:
-    active = current()
-    if active is None:
-        return await wrapped(*args, **kwargs)
-    policy = extract.guardrail_policy(instance)
-    output = args[2] if len(args) > 2 else kwargs.get("agent_output")  # noqa: PLR2004
-    decision = _decision(active, policy, "model_output", content=output)
-    result, verdict = await _decided(decision, policy, wrapped(*args, **kwargs))
-    if verdict.action == "terminate":
-        active.tripped = Ending("denied", "output_guardrail")
-    return result
-
-
-async def _tool_input_guardrail(wrapped: _Wrapped, instance: Any, args: _Args, kwargs: _Kwargs) -> Any:
-    active = current()
-    if active is None:
-        return await wrapped(*args, **kwargs)
-    policy = extract.guardrail_policy(instance)
-    context = extract.get(args[0] if args else kwargs.get("data"), "context")
-    call_id, arguments = extract.get(context, "tool_call_id"), extract.get(context, "tool_arguments")
-    tool = extract.text(extract.get(context, "tool_name"))
-    decision = _decision(active, policy, "tool_call", subject=call_id, subject_name=tool, arguments=arguments)
-    result, _ = await _decided(decision, policy, wrapped(*args, **kwargs))
-    return result
-
-
-async def _tool_output_guardrail(wrapped: _Wrapped, instance: Any, args: _Args, kwargs: _Kwargs) -> Any:
-    active = current()
-    if active is None:
-        return await wrapped(*args, **kwargs)
-    policy = extract.guardrail_policy(instance)
-    data = args[0] if args else kwargs.get("data")
-    call_id = extract.get(extract.get(data, "context"), "tool_call_id")
-    decision = _decision(active, policy, "tool_call", subject=call_id, content=extract.get(data, "output"))
-    result, _ = await _decided(decision, policy, wrapped(*args, **kwargs), of_result=True)
-    return result
-
-
 # approvals
 
 
@@ -318,6 +236,26 @@ def _reject(wrapped: _Wrapped, instance: Any, args: _Args, kwargs: _Kwargs) -> A
     return result
 
 
+def _approval_status(wrapped: _Wrapped, _instance: Any, args: _Args, kwargs: _Kwargs) -> Any:
+    status = wrapped(*args, **kwargs)
+    _held(kwargs.get("current_invocation") or kwargs.get("existing_pending"), status)
+    return status
+
+
+def _hosted_status(wrapped: _Wrapped, _instance: Any, args: _Args, kwargs: _Kwargs) -> Any:
+    found = wrapped(*args, **kwargs)
+    _held(args[0] if args else kwargs.get("approval_item"), found)
+    return found
+
+
+@guarded
+def _held(item: object, found: object) -> None:
+    status = cast("tuple[object, ...]", found)[0] if isinstance(found, tuple) else found
+    active = current() if isinstance(status, bool) and item is not None else None
+    if active is not None:
+        approvals.held(active, item, approved=status is True)
+
+
 def _answered(wrapper: object, args: _Args, kwargs: Mapping[str, Any], flag: str, *, approved: bool) -> None:
     item = args[0] if args else kwargs.get("approval_item")
     always = args[1] if len(args) > 1 else kwargs.get(flag, False)
@@ -330,20 +268,8 @@ def _answered(wrapper: object, args: _Args, kwargs: Mapping[str, Any], flag: str
 @guarded
 def _start_call(active: ActiveRun, tool: Any, context: Any, arguments: object) -> Tool | None:
     call_id = extract.text(extract.get(context, "tool_call_id"))
-    rule = extract.get(tool, "needs_approval")
-    if callable(rule) and call_id not in active.root.approvals and not _approved(context, tool, call_id):
-        policy = extract.needs_approval_policy(tool)
-        decision = active.decision(
-            policy, engine="sdk", subject_type="tool_call", subject=call_id, arguments=arguments
-        )
-        decision.allow(rule=policy.rule, action="none")
+    approvals.waived(active, tool, call_id, arguments)
     return active.tool_call(tool, call_id, arguments, function=True)
-
-
-def _approved(context: Any, tool: Any, call_id: str | None) -> bool:
-    """Say whether an earlier answer holds for this call, so that ``needs_approval`` was not asked."""
-    status = extract.get(context, "is_tool_approved")
-    return call_id is not None and callable(status) and status(tool.name, call_id) is not None
 
 
 async def _invoke_tool(wrapped: _Wrapped, _instance: Any, args: _Args, kwargs: _Kwargs) -> Any:
