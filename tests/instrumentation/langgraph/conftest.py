@@ -3,8 +3,9 @@
 """The real SDK, a model that follows a script, and the instrumentor switched on for one test."""
 
 import inspect
+import json
 import re
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from typing import Annotated, Any, TypedDict
 
 import pytest
@@ -15,7 +16,8 @@ pytest.importorskip("langchain")
 from langchain.agents import create_agent
 from langchain.agents.middleware import HumanInTheLoopMiddleware, human_in_the_loop
 from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
-from langchain_core.messages import AIMessage
+from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.outputs import ChatGenerationChunk
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, StateGraph
@@ -44,6 +46,14 @@ class Scripted(GenericFakeChatModel):
 
     def bind_tools(self, tools: Any, **kwargs: Any) -> "Scripted":
         return self
+
+    def _stream(self, *args: Any, **kwargs: Any) -> Iterator[ChatGenerationChunk]:
+        said: Any = next(self.messages)
+        calls = [
+            {"name": item["name"], "args": json.dumps(item["args"]), "id": item["id"], "index": index}
+            for index, item in enumerate(said.tool_calls)
+        ]
+        yield ChatGenerationChunk(message=AIMessageChunk(said.content, tool_call_chunks=calls))
 
 
 def call(name: str, call_id: str = "call_1", **args: Any) -> dict[str, Any]:

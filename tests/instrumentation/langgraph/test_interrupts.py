@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Interrupts of the application: questions in nodes, tools and sub-graphs, and breakpoints."""
 
+import asyncio
 from typing import Any, TypedDict
 
 import pytest
@@ -115,20 +116,73 @@ def test_a_question_inside_a_tool_is_about_that_call(telemetry: Any, agents: Any
     telemetry.check_counters()
 
 
-def test_a_breakpoint_suspends_without_asking(telemetry: Any, agents: Any, on: Any) -> None:
+@pytest.mark.parametrize("mode", ["sync", "async"])
+@pytest.mark.parametrize("where", [{"interrupt_before": ["two"]}, {"interrupt_after": ["one"]}])
+def test_a_breakpoint_suspends_without_asking(
+    telemetry: Any, agents: Any, on: Any, where: Any, mode: str
+) -> None:
     builder = StateGraph(State)
     builder.add_node("one", lambda state: {"answer": 1})
     builder.add_node("two", lambda state: {"answer": 2})
     builder.add_edge(START, "one")
     builder.add_edge("one", "two")
-    graph = builder.compile(checkpointer=agents.saver(), interrupt_before=["two"], name="w")
-    graph.invoke({}, agents.config())
-    assert graph.invoke(None, agents.config())["answer"] == 2
+    graph = builder.compile(checkpointer=agents.saver(), name="w", **where)
+
+    def run(given: Any) -> Any:
+        if mode == "sync":
+            return graph.invoke(given, agents.config())
+        return asyncio.run(graph.ainvoke(given, agents.config()))
+
+    run({})
+    assert run(None)["answer"] == 2
     runs = telemetry.named("invoke_workflow")
     assert [s.attributes["runrecord.run.segment"] for s in runs] == [0, 1]
-    assert runs[0].attributes["runrecord.run.stop_reason"] == "interrupt_before"
+    assert [runs[0].attributes["runrecord.run.stop_reason"]] == list(where)
+    assert runs[1].attributes["runrecord.run.outcome"] == "success"
     assert len({s.attributes["runrecord.run.id"] for s in runs}) == 1
+    steps = [s.attributes["runrecord.step.name"] for s in telemetry.named("agent_step")]
+    assert steps == ["one", "two"]
     assert telemetry.named("request_approval") == []
+    telemetry.check_counters()
+
+
+def test_a_breakpoint_of_an_agent_before_its_tools(telemetry: Any, agents: Any, on: Any) -> None:
+    @tool
+    def pay(amount: float) -> str:
+        """Pay."""
+        return "paid"
+
+    call = agents.call("pay", "call_1", amount=1.0)
+    saver = agents.saver()
+    agent = agents.make([call], "done", tools=[pay], checkpointer=saver, interrupt_before=["tools"])
+    agent.invoke(agents.ask, agents.config())
+    assert telemetry.named("execute_tool") == []
+    agent.invoke(None, agents.config())
+    assert telemetry.one("execute_tool pay").attributes["runrecord.run.id"] == "id-1"
+    ended = [s.attributes["runrecord.run.state"] for s in telemetry.named("invoke_agent")]
+    assert ended == ["suspended", "completed"]
+    telemetry.check_counters()
+
+
+def test_a_question_that_is_asked_again_is_one_request(telemetry: Any, agents: Any, on: Any) -> None:
+    ran: list[int] = []
+
+    def node(state: State) -> State:
+        ran.append(1)
+        return {"answer": interrupt("ok?")}
+
+    builder = StateGraph(State)
+    builder.add_node("node", node)
+    builder.add_edge(START, "node")
+    graph = builder.compile(checkpointer=agents.saver(), name="w")
+    graph.invoke({}, agents.config())
+    for _ in range(2):  # goes on without an answer: the node runs again and asks again
+        assert graph.invoke(None, agents.config())["__interrupt__"]
+    graph.invoke(Command(resume=True), agents.config())
+    assert len(ran) == 4
+    telemetry.one("request_approval")
+    telemetry.one("approval_decision")
+    assert len({s.attributes["runrecord.run.id"] for s in telemetry.named("invoke_workflow")}) == 1
     telemetry.check_counters()
 
 

@@ -8,9 +8,7 @@ from typing import Any
 import pytest
 from langchain.agents.middleware import (
     AgentMiddleware,
-    ModelCallLimitMiddleware,
     PIIMiddleware,
-    ToolCallLimitMiddleware,
     wrap_tool_call,
 )
 from langchain_core.messages import ToolMessage
@@ -208,40 +206,6 @@ def test_personal_data_that_stops_the_run(telemetry: Any, agents: Any, on: Any) 
 def test_clean_text_is_no_decision(telemetry: Any, agents: Any, on: Any) -> None:
     agents.make("done", tools=[], middleware=[PIIMiddleware("email")]).invoke(agents.ask)
     assert decisions(telemetry) == []
-
-
-@pytest.mark.parametrize("exit_behavior", ["end", "error", "continue"])
-def test_the_limit_of_tool_calls(telemetry: Any, agents: Any, on: Any, exit_behavior: Any) -> None:
-    limit = ToolCallLimitMiddleware(run_limit=1, exit_behavior=exit_behavior)
-    turns = [[agents.call("pay", f"call_{n}", amount=1.0)] for n in range(2)]
-    agent = agents.make(*turns, "done", tools=[pay], middleware=[limit])
-    if exit_behavior == "error":
-        with pytest.raises(Exception, match="limit"):
-            agent.invoke(agents.ask)
-    else:
-        agent.invoke(agents.ask)
-    (decision,) = decisions(telemetry)
-    ends = exit_behavior != "continue"
-    assert (decision["decision.outcome"], decision["decision.action"]) == (
-        "deny",
-        "terminate" if ends else "block",
-    )
-    outcome = telemetry.one("invoke_agent").attributes["runrecord.run.outcome"]
-    assert outcome == ("budget_exceeded" if ends else "success")
-
-
-@pytest.mark.parametrize("exit_behavior", ["end", "error"])
-def test_the_limit_of_model_calls(telemetry: Any, agents: Any, on: Any, exit_behavior: Any) -> None:
-    limit = ModelCallLimitMiddleware(run_limit=1, exit_behavior=exit_behavior)
-    agent = agents.make([agents.call("pay", amount=1.0)], "done", tools=[pay], middleware=[limit])
-    if exit_behavior == "error":
-        with pytest.raises(Exception, match="limit"):
-            agent.invoke(agents.ask)
-    else:
-        agent.invoke(agents.ask)
-    (decision,) = decisions(telemetry)
-    assert decision["decision.reason_code"] == "model_call_limit"
-    assert telemetry.one("invoke_agent").attributes["runrecord.run.outcome"] == "budget_exceeded"
 
 
 def test_classes_made_before_and_after_are_put_back(telemetry: Any, agents: Any, instrument: Any) -> None:

@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from langgraph.types import Command
 from opentelemetry import trace
 
 pytestmark = pytest.mark.sdk
@@ -100,4 +101,83 @@ def test_a_cancelled_run_is_no_error(telemetry: Any, on: Any, graph: Any) -> Non
     span = telemetry.one("invoke_workflow")
     assert span.attributes["runrecord.run.outcome"] == "cancelled"
     assert span.status.status_code is trace.StatusCode.UNSET
+    telemetry.check_counters()
+
+
+# streams of events, where the SDK runs the graph in a task of its own
+
+
+async def events(agent: Any, given: Any, config: Any, until: str | None = None) -> list[str]:
+    seen: list[str] = []
+    stream = agent.astream_events(given, config, version="v2")
+    try:
+        async for event in stream:
+            assert trace.get_current_span() is trace.INVALID_SPAN
+            seen.append(event["event"])
+            if event["event"] == until:
+                break
+    finally:
+        await stream.aclose()
+    return seen
+
+
+def test_a_stream_of_events_is_one_run(telemetry: Any, agents: Any, instrument: Any, lookup: Any) -> None:
+    def agent() -> Any:
+        return agents.make([agents.call("lookup", order="o-1")], "done", tools=[lookup])
+
+    without = asyncio.run(events(agent(), agents.ask, agents.config()))
+    instrument()
+    assert asyncio.run(events(agent(), agents.ask, agents.config())) == without
+    assert telemetry.one("invoke_agent").attributes["runrecord.run.outcome"] == "success"
+    telemetry.one("execute_tool lookup")
+    telemetry.check_counters()
+
+
+def test_an_abandoned_stream_of_events_ends_the_run(
+    telemetry: Any, agents: Any, on: Any, lookup: Any
+) -> None:
+    agent = agents.make([agents.call("lookup", order="o-1")], "done", tools=[lookup])
+    asyncio.run(events(agent, agents.ask, agents.config(), until="on_tool_start"))
+    run = telemetry.one("invoke_agent")
+    assert run.attributes["runrecord.run.outcome"] in {"abandoned", "cancelled"}
+    assert run.status.status_code is trace.StatusCode.UNSET
+    telemetry.check_counters()
+
+
+def test_a_failing_stream_of_events_fails_the_run(telemetry: Any, agents: Any, on: Any, broken: Any) -> None:
+    agent = agents.make([agents.call("broken", order="secret-text")], tools=[broken])
+    with pytest.raises(LookupError):
+        asyncio.run(events(agent, agents.ask, agents.config()))
+    assert telemetry.one("invoke_agent").attributes["runrecord.run.outcome"] == "failure"
+    assert "secret-text" not in telemetry.exported_text()
+    telemetry.check_counters()
+
+
+@pytest.mark.parametrize("stream_mode", ["updates", "messages", "values"])
+@pytest.mark.parametrize("mode", ["sync", "async", "events"])
+def test_a_stream_that_pauses_and_goes_on(  # noqa: PLR0917
+    telemetry: Any, agents: Any, on: Any, lookup: Any, mode: str, stream_mode: str
+) -> None:
+    agent = agents.make(
+        [agents.call("lookup", order="o-1")],
+        "done",
+        tools=[lookup],
+        middleware=[agents.review({"lookup": True}, "batched")],
+        checkpointer=agents.saver(),
+    )
+
+    async def consume(given: Any) -> None:
+        async for _ in agent.astream(given, agents.config(), stream_mode=stream_mode):
+            assert trace.get_current_span() is trace.INVALID_SPAN
+
+    for given in (agents.ask, Command(resume={"decisions": [{"type": "approve"}]})):
+        if mode == "sync":
+            list(agent.stream(given, agents.config(), stream_mode=stream_mode))
+        else:
+            asyncio.run(consume(given) if mode == "async" else events(agent, given, agents.config()))
+    runs = telemetry.named("invoke_agent")
+    assert [run.attributes["runrecord.run.state"] for run in runs] == ["suspended", "completed"]
+    decided, ran = telemetry.one("approval_decision"), telemetry.one("execute_tool")
+    assert ran.attributes["runrecord.approval.id"] == decided.attributes["runrecord.approval.id"]
+    telemetry.one("request_approval")
     telemetry.check_counters()

@@ -84,9 +84,12 @@ def call_limit(
         return
     what = "tool_call" if hasattr(middleware, "tool_name") else "model_call"
     update = extract.mapping(result)
+    if error is None and not update:
+        return  # nothing was counted
     ends = error is not None or update.get("jump_to") == "end"
+    stops = ends and graph.run is not None and scope.parent is graph.run  # else it ends a sub-agent
     blocked = ends or (what == "tool_call" and bool(update.get("messages")))
-    action = "stop" if ends else "warn" if blocked else "none"
+    action = "stop" if stops else "warn" if blocked else "none"
     budgets = extract.call_budgets(middleware, what, state, update, error)
     run = _run_of(scope)
     for name, limit, consumed in budgets:
@@ -99,8 +102,8 @@ def call_limit(
     decision = decision_of(scope, middleware, subject_type="run", subject_name=text(middleware, "tool_name"))
     for name, limit, consumed in [item for item in budgets if item[2] >= item[1]][:1]:
         decision.budget(name, dimension=f"{what}s", limit=limit, consumed=consumed, action=action)
-    settle(decision, "deny", reason, "terminate" if ends else "block", reason)
-    if ends:
+    settle(decision, "deny", reason, "terminate" if stops else "block", reason)
+    if stops:
         graph.outcome = ("budget_exceeded", reason)
 
 
