@@ -1,0 +1,35 @@
+# SPDX-FileCopyrightText: The Runrecord authors
+# SPDX-License-Identifier: Apache-2.0
+"""The example's program, and the page of the integration, are true."""
+
+import inspect
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.register_assert_rewrite("policy_engine_example")
+
+
+from policy_engine_example import check  # noqa: E402
+
+from runrecord.instrumentation import casbin as documented  # noqa: E402
+from runrecord.instrumentation import recorder as default_recorder  # noqa: E402
+
+pytestmark = [pytest.mark.sdk]
+
+
+def test_the_refund_agent(tmp_path: Path) -> None:
+    check(tmp_path, "casbin", "refunds", (None, "p/0"))
+
+
+def test_the_example_of_the_page_runs(
+    capsys: Any, telemetry: Any, recorder: Any, instrumented: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = inspect.getdoc(documented) or ""
+    code = textwrap.dedent(page.partition("as it stands::")[2].partition("\n\n====")[0])
+    monkeypatch.setattr(default_recorder, "default", lambda: recorder)
+    exec(compile(code, "example", "exec"), {})
+    assert capsys.readouterr().out == "False\n"
+    assert telemetry.one("policy_decision").attributes["runrecord.decision.outcome"] == "deny"

@@ -1,0 +1,40 @@
+# SPDX-FileCopyrightText: The Runrecord authors
+# SPDX-License-Identifier: Apache-2.0
+"""The example's program, and the page of the integration, are true."""
+
+import inspect
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.register_assert_rewrite("policy_engine_example")
+
+
+from policy_engine_example import check  # noqa: E402
+
+from runrecord.instrumentation import opa as documented  # noqa: E402
+from runrecord.instrumentation import recorder as default_recorder  # noqa: E402
+
+pytestmark = [pytest.mark.sdk, pytest.mark.go, pytest.mark.timeout(900)]
+
+
+def test_the_refund_agent(tmp_path: Path, server: str) -> None:
+    check(tmp_path, "opa", "refunds", ("allow", "allow"), OPA_URL=server, RUNRECORD_OPA_URLS=server)
+
+
+def test_the_example_of_the_page_runs(  # noqa: PLR0917
+    capsys: Any,
+    telemetry: Any,
+    recorder: Any,
+    instrumented: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    server: str,
+) -> None:
+    page = inspect.getdoc(documented) or ""
+    code = textwrap.dedent(page.partition("with a server at hand::")[2].partition("\n\n====")[0])
+    monkeypatch.setattr(default_recorder, "default", lambda: recorder)
+    exec(compile(code.replace("http://localhost:8181", server), "example", "exec"), {})
+    assert capsys.readouterr().out == "False\n"
+    assert telemetry.one("policy_decision").attributes["runrecord.decision.outcome"] == "deny"
