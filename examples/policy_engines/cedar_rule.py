@@ -16,9 +16,9 @@ forbid (principal, action == Action::"refund", resource) when { context.cents > 
 def may_refund(agent: str, invoice_id: str, amount: float) -> bool:
     """Ask Cedar."""
     request = {
-        "principal": {"type": "Agent", "id": agent},
-        "action": {"type": "Action", "id": "refund"},
-        "resource": {"type": "Invoice", "id": invoice_id},
+        "principal": f'Agent::"{agent}"',
+        "action": 'Action::"refund"',
+        "resource": f'Invoice::"{invoice_id}"',
         "context": {"cents": round(amount * 100)},
     }
     return is_authorized(request, POLICIES, []).allowed
