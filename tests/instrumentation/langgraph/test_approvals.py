@@ -196,3 +196,24 @@ def test_an_answer_that_the_sdk_refuses_can_be_given_again(
     assert ran["runrecord.arguments.digest"] == last.attributes["runrecord.approval.subject.digest"]
     assert ran["runrecord.run.id"] == last.attributes["runrecord.run.id"]
     telemetry.check_counters()
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+@pytest.mark.parametrize("interrupt_mode", ["batched", "per_call"])
+@pytest.mark.parametrize("mode", ["sync", "async"])
+def test_the_program_gets_the_same_with_and_without(  # noqa: PLR0917
+    telemetry: Any, agents: Any, instrument: Any, answer: str, interrupt_mode: str, mode: str
+) -> None:
+    def program() -> list[Any]:
+        call = agents.call("refund", "call_1", invoice="inv-1", amount=80.0)
+        agent = asking(agents, interrupt_mode, [call], "done", saver=agents.saver())
+        (asked,) = run(agent, agents.ask, agents.config(), mode)["__interrupt__"]
+        decision = ANSWERS[answer][0]
+        resume = {"decisions": [decision]} if interrupt_mode == "batched" else decision
+        result = run(agent, Command(resume=resume), agents.config(), mode)
+        return [asked.value, *((item.type, item.content) for item in result["messages"])]
+
+    without = program()
+    instrument()
+    assert program() == without
+    assert len(telemetry.named("invoke_agent")) == 2

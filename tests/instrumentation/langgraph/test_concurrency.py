@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from langchain_core.tools import tool
+from langgraph.types import Command
 from opentelemetry import trace
 
 pytestmark = pytest.mark.sdk
@@ -86,4 +87,73 @@ def test_ten_concurrent_tasks_do_not_cross(telemetry: Any, agents: Any, on: Any)
         run = runs[call.attributes["runrecord.run.id"]]
         assert run.attributes["gen_ai.conversation.id"] == f"thread-{number}"
     assert len(runs) == 10
+    telemetry.check_counters()
+
+
+@pytest.mark.parametrize("interrupt_mode", ["batched", "per_call"])
+def test_ten_threads_wait_for_ten_answers(telemetry: Any, agents: Any, on: Any, interrupt_mode: str) -> None:
+    saver = agents.saver()
+    barrier = threading.Barrier(10)
+
+    @tool
+    def pay(number: int) -> int:
+        """Pay."""
+        barrier.wait(30)
+        return number
+
+    def agent(*turns: Any) -> Any:
+        return agents.make(
+            *turns,
+            tools=[pay],
+            middleware=[agents.review({"pay": True}, interrupt_mode)],
+            checkpointer=saver,
+        )
+
+    def one(number: int) -> None:
+        config = agents.config(f"thread-{number}")
+        agent([agents.call("pay", f"call_{number}", number=number)]).invoke(agents.ask, config)
+        said: dict[str, Any] = {"type": "approve"}
+        answer = {"decisions": [said]} if interrupt_mode == "batched" else said
+        agent("done").invoke(Command(resume=answer), config)
+
+    with ThreadPoolExecutor(10) as pool:
+        list(pool.map(one, range(10)))
+    requests = {s.attributes["runrecord.approval.id"]: s for s in telemetry.named("request_approval")}
+    calls = {s.attributes["runrecord.approval.id"]: s for s in telemetry.named("execute_tool")}
+    decided = telemetry.named("approval_decision")
+    assert len(requests) == len(calls) == len(decided) == 10
+    for decision in decided:
+        request = requests[decision.attributes["runrecord.approval.id"]]
+        ran = calls[decision.attributes["runrecord.approval.id"]]
+        assert [link.context.span_id for link in decision.links] == [request.context.span_id]
+        run_ids = {item.attributes["runrecord.run.id"] for item in (decision, request, ran)}
+        assert len(run_ids) == 1
+        assert decision.attributes["runrecord.subject.id"] == ran.attributes["gen_ai.tool.call.id"]
+        assert decision.context.trace_id == request.context.trace_id == ran.context.trace_id
+    telemetry.check_counters()
+
+
+def test_a_tool_that_is_cancelled_is_no_error(telemetry: Any, agents: Any, on: Any) -> None:
+    started = asyncio.Event()
+
+    @tool
+    async def hang() -> str:
+        """Hang."""
+        started.set()
+        await asyncio.Event().wait()
+        return "never"
+
+    async def run() -> None:
+        agent = agents.make([agents.call("hang")], tools=[hang])
+        task = asyncio.create_task(agent.ainvoke(agents.ask))
+        await started.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(run())
+    call = telemetry.one("execute_tool hang")
+    assert (call.attributes["error.type"], call.status.status_code.name) == ("CancelledError", "UNSET")
+    assert telemetry.one("invoke_agent").attributes["runrecord.run.outcome"] == "cancelled"
+    assert telemetry.one("invoke_agent").status.status_code.name == "UNSET"
     telemetry.check_counters()

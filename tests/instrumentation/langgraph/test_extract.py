@@ -23,6 +23,7 @@ from runrecord.instrumentation.recorder import UNSET
         ("PIIMiddleware[email].before_model", "route"),
         ("supervisor", "route"),
         ("verify_refund", "verify"),
+        ("RubricMiddleware.after_agent", "verify"),
         ("reflect", "reflect"),
         ("transfer_to_sales", "handoff"),
         ("human_approval", "wait"),
@@ -41,8 +42,10 @@ def test_only_hints_of_the_right_type_count() -> None:
         "runrecord.side_effect.type": "pay",
         "runrecord.side_effect.reversible": 1,
         "other": True,
+        "lc_agent_name": "payer",
     }
     assert extract.tool_facts(metadata) == {
+        "gen_ai.agent.name": "payer",
         "runrecord.tool.read_only": False,
         "runrecord.side_effect.type": "pay",
     }
@@ -114,6 +117,44 @@ def test_results_come_in_three_shapes() -> None:
     assert extract.tool_result({"a": 1}) == ({"a": 1}, False)
 
 
+def test_tools_are_named_by_themselves_or_by_their_name() -> None:
+    assert extract.names_of([" a ", SimpleNamespace(name="b"), 1]) == ["a", "b", ""]
+    assert extract.names_of(None) == []
+
+
+def test_the_counts_of_a_limit_are_those_after_the_hook() -> None:
+    limit = SimpleNamespace(name="limit", tool_name=None, run_limit=2, thread_limit=5)
+    state = {"run_tool_call_count": {"__all__": 1}, "thread_tool_call_count": {"__all__": 3, "a": 9}}
+
+    def read(update: Any, error: Any = None) -> Any:
+        return extract.call_budgets(limit, "tool_call", state, update, error)
+
+    assert read({}) == [("limit.run", 2, 1), ("limit.thread", 5, 3)]
+    assert read({"run_tool_call_count": {"__all__": 2}}) == [("limit.run", 2, 2), ("limit.thread", 5, 3)]
+    assert read({}, SimpleNamespace(run_count=4, thread_count=7)) == [
+        ("limit.run", 2, 4),
+        ("limit.thread", 5, 7),
+    ]
+    plain = SimpleNamespace(run_limit=None, thread_limit=2)
+    assert extract.call_budgets(plain, "model_call", {}, {}, None) == [("model_call_limit.thread", 2, 0)]
+
+
+@pytest.mark.parametrize(
+    ("evaluation", "expected"),
+    [
+        ({"result": "satisfied", "criteria": [{"passed": True}]}, ("pass", 1.0)),
+        ({"result": "needs_revision", "criteria": [{"passed": True}, {"passed": False}]}, ("fail", 0.5)),
+        ({"result": "failed", "criteria": []}, ("fail", None)),
+        ({"result": "max_iterations_reached"}, ("fail", None)),
+        ({"result": "max_iterations_reached", "unverified": True}, ("inconclusive", None)),
+        ({"result": "grader_error"}, ("inconclusive", None)),
+        ({}, ("inconclusive", None)),
+    ],
+)
+def test_what_a_grader_found(evaluation: Any, expected: Any) -> None:
+    assert extract.rubric_outcome(evaluation) == expected
+
+
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
     lambda inner: (
@@ -144,5 +185,9 @@ def test_no_value_of_the_application_breaks_the_reading(value: Any) -> None:
     items = extract.with_call_ids(extract.asked(value), extract.last_tool_calls(value))
     assert len(extract.answers(value, len(items), tool_calls=True)) >= 0
     extract.tool_result(value)
+    extract.names_of(value)
+    extract.rubric_outcome({"result": value, "criteria": value})
+    limit = SimpleNamespace(run_limit=1, thread_limit=value)
+    extract.call_budgets(limit, "tool_call", value, {"run_tool_call_count": value}, value)
     extract.resume_values(value, ["a"])
     assert extract.bounded(value)

@@ -25,7 +25,9 @@ What is recorded
     *Step*: each node that runs, numbered in the order in which they start. The kind is read from the node's name:
     ``model`` plans, ``tools`` acts, middleware routes, and waits when it asks a person.
 
-    *Tool call*: arguments and result as keyed commitments; the text only where content capture is on. ``tool.metadata``
+    *Tool call*: arguments and result as keyed commitments; the text only where content capture is on. It names the agent that
+    makes it, which may be a sub-agent. A call that pauses is started again by the SDK, such as deepagents' ``task``: it has two
+    spans of one call id, of which the first has no result and is not measured. ``tool.metadata``
     may hold MCP's hints (``readOnlyHint``, ``destructiveHint``, ``idempotentHint``, ``openWorldHint``) and the plain keys
     ``runrecord.side_effect.type``, ``.target`` and ``.reversible``.
 
@@ -38,8 +40,18 @@ What is recorded
             policy_rule = "recent_chargeback"
             policy_tools = ("create_refund",)
 
-    With ``policy_id = None`` a middleware says that it is none, such as a cache. ``HumanInTheLoopMiddleware``,
-    ``PIIMiddleware``, ``ToolCallLimitMiddleware`` and ``ModelCallLimitMiddleware`` are recorded when they act.
+    With ``policy_id = None`` a middleware says that it is none, such as a cache. Of the SDKs' own:
+
+    ======================================================  ========================================================
+    ``HumanInTheLoopMiddleware``                            asks (``require_approval``), or lets through (``when``)
+    ``AutoModeMiddleware``                                  allow and deny of the tools that it judges
+    ``PIIMiddleware``                                       when it changed something, or stopped the run
+    ``ModelRefusalMiddleware``                              deny; the run is denied unless another model answers
+    ``ToolCallLimitMiddleware, ModelCallLimitMiddleware``   deny, with the budget; the run has the budget all along
+    deepagents' file permissions                            allow and deny of each call of a file tool
+    ======================================================  ========================================================
+
+    *Verification*: what the grader of deepagents' ``RubricMiddleware`` found; the score is the part of the criteria that passed.
 
     *Approval*: every interrupt is a request, one per tool call of a batch. The answer is read from
     ``Command(resume=...)``: approve is approved, edit is modified, reject is denied; respond (an answer in place of the
@@ -54,14 +66,19 @@ Processes
     read from the checkpoint: the approval ids are then the same, since they derive from (langgraph, thread, interrupt id,
     position), but the run gets an id derived from the first of them and can't link to its request.
 
-Beside the official instrumentation
+Beside other instrumentations
     ``opentelemetry-instrumentation-genai-langchain`` may be active, in either order: its ``invoke_agent``, ``invoke_workflow``
     and ``execute_tool`` spans are enriched instead of doubled. Its tool spans are children of its agent span, not of our step.
+    So may ``openinference-instrumentation-langchain``: its span of the graph and its ``TOOL`` spans keep their names and are
+    enriched; its ``CHAIN`` spans of nodes stay beside our steps. Each may be switched off before or after ours.
 
 Limits
     Agents must be made after ``instrument()``, for their middleware to be seen. An answer that LangGraph rejects as invalid
     is recorded as it was given. A breakpoint (``interrupt_before``) suspends the run without a request. A new input in a
-    thread that waits starts a new run; the old request stays open. Inference spans are not made here.
+    thread that waits starts a new run; the old request stays open. LangGraph knows no deadline, so no request expires; an answer
+    about a tool call that can't be read is cancelled. What remote (async) sub-agents ask stays in their own threads.
+    deepagents looks at its permissions in private functions: where a version has none of them, a denial is a failed call.
+    Inference spans are not made here.
 """
 
 from collections.abc import Collection

@@ -173,9 +173,10 @@ def rubric_outcome(evaluation: Mapping[str, Any]) -> tuple[str, float | None]:
     criteria = evaluation.get("criteria")
     every = cast("list[object]", criteria) if isinstance(criteria, list) else []
     score = sum(mapping(item).get("passed") is True for item in every) / len(every) if every else None
-    if evaluation.get("unverified") or said not in _VERDICTS:
+    verdict = _VERDICTS.get(said) if isinstance(said, str) else None
+    if evaluation.get("unverified") or verdict is None:
         return "inconclusive", score
-    return _VERDICTS[str(said)], score
+    return verdict, score
 
 
 def last_tool_calls(state: object) -> list[Mapping[str, Any]]:
