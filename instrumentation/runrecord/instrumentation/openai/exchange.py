@@ -122,10 +122,12 @@ class Exchange:
     def _continue(self, response: object) -> bool:
         """Go on with the run that waits for a response in the background; say whether there is one."""
         key = approvals.approval_key(extract.text(extract.get(response, "id")) or "")
-        stored = self._recorder.lookup(key)
-        if stored is None or stored.closed or extract.is_waiting(response):
+        stored, mark = self._recorder.lookup(key), f"fetched {key[-1]}"
+        if stored is None or stored.closed or extract.is_waiting(response) or mark in stored.phases:
             return False
         self._open(lambda: loop.open_loop(self._recorder, None, (key, stored), response=response))
+        if self._loop is not None:
+            self._loop.base.state.once(mark)
         return True
 
     @guarded

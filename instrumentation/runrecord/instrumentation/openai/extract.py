@@ -297,6 +297,16 @@ def is_waiting(response: object) -> bool:
     return bool(get(response, "status") in _WAITS)
 
 
+_UNCHECKED: Final = "Computer safety checks require explicit approval"
+_UNAPPROVED: Final = "Computer action was not approved"
+
+
+def refused(error: BaseException) -> tuple[bool, bool]:
+    """Say whether a computer call was refused, and whether that was before any of its actions."""
+    said = str(error) if type(error).__name__ == "ComputerUseError" else None
+    return said in {_UNCHECKED, _UNAPPROVED}, said == _UNCHECKED
+
+
 def runner_ending(error: BaseException) -> Ending | None:
     """Return how a run of a tool runner ended that raised ``error``; None for a failure.
 
@@ -309,6 +319,6 @@ def runner_ending(error: BaseException) -> Ending | None:
             return Ending("budget_exceeded", "max_steps")
         if "was cancelled" in said:
             return Ending("cancelled")
-        if said in {"Computer safety checks require explicit approval", "Computer action was not approved"}:
+        if said in {_UNCHECKED, _UNAPPROVED}:
             return Ending("denied", "approval")
     return None

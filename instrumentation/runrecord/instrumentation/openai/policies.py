@@ -18,7 +18,7 @@ class Verdict:
         subject_type: model_input or model_output.
         subject: Id of what was judged.
         flagged: Whether it was objected to; None if the policy failed.
-        reason: A code.
+        reason: A code; of several categories the one with the highest score.
         version: The moderation model.
         enforced: Whether the objection had a consequence.
         content: What was judged, for a commitment; None where the response does not have it.
@@ -60,23 +60,27 @@ def _moderation(body: object, response: object, side: str) -> Verdict | None:
     if result is None or kind not in {"moderation_result", "error"}:
         return None
     policy = get(get(get(body, "moderation"), "policy"), side)
-    categories = get(result, "categories")
+    hits, scores = _mapping(get(result, "categories")), _mapping(get(result, "category_scores"))
     flagged = sorted(
-        name
-        for name, hit in cast(
-            "Mapping[str, object]", categories if isinstance(categories, Mapping) else {}
-        ).items()
-        if hit is True
+        (name for name, hit in hits.items() if hit is True), key=lambda name: -_number(scores.get(name))
     )
     return Verdict(
         "moderation",
         f"model_{side}",
         text(get(response, "id")),
         flagged=None if kind == "error" else get(result, "flagged") is True,
-        reason=",".join(flagged) or text(get(result, "code")),
+        reason=flagged[0] if flagged else text(get(result, "code")),
         version=text(get(result, "model")),
         enforced=get(policy, "mode") == "block",
     )
+
+
+def _mapping(value: object) -> Mapping[str, object]:
+    return cast("Mapping[str, object]", value if isinstance(value, Mapping) else {})
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, (int, float)) else 0.0
 
 
 def choice_verdicts(response_id: str | None, finish_reason: object, refusal: object) -> list[Verdict]:

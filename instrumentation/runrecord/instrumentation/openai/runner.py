@@ -7,6 +7,7 @@ none. The wrappers are transparent: the runners look at the signatures of what t
 """
 
 import asyncio
+import itertools
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from functools import partial
 from typing import Any, cast
@@ -238,7 +239,11 @@ def called(tool: Tool | None, call: Callable[[], Any], result_of: Callable[[Any]
     if tool is None:
         return call()
     with tool:
-        result = call()
+        try:
+            result = call()
+        except Exception as error:
+            _refused(tool, error)
+            raise
         _end(tool, result_of, result)
         return result
 
@@ -253,8 +258,21 @@ async def async_called(tool: Tool | None, call: Callable[[], Any], result_of: Ca
         except asyncio.CancelledError:
             tool.cut_short("cancelled")
             raise
+        except Exception as error:
+            _refused(tool, error)
+            raise
         _end(tool, result_of, result)
         return result
+
+
+@guarded
+def _refused(tool: Tool, error: Exception) -> None:
+    """End a call that a policy of the application stopped, which is no error of the tool."""
+    refused, before = extract.refused(error)
+    if before:
+        tool.effect(committed=False)
+    if refused:
+        tool.cut_short("denied")
 
 
 @guarded
@@ -308,10 +326,13 @@ def computer_callbacks(recorder: Recorder, call: Any, kwargs: _Kwargs) -> _Kwarg
         observed["approve_safety_checks"] = _observed(
             checks, lambda _, ok: _checked(recorder, under_way, call, ok)
         )
-    before = observed.get("before_action")
+    before, numbers = observed.get("before_action"), itertools.count()
     if before is not None and under_way is not None:
         observed["before_action"] = _observed(
-            before, lambda action, ok: _before(under_way, before, call, action, ok)
+            before,
+            lambda action, ok: _before(
+                under_way, before, f"{extract.subject_of(call)}.{next(numbers)}", action, ok
+            ),
         )
     return observed
 
@@ -328,13 +349,13 @@ def _checked(recorder: Recorder, under_way: Loop | None, call: Any, answer: Any)
 
 
 @guarded
-def _before(under_way: Loop, policy: Any, call: Any, action: Any, answer: Any) -> None:
+def _before(under_way: Loop, policy: Any, subject: str, action: Any, answer: Any) -> None:
     named = extract.policy(policy, "before_action")
     decision = under_way.owner.decision(
         named.policy_id,
         version=named.version,
         engine="custom",
-        subject=extract.subject_of(call),
+        subject=subject,
         subject_name="computer",
         arguments={"actions": [extract.plain(action)]},
     )
