@@ -47,6 +47,14 @@ local tool                                               ``execute_tool {tool}``
 guardrail of any kind, ``needs_approval``                ``policy_decision {policy}``
 ``result.interruptions``                                 ``request_approval {tool}``
 ``state.approve``, ``state.reject``                      ``approval_decision {tool}``, when the state is run
+``on_approval``, ``on_approval_request``                 ``request_approval``, and ``approval_decision`` of the actor
+                                                         type policy
+later calls of what was answered for always              ``policy_decision {policy}``, allow or deny, with the reason
+                                                         always_approved or always_rejected; no new request
+``max_turns`` reached                                    the outcome budget_exceeded, and the budget max_turns
+``RealtimeRunner.run``                                   ``invoke_agent {agent}`` from its connection to its close
+``session.approve_tool_call``, ``reject_tool_call``      ``approval_decision {tool}``; what nobody answered is
+                                                         cancelled when the session closes
 =======================================================  =====================================================
 
 **Ids.** The run id follows from the SDK's trace id, which a ``RunState`` carries to other processes. Where a run starts an
@@ -55,7 +63,7 @@ tracing switched off, the group, conversation or session id stands in for the tr
 
 **What the SDK has no field for** is read from where a program can put it:
 
-- ``RunConfig.trace_metadata``: ``runrecord.approval.actor.ref`` (who answered; an opaque id), ``runrecord.run.autonomy``,
+- ``RunConfig.trace_metadata``, of a realtime session the ``metadata`` of its tracing settings: ``runrecord.approval.actor.ref`` (who answered; an opaque id), ``runrecord.run.autonomy``,
   ``runrecord.principal.ref``, ``runrecord.principal.type`` and ``runrecord.version.*``. The SDK's own exporter sends it too.
 - an attribute ``metadata`` of a tool, or of its function: a mapping with ``readOnlyHint``, ``destructiveHint``,
   ``idempotentHint``, ``openWorldHint``, ``runrecord.side_effect.type``, ``.target`` and ``.reversible``.
@@ -64,8 +72,10 @@ tracing switched off, the group, conversation or session id stands in for the tr
 
 **What is not recorded.** Content, unless ``OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT`` asks for it: messages, arguments,
 results and what guardrails looked at appear as keyed commitments. Model calls: the official OpenAI instrumentation makes
-those spans. Tools that OpenAI hosts, realtime sessions and voice pipelines. The time of an answer that was given in
-one process and run in another: the decision is recorded when the state is run. The SDK's trace processors and exporters
+those spans. What tools do that OpenAI hosts: of a hosted MCP server the approvals are recorded, not the call. Voice
+pipelines. The time of an answer that was given in one process and run in another: the decision is recorded when the state
+is run. The SDK lets nobody approve other arguments than those that were shown, and its requests have no deadline, so no
+answer is modified or expired. A guardrail that runs before and after a person is asked is two decisions. The SDK's trace processors and exporters
 stay as they are; one processor of ours is added.
 
 **Nested runs.** An agent that runs as a tool, or inside of a guardrail, belongs to the run around it: its steps and tool
@@ -83,6 +93,7 @@ from runrecord.instrumentation.recorder import Recorder
 
 if TYPE_CHECKING:
     from runrecord.instrumentation.openai_agents.patch import Patch
+    from runrecord.instrumentation.openai_agents.patch_realtime import RealtimePatch
 
 __all__ = ["CAPABILITIES", "OpenAIAgentsInstrumentor"]
 
@@ -93,6 +104,7 @@ class OpenAIAgentsInstrumentor(Instrumentor):
     scope = "runrecord.instrumentation.openai_agents"
 
     _applied: "Patch | None" = None
+    _realtime: "RealtimePatch | None" = None
     _imports: OnImport | None = None
 
     def instrumentation_dependencies(self) -> Collection[str]:
@@ -110,9 +122,18 @@ class OpenAIAgentsInstrumentor(Instrumentor):
             self._applied = Patch(recorder)
             self._applied.apply()
 
+        def apply_to_sessions(module: ModuleType) -> None:
+            if self._applied is None:
+                return
+            from runrecord.instrumentation.openai_agents.patch_realtime import RealtimePatch  # noqa: PLC0415
+
+            self._realtime = RealtimePatch(recorder)
+            self._realtime.apply(module)
+
         self._imports = OnImport()
         # The package imports all of its modules before it is done, so this one hook is in time for all of them.
         self._imports.when("agents", apply)
+        self._imports.when("agents.realtime.session", apply_to_sessions)
 
     def _unpatch(self, **kwargs: Any) -> None:
         del kwargs
@@ -121,3 +142,6 @@ class OpenAIAgentsInstrumentor(Instrumentor):
         if self._applied is not None:
             self._applied.remove()
             self._applied = None
+        if self._realtime is not None:
+            self._realtime.remove()
+            self._realtime = None

@@ -289,7 +289,7 @@ class ActiveRun:
     @guarded
     def finish(self, ended: Ending | None = None) -> None:
         """End the call normally, or as ``ended`` says."""
-        if self.parent is None and ended is not None:
+        if self.parent is None and ended is not None and not self.ended:
             if ended.stop_reason == "max_turns" and self.turns:
                 limit = float(self.turns)
                 self.run.budget(

@@ -115,6 +115,37 @@ def _fresh(
     )
 
 
+def begin_session(recorder: Recorder, agent: object, tracing: object) -> ActiveRun:
+    """Start recording a realtime session: a run without a trace of the SDK's, which no other process continues.
+
+    Args:
+        recorder: Where records go.
+        agent: The starting agent.
+        tracing: The tracing configuration of the session, whose ``metadata`` is what a run configuration's is.
+    """
+    settings = Settings.of({"trace_metadata": extract.get(tracing, "metadata")})
+    conversation = extract.text(extract.get(tracing, "group_id"))
+    run = recorder.run(
+        extract.agent_name(agent),
+        conversation_id=conversation,
+        autonomy=settings[a.RUN_AUTONOMY],
+        principal_ref=settings[a.PRINCIPAL_REF],
+        principal_type=settings[a.PRINCIPAL_TYPE],
+        versions=settings.versions,
+        context=otel_context.get_current(),
+    )
+    return ActiveRun(
+        recorder,
+        run,
+        context=run.context,
+        trace_id=run.run_id,
+        traced=True,
+        conversation=conversation,
+        settings=settings,
+        live=True,
+    )
+
+
 def _resumed(recorder: Recorder, agent: object, state: object, options: Mapping[str, Any]) -> ActiveRun:
     config = options.get("run_config")
     settings = Settings.of(config)

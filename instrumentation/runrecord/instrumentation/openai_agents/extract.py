@@ -276,6 +276,22 @@ def verdict(output: object, *, of_result: bool = False, trips: str = "terminate"
     return ALLOWED
 
 
+# realtime sessions
+
+
+def realtime_tracing(session: object) -> object:
+    """Return the tracing configuration of a realtime session: of the connection, else of the runner."""
+    connection = get(get(session, "_model_config"), "initial_model_settings")
+    runner = get(get(session, "_run_config"), "model_settings")
+    return get(connection, "tracing") or get(runner, "tracing")
+
+
+def realtime_request(event: object) -> Mapping[str, object]:
+    """Return the ``RealtimeToolApprovalRequired`` event as what other runs have: an item that waits."""
+    raw = {"call_id": get(event, "call_id"), "arguments": get(event, "arguments")}
+    return {"agent": get(event, "agent"), "tool_name": get(get(event, "tool"), "name"), "raw_item": raw}
+
+
 # the end of a run
 
 

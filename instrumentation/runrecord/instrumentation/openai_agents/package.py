@@ -9,11 +9,11 @@ INSTRUMENTS = ("openai-agents >= 0.21",)
 CAPABILITIES = Capabilities(
     sdk="OpenAI Agents SDK",
     versions=INSTRUMENTS[0],
-    run="yes (Runner.run, run_sync, run_streamed; realtime sessions are not runs)",
+    run="yes (Runner.run, run_sync, run_streamed, realtime sessions)",
     step="yes (turns and handoffs)",
     tool_call="yes (local tools; enriches opentelemetry-instrumentation-genai-openai-agents; tools that OpenAI hosts are not seen)",
-    policy_decision="yes (input, output and tool guardrails; needs_approval)",
-    approval_request="yes",
-    approval_decision="yes",
-    resume_across_processes="yes (RunState)",
+    policy_decision="yes (input, output and tool guardrails; needs_approval, also of hosted MCP servers; answers for always)",
+    approval_request="yes (interruptions, callbacks, hosted MCP servers, realtime sessions)",
+    approval_decision="yes (approve and reject, once and for always; callbacks as policies; realtime sessions)",
+    resume_across_processes="yes (RunState; no other process continues a realtime session)",
 )

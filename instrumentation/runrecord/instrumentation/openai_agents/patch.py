@@ -61,8 +61,8 @@ class Patch:
         # Newer releases call the one with the underscore.
         self._sees_functions = any(
             [
-                wrap(_TOOL_EXECUTION, "_invoke_function_tool_with_metadata", _invoke_tool, optional=True),
-                wrap(_TOOL_EXECUTION, "invoke_function_tool", _invoke_tool, optional=True),
+                wrap(_TOOL_EXECUTION, "_invoke_function_tool_with_metadata", invoke_tool, optional=True),
+                wrap(_TOOL_EXECUTION, "invoke_function_tool", invoke_tool, optional=True),
             ]
         )
         if not self._sees_functions:
@@ -272,7 +272,8 @@ def _start_call(active: ActiveRun, tool: Any, context: Any, arguments: object) -
     return active.tool_call(tool, call_id, arguments, function=True)
 
 
-async def _invoke_tool(wrapped: _Wrapped, _instance: Any, args: _Args, kwargs: _Kwargs) -> Any:
+async def invoke_tool(wrapped: _Wrapped, _instance: Any, args: _Args, kwargs: _Kwargs) -> Any:
+    """Record the call of a function tool around what it does."""
     active = current()
     if active is None:
         return await wrapped(*args, **kwargs)
