@@ -4,7 +4,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -197,6 +197,26 @@ def test_an_answer_that_is_streamed_is_left_alone(telemetry: Any, recorder: Any,
         assert json.loads(raw.read())["result"] is True
         raw.release_conn()
     assert not telemetry.named("policy_decision")
+
+
+def test_a_question_that_is_streamed_has_no_digest(telemetry: Any, recorder: Any, server: str) -> None:
+    def parts() -> Iterator[bytes]:
+        yield json.dumps({"input": given(80)}).encode()
+
+    with recorder.run("refund-agent"):
+        answer = httpx.post(f"{server}/v1/data/refunds/allow", content=parts())
+    assert answer.json()["result"] is False
+    found = facts(telemetry.one("policy_decision"))
+    assert found["decision.outcome"] == "deny"
+    assert "subject.digest" not in found
+
+
+def test_a_wrong_call_has_the_error_of_the_client(recorder: Any) -> None:
+    with recorder.run("refund-agent"), httpx.Client() as client, requests.Session() as session:
+        with pytest.raises(TypeError, match="request"):
+            client.send()  # type: ignore[call-arg]
+        with pytest.raises(TypeError, match="request"):
+            session.send()  # type: ignore[call-arg]
 
 
 def test_without_an_address_no_http_client_is_touched(

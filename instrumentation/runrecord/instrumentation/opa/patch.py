@@ -24,7 +24,7 @@ from runrecord.instrumentation._policy_engine import (
 from runrecord.instrumentation._safety import swallowed
 from runrecord.instrumentation.opa import extract
 from runrecord.instrumentation.opa.addresses import Address
-from runrecord.instrumentation.opa.http import asked
+from runrecord.instrumentation.opa.http import Client, asked
 
 
 def apply(hooks: EngineHooks, addresses: tuple[Address, ...]) -> None:
@@ -144,83 +144,80 @@ def _record(here: Question, client: Any, found: extract.Decided | None, inputs: 
 # HTTP clients
 
 
+def _sent_by_requests(session: Any, args: Args, kwargs: Kwargs) -> tuple[str, str, object] | None:
+    request = argument(args, kwargs, 0, "request")
+    if request is None or kwargs.get("stream", session.stream):
+        return None
+    return request.method, request.url, request.body
+
+
+def _sent_by_httpx(_client: Any, args: Args, kwargs: Kwargs) -> tuple[str, str, object] | None:
+    request = argument(args, kwargs, 0, "request")
+    if request is None or kwargs.get("stream", False):
+        return None
+    try:
+        body = request.content
+    except Exception:  # noqa: BLE001  # a body that is streamed; each of the two packages has an exception of its own
+        body = None
+    return request.method, str(request.url), body
+
+
+def _sent_by_urllib3(pool: Any, args: Args, kwargs: Kwargs) -> tuple[str, str, object] | None:
+    if kwargs.get("preload_content", True) is False:
+        return None
+    method, path = argument(args, kwargs, 0, "method"), argument(args, kwargs, 1, "url")
+    url = f"{pool.scheme}://{pool.host}:{pool.port}{path}"
+    return method, url, argument(args, kwargs, 2, "body")
+
+
+_REQUESTS = Client(_sent_by_requests, "status_code", "content")
+_HTTPX = Client(_sent_by_httpx, "status_code", "content")
+_URLLIB3 = Client(_sent_by_urllib3, "status", "data")
+
+
 class _HTTPClients:
     def __init__(self, hooks: EngineHooks, addresses: tuple[Address, ...]) -> None:
         self._hooks = hooks
         self._addresses = addresses
 
     def requests(self, module: ModuleType) -> None:
-        self._hooks.wrap(module, "Session.send", self._requests_send)
+        self._hooks.wrap(module, "Session.send", self._synchronous(_REQUESTS))
 
     def httpx(self, module: ModuleType) -> None:
-        self._hooks.wrap(module, "Client.send", self._httpx_send)
-        self._hooks.wrap(module, "AsyncClient.send", self._httpx_send_async)
+        self._hooks.wrap(module, "Client.send", self._synchronous(_HTTPX))
+        self._hooks.wrap(module, "AsyncClient.send", self._asynchronous(_HTTPX))
 
     def urllib3(self, module: ModuleType) -> None:
-        self._hooks.wrap(module, "HTTPConnectionPool.urlopen", self._urlopen)
+        self._hooks.wrap(module, "HTTPConnectionPool.urlopen", self._synchronous(_URLLIB3))
 
-    def _requests_send(self, wrapped: Wrapped, instance: Any, args: Args, kwargs: Kwargs) -> Any:
-        request: Any = argument(args, kwargs, 0, "request")
-        streams = kwargs.get("stream", getattr(instance, "stream", False))
-        here = None if streams else asked(self._addresses, request.method, request.url, lambda: request.body)
-        if here is None:
-            return wrapped(*args, **kwargs)
-        try:
-            with asking():
-                response = wrapped(*args, **kwargs)
-        except Exception as error:
-            here.raised(error)
-            raise
-        here.answered(response.status_code, response.content)
-        return response
+    def _synchronous(self, client: Client) -> Wrapped:
+        def send(wrapped: Wrapped, instance: Any, args: Args, kwargs: Kwargs) -> Any:
+            here = asked(self._addresses, client, instance, args, kwargs)
+            if here is None:
+                return wrapped(*args, **kwargs)
+            try:
+                with asking():
+                    response = wrapped(*args, **kwargs)
+            except Exception as error:
+                here.raised(error)
+                raise
+            here.answered(response)
+            return response
 
-    def _httpx_send(self, wrapped: Wrapped, _instance: Any, args: Args, kwargs: Kwargs) -> Any:
-        request: Any = argument(args, kwargs, 0, "request")
-        streams = kwargs.get("stream", False)
-        here = (
-            None if streams else asked(self._addresses, request.method, request.url, lambda: request.content)
-        )
-        if here is None:
-            return wrapped(*args, **kwargs)
-        try:
-            with asking():
-                response = wrapped(*args, **kwargs)
-        except Exception as error:
-            here.raised(error)
-            raise
-        here.answered(response.status_code, response.content)
-        return response
+        return send
 
-    async def _httpx_send_async(self, wrapped: Wrapped, _instance: Any, args: Args, kwargs: Kwargs) -> Any:
-        request: Any = argument(args, kwargs, 0, "request")
-        streams = kwargs.get("stream", False)
-        here = (
-            None if streams else asked(self._addresses, request.method, request.url, lambda: request.content)
-        )
-        if here is None:
-            return await wrapped(*args, **kwargs)
-        try:
-            with asking():
-                response = await wrapped(*args, **kwargs)
-        except Exception as error:
-            here.raised(error)
-            raise
-        here.answered(response.status_code, response.content)
-        return response
+    def _asynchronous(self, client: Client) -> Wrapped:
+        async def send(wrapped: Wrapped, instance: Any, args: Args, kwargs: Kwargs) -> Any:
+            here = asked(self._addresses, client, instance, args, kwargs)
+            if here is None:
+                return await wrapped(*args, **kwargs)
+            try:
+                with asking():
+                    response = await wrapped(*args, **kwargs)
+            except Exception as error:
+                here.raised(error)
+                raise
+            here.answered(response)
+            return response
 
-    def _urlopen(self, wrapped: Wrapped, instance: Any, args: Args, kwargs: Kwargs) -> Any:
-        method, path = argument(args, kwargs, 0, "method"), argument(args, kwargs, 1, "url")
-        streams = kwargs.get("preload_content", True) is False
-        url = f"{instance.scheme}://{instance.host}:{instance.port}{path}"
-        body = argument(args, kwargs, 2, "body")
-        here = None if streams else asked(self._addresses, method, url, lambda: body)
-        if here is None:
-            return wrapped(*args, **kwargs)
-        try:
-            with asking():
-                response = wrapped(*args, **kwargs)
-        except Exception as error:
-            here.raised(error)
-            raise
-        here.answered(response.status, response.data)
-        return response
+        return send
