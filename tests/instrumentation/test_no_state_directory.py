@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 
 PROGRAM = """
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
 from runrecord.instrumentation import recorder
+trace.set_tracer_provider(TracerProvider())
 with recorder.run("agent") as run, run.tool("pay", call_id="c", arguments={"amount": 80}):
     print("done")
 """

@@ -29,7 +29,10 @@ UNSET: Final = Unset()
 
 def captures_content() -> bool:
     """Say whether content may be put on spans."""
-    return os.environ.get(CAPTURE_VARIABLE, "").strip().upper() in _ON_SPANS
+    # Asked for each record: to look is a fraction of the cost of a miss.
+    return (
+        CAPTURE_VARIABLE in os.environ and os.environ.get(CAPTURE_VARIABLE, "").strip().upper() in _ON_SPANS
+    )
 
 
 def parsed_arguments(value: object) -> object:

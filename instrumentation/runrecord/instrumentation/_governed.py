@@ -138,20 +138,20 @@ class Governed:
         state = self._state
         if state.metrics is not None:
             self._began = state.core.clock()
-        identity: dict[str, AttributeValue | None] = {
-            a.RUN_ID: state.run_id,
-            a.STEP_INDEX: self._step_index,
-            a.TENANT_ID: state.tenant_id,
-        }
+        facts: dict[str, AttributeValue] = {a.RUN_ID: state.run_id}
+        if self._step_index is not None:
+            facts[a.STEP_INDEX] = self._step_index
+        if state.tenant_id is not None:
+            facts[a.TENANT_ID] = state.tenant_id
         if self.counted:
             self._sequence_number = self._take_number()
-            identity[a.SOURCE_ID] = state.sequence.source_id
-            identity[a.RECORD_SEQ] = self._sequence_number
+            facts[a.SOURCE_ID] = state.sequence.source_id
+            facts[a.RECORD_SEQ] = self._sequence_number
         if state.core.previews is not None:
             attributes = state.core.previews.on_span(self.signal, attributes)
-        facts = present({**identity, **attributes})
+        facts.update(present(attributes))
         if span is None:
-            tracer = self._state.core.tracer()
+            tracer = state.core.tracer()
             self._span = tracer.start_span(
                 name, context=parent, kind=kind, attributes=facts, links=links, start_time=self._start_time
             )
@@ -180,7 +180,7 @@ class Governed:
             late: Attributes = {**self._late, **attributes}
             if self._state.core.previews is not None:
                 late = self._state.core.previews.on_span(self.signal, late)
-            if late := present(late):
+            if late and (late := present(late)):
                 span.set_attributes(late)
         finally:
             if self._owned:

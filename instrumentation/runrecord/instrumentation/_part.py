@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The part of another process in a run: what a tool server, a worker or an activity does for the agent that called it."""
 
-import os
 import threading
 
 from opentelemetry.context import Context
@@ -10,7 +9,7 @@ from opentelemetry.context import Context
 from runrecord.instrumentation._governed import Governed, scope_of
 from runrecord.instrumentation._remote import RemoteRun, position
 from runrecord.instrumentation._scope import Step
-from runrecord.instrumentation._state import Attributes, Core, RunState, Sequence
+from runrecord.instrumentation._state import Attributes, Core, RunState, Sequence, process
 from runrecord.semconv import attributes as a
 
 
@@ -42,6 +41,6 @@ def part_of(core: Core, context: Context, tenant_id: str | None) -> Part | None:
     """Return the part, to be begun, of this process in the run that ``context`` was received from; None without one."""
     scope = scope_of(context)
     run = position(context)
-    if run is None or (scope is not None and scope.state.pid == os.getpid()):
+    if run is None or (scope is not None and scope.state.pid == process.id):
         return None
     return Part(core, run, context, tenant_id)

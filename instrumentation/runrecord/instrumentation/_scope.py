@@ -6,7 +6,7 @@ from typing import Final, Literal, cast
 
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.trace import Link, Span
+from opentelemetry.trace import INVALID_SPAN, Link, Span
 from opentelemetry.util.types import AttributeValue
 
 from runrecord.instrumentation._content import UNSET, Unset, as_text, captures_content
@@ -16,7 +16,7 @@ from runrecord.instrumentation._inference import Priced
 from runrecord.instrumentation._metrics import Metrics
 from runrecord.instrumentation._recording import Recording
 from runrecord.instrumentation._safety import guarded
-from runrecord.instrumentation._state import Attributes
+from runrecord.instrumentation._state import Attributes, present
 from runrecord.semconv import attributes as a
 from runrecord.semconv.commitment import LABEL_TOOL_ARGUMENTS, LABEL_TOOL_RESULT
 
@@ -234,31 +234,39 @@ class Tool(Scope, Priced):
         span: Span | None,
         explicit: bool,
     ) -> None:
-        facts: dict[str, object] = {a.ARGUMENTS_DIGEST: self._state.commit(LABEL_TOOL_ARGUMENTS, arguments)}
-        if captures_content() and not isinstance(arguments, Unset):
-            facts[a.GEN_AI_TOOL_CALL_ARGUMENTS] = as_text(arguments)
+        parent = self._parent.span if self._parent is not None else INVALID_SPAN
         if span is None and not explicit:
-            span = existing_span("execute_tool", trace.get_current_span(self._where), call_id)
-        named: Attributes = {
+            current = trace.get_current_span(self._where)
+            span = existing_span("execute_tool", current, call_id) if current is not parent else None
+        # Below a span that is sampled out, so is this one, as a rule; then nothing is committed to.
+        recorded = parent.is_recording()
+        every: dict[str, AttributeValue | None] = {
             a.GEN_AI_OPERATION_NAME: "execute_tool",
             a.GEN_AI_TOOL_NAME: name,
             a.GEN_AI_TOOL_CALL_ID: call_id,
             a.GEN_AI_AGENT_NAME: self._state.agent,
             a.GEN_AI_CONVERSATION_ID: self._state.conversation_id,
             a.APPROVAL_ID: approval_id,
+            **(self._arguments(arguments) if recorded else {}),
+            **attributes,
         }
+        # A tool that declares itself read-only reads, if it says nothing else.
+        if every.get(a.TOOL_READ_ONLY) is True and every.get(a.SIDE_EFFECT_TYPE) is None:
+            every[a.SIDE_EFFECT_TYPE] = "read"
+        self._note(every)
         self._name, self._call_id = name, call_id
         self._type = cast("str | None", attributes.get(a.GEN_AI_TOOL_TYPE))
         self._state.stopped.let_run(call_id)
-        every: Attributes = {**named, **facts, **self._effective(attributes)}  # type: ignore[dict-item]
         self._open(f"execute_tool {name}", every, parent=self._where, links=links, span=span)
+        if not recorded and self._span.is_recording():
+            self._span.set_attributes(present(self._arguments(arguments)))
 
-    def _effective(self, attributes: Attributes) -> Attributes:
-        """Note what is said of the effect; a tool that declares itself read-only reads, if it says nothing else."""
-        if attributes.get(a.TOOL_READ_ONLY) is True and attributes.get(a.SIDE_EFFECT_TYPE) is None:
-            attributes = {**attributes, a.SIDE_EFFECT_TYPE: "read"}
-        self._note(attributes)
-        return attributes
+    def _arguments(self, arguments: object | Unset) -> Attributes:
+        """Commit to the arguments; their text is recorded only where content is captured."""
+        facts = {a.ARGUMENTS_DIGEST: self._state.commit(LABEL_TOOL_ARGUMENTS, arguments)}
+        if not isinstance(arguments, Unset) and captures_content():
+            facts[a.GEN_AI_TOOL_CALL_ARGUMENTS] = as_text(arguments)
+        return facts
 
     def _note(self, attributes: Attributes) -> None:
         for name in _OF_EFFECT:
@@ -307,7 +315,7 @@ class Tool(Scope, Priced):
     @guarded
     def result(self, value: object) -> None:
         """Commit to the result; its text is recorded only where content is captured."""
-        if self._ended:
+        if self._ended or not self._span.is_recording():
             return
         # Set with what else the end brings, in one call.
         self._late = {a.RESULT_DIGEST: self._state.commit(LABEL_TOOL_RESULT, value)}

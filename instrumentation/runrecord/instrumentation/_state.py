@@ -34,6 +34,21 @@ _MAX_RUNS: Final = 10_000
 _MAX_PHASES: Final = 2_000
 
 
+class _Process:
+    """Which process this is, without asking the system each time: a fork is another one."""
+
+    def __init__(self) -> None:
+        self.id = os.getpid()
+        if hasattr(os, "register_at_fork"):  # where there are forks
+            os.register_at_fork(after_in_child=self._forked)
+
+    def _forked(self) -> None:
+        self.id = os.getpid()
+
+
+process: Final = _Process()
+
+
 def present(attributes: Attributes) -> dict[str, AttributeValue]:
     """Return ``attributes`` without those that are None."""
     return {name: value for name, value in attributes.items() if value is not None}
@@ -97,8 +112,8 @@ class Sources:
     def of(self, run_id: str) -> Sequence:
         """Return the counter for ``run_id``."""
         with self._lock:
-            if self._pid != os.getpid():
-                self._pid, self._source, self._evicted = os.getpid(), self._new_source(), False
+            if self._pid != process.id:
+                self._pid, self._source, self._evicted = process.id, self._new_source(), False
                 self._runs.clear()
             sequence = self._runs.get(run_id)
             if sequence is None:
@@ -131,9 +146,12 @@ class Core:
         self.sources = Sources(self.new_source)
 
     def emit(self, event_name: str, attributes: Attributes, context: Context) -> None:
-        """Emit a log event."""
+        """Emit a log event, if anything takes it."""
+        logger = self.logger()
+        if not logger.enabled(context=context, severity_number=SeverityNumber.INFO, event_name=event_name):
+            return
         now = int(self.clock() * 1e9)
-        self.logger().emit(
+        logger.emit(
             LogRecord(
                 timestamp=now,
                 observed_timestamp=now,
@@ -181,15 +199,15 @@ class RunState:
         self._next_step = 0
         self._lock = threading.Lock()
         self._key: RunKey | None = None
-        self.pid: Final = os.getpid()
+        self.pid: Final = process.id
         self._counting_pid = self.pid
         self._sequence = core.sources.of(run_id) if sequence is None else sequence
 
     @property
     def sequence(self) -> Sequence:
         """The counter of this process for the run; a fork of the process that started it has its own."""
-        if self._counting_pid != os.getpid():
-            self._counting_pid, self._sequence = os.getpid(), self.core.sources.of(self.run_id)
+        if self._counting_pid != process.id:
+            self._counting_pid, self._sequence = process.id, self.core.sources.of(self.run_id)
         return self._sequence
 
     @property

@@ -60,6 +60,8 @@ class Stopped:
             if call_id is not None:
                 self._done[call_id] = tool
                 _bound(self._done)
+            if not self._calls:
+                return
             for stopped in [known for known, name in self._calls.items() if name == tool or known == call_id]:
                 del self._calls[stopped]
 
