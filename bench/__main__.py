@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The Runrecord authors
 # SPDX-License-Identifier: Apache-2.0
-"""``python -m bench [gateway] [agent] [check] [--quick]``: print the tables."""
+"""``make bench ARGS="[gateway] [check] [instrumentation] [--quick]"``: print the tables."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import tempfile
 
 import psutil
 
-from bench import agent, check, gateway
+from bench import agents, check, gateway, instrumentation
 
 
 def _gateway(rounds: int, requests: int) -> None:
@@ -27,22 +27,25 @@ def _gateway(rounds: int, requests: int) -> None:
         print(f"{title:<42}{spans:>17,.0f}{megabytes:>15,.0f}{spans / limit:>13.0%}")
 
 
-def _agent(sdk: str, rounds: int, runs: int) -> None:
-    figures = agent.measure(sdk, rounds, runs)
-    bare, _ = figures["bare"]
-    reference = figures["bare SDK spans"][0] - bare
-    calls = agent.STEPS * agent.TOOL_CALLS_PER_STEP
+def _instrumentation(sdk: str, rounds: int) -> None:
+    bare, rows = instrumentation.measure(sdk, rounds)
+    calls = agents.STEPS * agents.CALLS_PER_STEP
+    few, many = (row.cpu for row in rows[-2:])
     print(
-        f"\nAn agent run: {sdk}, {agent.STEPS} steps, {calls} tool calls, scripted model; spans counted, not exported"
+        f"\nAn agent run: {sdk}, {agents.STEPS} steps, {calls} tool calls, scripted model, {bare:,.0f} µs of CPU; spans counted, not exported"
     )
     print(
-        f"{'variant':<26}{'CPU µs a run':>14}{'added µs a run':>16}{'spans':>8}{'µs a span':>11}{'of bare spans':>15}"
+        f"{'added by':<42}{'µs a run':>10}{'of the run':>12}{'spans':>7}{'attributes':>12}{'µs a span':>11}"
+        f"{'of bare spans':>15}{'of as many attr.':>18}{'peak MB':>9}"
     )
-    for variant, (cpu, spans) in figures.items():
-        added = cpu - bare
-        per_span = f"{added / spans:.0f}" if spans else ""
-        ratio = f"{added / reference:.1f} x" if spans and reference > 0 else ""
-        print(f"{variant:<26}{cpu:>14,.0f}{added:>16,.0f}{spans:>8.0f}{per_span:>11}{ratio:>15}")
+    for row in rows:
+        per_span = f"{row.cpu / row.spans:.0f}" if row.spans else ""
+        ratios = [f"{row.cpu / base:.1f} x" if row.spans else "" for base in (few, many)]
+        memory = "" if row.memory is None else f"{row.memory:+.0f}"
+        print(
+            f"{row.variant:<42}{row.cpu:>10,.0f}{row.cpu / bare:>12.1%}{row.spans:>7.0f}{row.attributes:>12.0f}{per_span:>11}"
+            f"{ratios[0]:>15}{ratios[1]:>18}{memory:>9}"
+        )
 
 
 def _check(rounds: int, spans: int) -> None:
@@ -66,8 +69,8 @@ def main() -> None:
     quick = "--quick" in arguments
     named = [argument for argument in arguments if not argument.startswith("--")] or [
         "gateway",
-        "agent",
         "check",
+        "instrumentation",
     ]
     print(
         f"{platform.python_implementation()} {platform.python_version()}, {psutil.cpu_count()} cores; medians, all rows of a table in one run"
@@ -78,9 +81,9 @@ def main() -> None:
             _gateway(rounds=1 if quick else 5, requests=10 if quick else 40)
         if "check" in named:
             _check(rounds=1 if quick else 5, spans=20_480 if quick else 102_400)
-        if "agent" in named:
-            for sdk in agent.SDKS:
-                _agent(sdk, rounds=1 if quick else 5, runs=5 if quick else 30)
+        if "instrumentation" in named:
+            for sdk in instrumentation.SDKS:
+                _instrumentation(sdk, rounds=5 if quick else 60)
 
 
 if __name__ == "__main__":
