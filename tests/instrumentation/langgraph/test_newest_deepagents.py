@@ -284,3 +284,33 @@ def test_the_tree_of_a_denied_call(telemetry: Any, agents: Any, on: Any) -> None
             "  agent_step route",
         ]
     )
+
+
+def test_two_sub_agents_ask_at_once(telemetry: Any, agents: Any, on: Any) -> None:
+    def payer(name: str, amount: float) -> dict[str, Any]:
+        call = agents.call("pay", f"call_{name}", amount=amount)
+        model = agents.model([call], "paid it")
+        facts = {"name": name, "description": "Pays.", "system_prompt": "Pay.", "model": model}
+        return {**facts, "tools": [pay], "interrupt_on": {"pay": True}}
+
+    tasks = [
+        agents.call("task", f"call_task_{name}", description="pay 5", subagent_type=name)
+        for name in ("first", "second")
+    ]
+    agent = deep(agents, tasks, "done", subagents=[payer("first", 5.0), payer("second", 7.0)])
+    asked = agent.invoke(agents.ask, agents.config())["__interrupt__"]
+    assert len(asked) == 2
+    answers = {}
+    for item in asked:
+        (action,) = item.value["action_requests"]
+        answers[item.id] = {"decisions": [{"type": "approve" if action["args"]["amount"] < 6 else "reject"}]}
+    agent.invoke(Command(resume=answers), agents.config())
+    decided = {
+        span.attributes["runrecord.subject.id"]: span.attributes["runrecord.approval.status"]
+        for span in telemetry.named("approval_decision")
+    }
+    assert decided == {"call_first": "approved", "call_second": "denied"}
+    assert len(telemetry.named("request_approval")) == 2
+    ran = telemetry.one("execute_tool pay").attributes
+    assert (ran["gen_ai.tool.call.id"], ran["gen_ai.agent.name"]) == ("call_first", "first")
+    telemetry.check_counters()
