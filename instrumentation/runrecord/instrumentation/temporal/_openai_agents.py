@@ -82,7 +82,7 @@ def _asked(record: WorkflowRecord, result: object) -> None:
         call = extract.pending_call(item)
         if call.call_id in record.calls:
             continue
-        policy = extract.approval_policy(extract.get(item, "agent"), call.tool)
+        policy = extract.approval_policy(item)
         record.scope.decision(
             policy.policy_id,
             version=policy.version,
