@@ -8,11 +8,10 @@ version decided, and whether it was a decision at all.
 
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal, Protocol, cast
 
 import wrapt
 from opentelemetry import context as otel_context
@@ -21,7 +20,7 @@ from opentelemetry.instrumentation.utils import unwrap
 
 from runrecord.instrumentation._governed import scope_of
 from runrecord.instrumentation._on_import import OnImport
-from runrecord.instrumentation._safety import guarded, note_once
+from runrecord.instrumentation._safety import guarded, note_once, swallowed
 from runrecord.instrumentation._scope import Scope, Tool
 from runrecord.instrumentation.base import Instrumentor
 from runrecord.instrumentation.recorder import Recorder
@@ -84,20 +83,19 @@ class Subject:
 class Question:
     """A question to a policy engine, from just before it is put."""
 
-    __slots__ = ("_asked_at", "_context")
+    __slots__ = ("_asked_at", "_context", "_engine")
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, engine: Engine, context: Context) -> None:
+        self._engine: Engine = engine
         self._context = context
         self._asked_at = time.time_ns()
 
-    @guarded
     def answered(
-        self, engine: Engine, policy: Policy, answer: Answer, inputs: object, subject: Subject | None = None
+        self, policy: Policy, answer: Answer, inputs: object, subject: Subject | None = None
     ) -> None:
         """Record the decision.
 
         Args:
-            engine: What evaluated the policy.
             policy: Which policy.
             answer: What came out.
             inputs: What the engine looked at; only a commitment to it is kept.
@@ -114,7 +112,7 @@ class Question:
             policy.policy_id[:MAX_NAME],
             version=policy.version,
             name=(policy.name or policy.policy_id)[:MAX_NAME],
-            engine=engine,
+            engine=self._engine,
             mode=answer.mode,
             subject_type=None if subject is None else subject.kind,
             subject=None if call is None else call.call_id,
@@ -133,22 +131,78 @@ class Question:
             decision.fail(answer.error or "no_decision")
 
 
-def question() -> Question | None:
-    """Return a question that is about to be put, or None where nothing is recorded: outside of any run, and below :func:`asking`."""
+def question(engine: Engine) -> Question | None:
+    """Return a question that is about to be put; None outside of any run, and below a call that is this question already."""
     context = otel_context.get_current()
-    if scope_of(context) is None or otel_context.get_value(_ASKING, context) is not None:
+    if scope_of(context) is None or otel_context.get_value(_ASKING, context) == engine:
         return None
-    return Question(context)
+    return Question(engine, context)
 
 
-@contextmanager
-def asking() -> Generator[None, None, None]:
-    """Let the calls of which a call consists make no records of their own, in whatever thread or task they are made."""
-    token = otel_context.attach(otel_context.set_value(_ASKING, True))
-    try:
-        yield
-    finally:
-        otel_context.detach(token)
+class Call(Protocol):
+    """A call that puts a question."""
+
+    def returned(self, result: Any) -> None:
+        """Record what a result says."""
+
+    def raised(self, error: Exception) -> None:
+        """Record that there was no answer."""
+
+
+Ask = Callable[[Question, Any, Args, Kwargs], Call | None]
+"""Takes a question, with the instance and the arguments of the call; None if it turns out to be none."""
+
+
+def synchronous(engine: Engine, ask: Ask) -> Wrapped:
+    """Return the hook for a function that asks ``engine``; calls of the same engine below it make no records of their own."""
+
+    def call(wrapped: Wrapped, instance: Any, args: Args, kwargs: Kwargs) -> Any:
+        asked = _begin(engine, ask, instance, args, kwargs)
+        if asked is None:
+            return wrapped(*args, **kwargs)
+        token = otel_context.attach(otel_context.set_value(_ASKING, engine))
+        try:
+            result = wrapped(*args, **kwargs)
+        except Exception as error:
+            with swallowed(f"a decision of {engine}"):
+                asked.raised(error)
+            raise
+        finally:
+            otel_context.detach(token)
+        with swallowed(f"a decision of {engine}"):
+            asked.returned(result)
+        return result
+
+    return call
+
+
+def asynchronous(engine: Engine, ask: Ask) -> Wrapped:
+    """Return the hook for a coroutine function, as :func:`synchronous`."""
+
+    async def call(wrapped: Wrapped, instance: Any, args: Args, kwargs: Kwargs) -> Any:
+        asked = _begin(engine, ask, instance, args, kwargs)
+        if asked is None:
+            return await wrapped(*args, **kwargs)
+        token = otel_context.attach(otel_context.set_value(_ASKING, engine))
+        try:
+            result = await wrapped(*args, **kwargs)
+        except Exception as error:
+            with swallowed(f"a decision of {engine}"):
+                asked.raised(error)
+            raise
+        finally:
+            otel_context.detach(token)
+        with swallowed(f"a decision of {engine}"):
+            asked.returned(result)
+        return result
+
+    return call
+
+
+@guarded
+def _begin(engine: Engine, ask: Ask, instance: Any, args: Args, kwargs: Kwargs) -> Call | None:
+    asked = question(engine)
+    return None if asked is None else ask(asked, instance, args, kwargs)
 
 
 def _open_scope(context: Context) -> Scope | None:

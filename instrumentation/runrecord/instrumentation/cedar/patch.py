@@ -6,6 +6,7 @@
 a program imported the former by name before.
 """
 
+from collections.abc import Iterable
 from types import ModuleType
 from typing import Any
 
@@ -15,57 +16,51 @@ from runrecord.instrumentation._policy_engine import (
     EngineHooks,
     Kwargs,
     Question,
-    Wrapped,
     argument,
-    question,
+    synchronous,
 )
-from runrecord.instrumentation._safety import swallowed
 from runrecord.instrumentation.cedar import extract
 
 
 def apply(hooks: EngineHooks, module: ModuleType) -> None:
     """Hook into the module."""
     if hasattr(module, "AuthzResult"):  # the application may have a module of that name, too
-        hooks.wrap(module, "is_authorized_batch", _batch)
-        hooks.wrap(module, "is_authorized_partial", _partial, optional=True)
+        hooks.wrap(module, "is_authorized_batch", synchronous("cedar", _Batch))
+        hooks.wrap(module, "is_authorized_partial", synchronous("cedar", _Partial), optional=True)
 
 
-def _batch(wrapped: Wrapped, _instance: Any, args: Args, kwargs: Kwargs) -> Any:
-    asked = question()
-    if asked is None:
-        return wrapped(*args, **kwargs)
-    requests: Any = argument(args, kwargs, 0, "requests")
-    try:
-        results = wrapped(*args, **kwargs)
-    except Exception as error:
-        with swallowed("a Cedar decision"):
-            for request in requests or ():
-                _record(asked, args, kwargs, request, Answer(error=error))
-        raise
-    with swallowed("a Cedar decision"):
-        for request, result in zip(requests, results, strict=False):
-            _record(asked, args, kwargs, request, extract.answer(result))
-    return results
+class _Batch:
+    """Requests that are decided one by one."""
+
+    def __init__(self, asked: Question, _instance: Any, args: Args, kwargs: Kwargs) -> None:
+        self._asked = asked
+        self._requests: Iterable[Any] = argument(args, kwargs, 0, "requests") or ()
+        self._policies: object = argument(args, kwargs, 1, "policies")
+
+    def returned(self, result: Any) -> None:
+        policy = extract.policy(self._policies)
+        for request, each in zip(self._requests, result, strict=False):
+            self._asked.answered(policy, extract.answer(each), request)
+
+    def raised(self, error: Exception) -> None:
+        policy = extract.policy(self._policies)
+        for request in self._requests:
+            self._asked.answered(policy, Answer(error=error), request)
 
 
-def _partial(wrapped: Wrapped, _instance: Any, args: Args, kwargs: Kwargs) -> Any:
-    asked = question()
-    if asked is None:
-        return wrapped(*args, **kwargs)
-    request = argument(args, kwargs, 0, "request")
-    try:
-        result = wrapped(*args, **kwargs)
-    except Exception as error:
-        with swallowed("a Cedar decision"):
-            _record(asked, args, kwargs, request, Answer(error=error, mode="monitor"))
-        raise
-    with swallowed("a Cedar decision"):
+class _Partial:
+    """A request of which a part is unknown."""
+
+    def __init__(self, asked: Question, _instance: Any, args: Args, kwargs: Kwargs) -> None:
+        self._asked = asked
+        self._request: object = argument(args, kwargs, 0, "request")
+        self._policies: object = argument(args, kwargs, 1, "policies")
+
+    def returned(self, result: Any) -> None:
         seen = extract.preview(result)
         if seen is not None:
-            _record(asked, args, kwargs, request, seen)
-    return result
+            self._asked.answered(extract.policy(self._policies), seen, self._request)
 
-
-def _record(asked: Question, args: Args, kwargs: Kwargs, request: object, answer: Answer) -> None:
-    policies = argument(args, kwargs, 1, "policies")
-    asked.answered("cedar", extract.policy(policies), answer, request)
+    def raised(self, error: Exception) -> None:
+        broken = Answer(error=error, mode="monitor")
+        self._asked.answered(extract.policy(self._policies), broken, self._request)

@@ -6,7 +6,7 @@ A batch that the client makes of single checks calls ``check`` for each, the syn
 batch is hooked into, and the checks below it make no records of their own. ``list_relations`` is such a batch.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from types import ModuleType
 from typing import Any
 
@@ -17,114 +17,77 @@ from runrecord.instrumentation._policy_engine import (
     Kwargs,
     Question,
     Subject,
-    Wrapped,
     argument,
-    asking,
-    question,
+    asynchronous,
+    synchronous,
 )
-from runrecord.instrumentation._safety import guarded, swallowed
 from runrecord.instrumentation.openfga import extract
-
-_Record = Callable[["_Call", Any, Exception | None], None]
-"""Takes a call, with its result or what it raised."""
 
 
 def apply(hooks: EngineHooks, module: ModuleType) -> None:
     """Hook into a module that has a client, synchronous or not."""
-    is_async = module.__name__ == "openfga_sdk.client.client"
-    hooked = {
-        "check": _check,
-        "batch_check": _batch,
-        "client_batch_check": _client_batch,
-        "list_objects": _objects,
-    }
-    for name, record in hooked.items():
-        hooks.wrap(module, f"OpenFgaClient.{name}", (_asynchronous if is_async else _synchronous)(record))
-
-
-def _synchronous(record: _Record) -> Wrapped:
-    def call(wrapped: Wrapped, instance: Any, args: Args, kwargs: Kwargs) -> Any:
-        asked = _ask(instance, args, kwargs)
-        if asked is None:
-            return wrapped(*args, **kwargs)
-        try:
-            with asking():
-                result = wrapped(*args, **kwargs)
-        except Exception as error:
-            with swallowed("an OpenFGA decision"):
-                record(asked, None, error)
-            raise
-        with swallowed("an OpenFGA decision"):
-            record(asked, result, None)
-        return result
-
-    return call
-
-
-def _asynchronous(record: _Record) -> Wrapped:
-    async def call(wrapped: Wrapped, instance: Any, args: Args, kwargs: Kwargs) -> Any:
-        asked = _ask(instance, args, kwargs)
-        if asked is None:
-            return await wrapped(*args, **kwargs)
-        try:
-            with asking():
-                result = await wrapped(*args, **kwargs)
-        except Exception as error:
-            with swallowed("an OpenFGA decision"):
-                record(asked, None, error)
-            raise
-        with swallowed("an OpenFGA decision"):
-            record(asked, result, None)
-        return result
-
-    return call
-
-
-@guarded
-def _ask(client: Any, args: Args, kwargs: Kwargs) -> "_Call | None":
-    asked = question()
-    return None if asked is None else _Call(asked, client, args, kwargs)
+    hook = asynchronous if module.__name__ == "openfga_sdk.client.client" else synchronous
+    hooks.wrap(module, "OpenFgaClient.check", hook("openfga", _Check))
+    hooks.wrap(module, "OpenFgaClient.batch_check", hook("openfga", _Batch))
+    hooks.wrap(module, "OpenFgaClient.client_batch_check", hook("openfga", _ClientBatch))
+    hooks.wrap(module, "OpenFgaClient.list_objects", hook("openfga", _Objects))
 
 
 class _Call:
     """A call of a client, with the question that it is."""
 
     def __init__(self, asked: Question, client: Any, args: Args, kwargs: Kwargs) -> None:
-        self.body = argument(args, kwargs, 0, "body")
+        self._body = argument(args, kwargs, 0, "body")
         self._asked = asked
         self._policy = extract.policy(client, argument(args, kwargs, 1, "options"))
 
-    def answered(self, answer: Answer, body: object, subject: Subject | None = None) -> None:
-        self._asked.answered("openfga", self._policy, answer, extract.inputs(body), subject)
+    def _answered(self, answer: Answer, body: object, subject: Subject | None = None) -> None:
+        self._asked.answered(self._policy, answer, extract.inputs(body), subject)
 
 
-def _check(call: _Call, result: Any, error: Exception | None) -> None:
-    body, allowed = call.body, getattr(result, "allowed", None)
-    call.answered(extract.answer(allowed, body.relation, extract.kind_of(body.object), error), body)
+class _Check(_Call):
+    def returned(self, result: Any) -> None:
+        body = self._body
+        self._answered(extract.answer(result.allowed, body.relation, extract.kind_of(body.object)), body)
+
+    def raised(self, error: Exception) -> None:
+        self._answered(Answer(error=error), self._body)
 
 
-def _batch(call: _Call, result: Any, error: Exception | None) -> None:
-    _every(call, call.body.checks, getattr(result, "result", ()), error)
+class _Batch(_Call):
+    """Checks that the server takes together."""
+
+    def returned(self, result: Any) -> None:
+        for each in getattr(result, "result", result):  # of the server's answer, or the client's list itself
+            item = each.request
+            kind = extract.kind_of(item.object)
+            self._answered(extract.answer(each.allowed, item.relation, kind, each.error), item)
+
+    def raised(self, error: Exception) -> None:
+        for item in self._items():
+            self._answered(Answer(error=error), item)
+
+    def _items(self) -> Iterable[Any]:
+        checks: Iterable[Any] = self._body.checks
+        return checks
 
 
-def _client_batch(call: _Call, result: Any, error: Exception | None) -> None:
-    _every(call, call.body, result or (), error)
+class _ClientBatch(_Batch):
+    """Checks that the client sends one by one."""
+
+    def _items(self) -> Iterable[Any]:
+        checks: Iterable[Any] = self._body
+        return checks
 
 
-def _every(call: _Call, items: Iterable[Any], results: Iterable[Any], error: Exception | None) -> None:
-    if error is not None:
-        for item in items:
-            call.answered(Answer(error=error), item)
-    for each in results:
-        item = each.request
-        kind = extract.kind_of(item.object)
-        call.answered(extract.answer(each.allowed, item.relation, kind, each.error), item)
-
-
-def _objects(call: _Call, result: Any, error: Exception | None) -> None:
+class _Objects(_Call):
     """What may be retrieved: something, or nothing."""
-    body = call.body
-    subject = Subject("retrieval", str(body.type))
-    found = bool(getattr(result, "objects", None))
-    answer = extract.answer(found, body.relation, body.type, error)
-    call.answered(answer, body, subject)
+
+    def returned(self, result: Any) -> None:
+        self._retrieval(extract.answer(bool(result.objects), self._body.relation, self._body.type))
+
+    def raised(self, error: Exception) -> None:
+        self._retrieval(Answer(error=error))
+
+    def _retrieval(self, answer: Answer) -> None:
+        self._answered(answer, self._body, Subject("retrieval", str(self._body.type)))
