@@ -217,3 +217,19 @@ def test_the_program_gets_the_same_with_and_without(  # noqa: PLR0917
     instrument()
     assert program() == without
     assert len(telemetry.named("invoke_agent")) == 2
+
+
+def test_an_answer_that_cannot_be_read_cancels_and_fails_the_run(
+    telemetry: Any, agents: Any, on: Any
+) -> None:
+    call = agents.call("refund", "call_1", invoice="inv-1", amount=80.0)
+    agent = asking(agents, "batched", [call], "done", saver=agents.saver())
+    agent.invoke(agents.ask, agents.config())
+    with pytest.raises(ValueError, match="bogus"):
+        agent.invoke(Command(resume={"decisions": [{"type": "bogus"}]}), agents.config())
+    decided = telemetry.one("approval_decision").attributes
+    assert decided["runrecord.approval.status"] == "cancelled"
+    assert decided["runrecord.approval.reason_code"] == "unreadable_answer"
+    assert telemetry.named("invoke_agent")[1].attributes["runrecord.run.outcome"] == "failure"
+    assert telemetry.named("execute_tool") == []
+    telemetry.check_counters()
