@@ -79,22 +79,21 @@ class ModelServer:
                 self.answer({}, server.answers.pop(0))
 
             def answer(self, request: dict[str, Any], answer: Any) -> None:
-                status = 200
-                if callable(answer):
-                    answer = answer(request)
-                if isinstance(answer, tuple):
-                    status, answer = answer
-                if request.get("stream") and status == 200:
-                    events = _events(answer)
+                made: Any = answer(request) if callable(answer) else answer
+                status: int
+                body: Any
+                status, body = made if type(made) is tuple else (200, made)
+                streamed = bool(request.get("stream")) and status == 200
+                if streamed:
+                    events = _events(body)
                     text = "".join(events[: len(events) - server.cut]).encode()
                     length = len(text) + (
                         1 if server.cut else 0
                     )  # one more than there are: the connection breaks
                 else:
-                    text = json.dumps(answer).encode()
+                    text = json.dumps(body).encode()
                     length = len(text)
                 self.send_response(status)
-                streamed = request.get("stream") and status == 200
                 self.send_header("content-type", "text/event-stream" if streamed else "application/json")
                 self.send_header("content-length", str(length))
                 self.send_header("connection", "close")
@@ -167,7 +166,7 @@ class ModelServer:
 def _events(body: dict[str, Any]) -> list[str]:
     if body["object"] == "chat.completion":
         return [*(f"data: {json.dumps(chunk)}\n\n" for chunk in _chunks(body)), "data: [DONE]\n\n"]
-    started = {**body, "status": "in_progress", "output": [], "usage": None}
+    started: dict[str, Any] = {**body, "status": "in_progress", "output": [], "usage": None}
     events: list[dict[str, Any]] = [{"type": "response.created", "response": started}]
     for place, item in enumerate(body["output"]):
         events.append({"type": "response.output_item.added", "output_index": place, "item": _begun(item)})

@@ -72,7 +72,11 @@ class Driver:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
-        return lambda *_, **__: self.done.append(name)
+
+        def act(*_: Any, **__: Any) -> None:
+            self.done.append(name)
+
+        return act
 
     def screenshot(self) -> Any:
         return {"type": "computer_screenshot", "image_url": "data:image/png;base64,eA=="}
@@ -95,11 +99,16 @@ def test_the_sdks_computer(telemetry: Any, server: Any, client: Any, checks: Any
         return before
 
     if checks is not None:
-        asked["approve_safety_checks"] = lambda _: checks
+
+        def answers(_: Any) -> Any:
+            return checks
+
+        asked["approve_safety_checks"] = answers
     if before is not None:
         asked["before_action"] = may
         may.policy_id = "screen"  # type: ignore[attr-defined]
-    driver = Driver()
+    driver: Any = Driver()
+    done: list[str] = driver.done
     params: Any = {"model": "m", "input": "hi"}
     allowed = checks is True and before is not False
     try:
@@ -108,10 +117,10 @@ def test_the_sdks_computer(telemetry: Any, server: Any, client: Any, checks: Any
         assert not allowed
     else:
         assert allowed
-    assert ("click" in driver.done) is allowed
+    assert ("click" in done) is allowed
     assert len(telemetry.named("request_approval")) == 1
-    answers = [facts(span, "approval.status")[0] for span in telemetry.named("approval_decision")]
-    assert answers == ([] if checks is None else ["approved" if checks else "denied"])
+    answered = [facts(span, "approval.status")[0] for span in telemetry.named("approval_decision")]
+    assert answered == ([] if checks is None else ["approved" if checks else "denied"])
     judged = telemetry.named("policy_decision screen")
     assert len(judged) == len(seen)
     assert all(facts(span, "decision.outcome") == ["allow" if before else "deny"] for span in judged)

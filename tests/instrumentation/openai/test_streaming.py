@@ -26,7 +26,7 @@ def asked(server: Any, **more: Any) -> dict[str, Any]:
 
 def test_read_to_the_end(telemetry: Any, server: Any, client: Any) -> None:
     server.script(server.response(server.ASKS))
-    stream = client.responses.create(stream=True, **asked(server))
+    stream: Any = client.responses.create(stream=True, **asked(server))
     assert type(stream) is Stream
     assert [event.type for event in stream][-1] == "response.completed"
     assert ended(telemetry) == ["suspended", "approval", None]
@@ -36,7 +36,7 @@ def test_read_to_the_end(telemetry: Any, server: Any, client: Any) -> None:
 def test_read_to_the_end_asynchronously(telemetry: Any, server: Any, async_client: Any) -> None:
     async def main() -> None:
         async with async_client() as made:
-            stream = await made.responses.create(stream=True, **asked(server))
+            stream: Any = await made.responses.create(stream=True, **asked(server))
             assert type(stream) is AsyncStream
             assert [event.type async for event in stream][-1] == "response.completed"
 
@@ -76,7 +76,7 @@ def test_given_up_after_a_person_was_asked(telemetry: Any, server: Any, client: 
 
 def test_never_read(telemetry: Any, server: Any, client: Any) -> None:
     server.script(server.response(server.message()))
-    stream = client.responses.create(stream=True, **asked(server))
+    stream: Any = client.responses.create(stream=True, **asked(server))
     stream.response.close()
     del stream
     gc.collect()
@@ -131,7 +131,7 @@ def test_the_helper_given_up(
 def test_a_cancelled_task(telemetry: Any, server: Any, async_client: Any) -> None:
     async def main() -> None:
         async with async_client() as made:
-            stream = await made.responses.create(stream=True, **asked(server))
+            stream: Any = await made.responses.create(stream=True, **asked(server))
 
             async def read() -> None:
                 async for _ in stream:

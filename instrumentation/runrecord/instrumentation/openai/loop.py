@@ -100,7 +100,8 @@ class Loop:
     def turn(self) -> None:
         """Start the step of the next call of the model."""
         self._end_step(None)
-        self._step = self.base.step("act")
+        # Not below the span of the call, where another instrumentation made one: the step also holds what follows from it.
+        self._step = self.base.step("act", context=self._context)
 
     def _end_step(self, error: BaseException | str | None) -> None:
         step, self._step = self._step, None
