@@ -42,8 +42,9 @@ in the program                                           span
                                                          the same run in the same trace
 turn, handoff                                            ``agent_step act``, ``agent_step handoff``
 local tool                                               ``execute_tool {tool}``, or the span of
-                                                         opentelemetry-instrumentation-genai-openai-agents
-                                                         with our attributes
+                                                         opentelemetry-instrumentation-genai-openai-agents or of
+                                                         openinference-instrumentation-openai-agents, which keeps
+                                                         its name, with our attributes
 guardrail of any kind, ``needs_approval``                ``policy_decision {policy}``
 ``result.interruptions``                                 ``request_approval {tool}``
 ``state.approve``, ``state.reject``                      ``approval_decision {tool}``, when the state is run
@@ -63,8 +64,9 @@ tracing switched off, the group, conversation or session id stands in for the tr
 
 **What the SDK has no field for** is read from where a program can put it:
 
-- ``RunConfig.trace_metadata``, of a realtime session the ``metadata`` of its tracing settings: ``runrecord.approval.actor.ref`` (who answered; an opaque id), ``runrecord.run.autonomy``,
-  ``runrecord.principal.ref``, ``runrecord.principal.type`` and ``runrecord.version.*``. The SDK's own exporter sends it too.
+- ``RunConfig.trace_metadata``, of a realtime session the ``metadata`` of its tracing settings: ``runrecord.approval.actor.ref``
+  (who answered; an opaque id), ``runrecord.run.autonomy``, ``runrecord.principal.ref``, ``runrecord.principal.type`` and
+  ``runrecord.version.*``. The SDK's own exporter sends it too.
 - an attribute ``metadata`` of a tool, or of its function: a mapping with ``readOnlyHint``, ``destructiveHint``,
   ``idempotentHint``, ``openWorldHint``, ``runrecord.side_effect.type``, ``.target`` and ``.reversible``.
 - attributes ``policy_id``, ``policy_version`` and ``policy_rule`` of a guardrail's or ``needs_approval`` function. Without
@@ -77,6 +79,10 @@ pipelines. The time of an answer that was given in one process and run in anothe
 is run. The SDK lets nobody approve other arguments than those that were shown, and its requests have no deadline, so no
 answer is modified or expired. A guardrail that runs before and after a person is asked is two decisions. The SDK's trace processors and exporters
 stay as they are; one processor of ours is added.
+
+**Beside other instrumentations.** Those spans of tools are enriched, in whichever order the packages are switched on. Their
+spans of the SDK's trace and of each agent in it start below the run's span and stay as they are: the run, which starts
+before the SDK's trace and lasts over its segments, is ours alone. Tokens are theirs to count.
 
 **Nested runs.** An agent that runs as a tool, or inside of a guardrail, belongs to the run around it: its steps and tool
 calls are that run's, and its own ``invoke_agent`` span is a plain one.

@@ -28,6 +28,7 @@ from runrecord.instrumentation.recorder import (
     durable_approval_id,
     existing_span,
 )
+from runrecord.semconv import attributes as a
 
 UNTRACED: Final = "untraced"
 """Stands in a key where a run has neither an SDK trace nor a conversation."""
@@ -57,6 +58,13 @@ def current() -> "ActiveRun | None":
     while active is not None and active.ended:
         active = active.parent
     return active
+
+
+def _openinference_tool(span: Span) -> Span | None:
+    """Return ``span`` if it is OpenInference's of a tool call, which keeps its name."""
+    known: Any = getattr(span, "attributes", None) or {}
+    is_tool = span.is_recording() and known.get("openinference.span.kind") == "TOOL"
+    return span if is_tool and a.RUN_ID not in known else None
 
 
 @contextmanager
@@ -222,7 +230,8 @@ class ActiveRun:
     def tool_call(self, tool: object, call_id: str | None, arguments: object, *, function: bool) -> Tool:
         """Start a tool call, on the official instrumentation's span where there is one."""
         name = extract.text(extract.get(tool, "name")) or type(tool).__name__
-        span = existing_span("execute_tool", trace.get_current_span(), call_id)
+        here = trace.get_current_span()
+        span = existing_span("execute_tool", here, call_id) or _openinference_tool(here)
         self.official_spans = self.official_spans or span is not None
         return self.owner.tool(
             name,
