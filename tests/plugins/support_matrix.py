@@ -64,9 +64,9 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
             if attributes.get("runrecord.run.segment"):
                 facts.add("is resumed")
     for name, attributes in telemetry.events:
-        known = (event := tables.events.get(name)) is not None and event.governed
-        if known and (counted is None or name in counted):
-            seen.setdefault(name, set()).update({"by ours", *_facts(attributes)})
+        event = tables.events.get(name)
+        if event is not None and event.governed and (counted is None or event.id in counted):
+            seen.setdefault(event.id, set()).update({"by ours", *_facts(attributes)})
 
 
 @cache
