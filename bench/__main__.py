@@ -41,10 +41,9 @@ def _instrumentation(sdk: str, rounds: int) -> None:
     for row in rows:
         per_span = f"{row.cpu / row.spans:.0f}" if row.spans else ""
         ratios = [f"{row.cpu / base:.1f} x" if row.spans else "" for base in (few, many)]
-        memory = "" if row.memory is None else f"{row.memory:+.0f}"
         print(
             f"{row.variant:<42}{row.cpu:>10,.0f}{row.cpu / bare:>12.1%}{row.spans:>7.0f}{row.attributes:>12.0f}{per_span:>11}"
-            f"{ratios[0]:>15}{ratios[1]:>18}{memory:>9}"
+            f"{ratios[0]:>15}{ratios[1]:>18}{row.memory:>+9.0f}"
         )
 
 
@@ -83,7 +82,7 @@ def main() -> None:
             _check(rounds=1 if quick else 5, spans=20_480 if quick else 102_400)
         if "instrumentation" in named:
             for sdk in instrumentation.SDKS:
-                _instrumentation(sdk, rounds=5 if quick else 60)
+                _instrumentation(sdk, rounds=5 if quick else 40)
 
 
 if __name__ == "__main__":

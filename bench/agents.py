@@ -16,8 +16,14 @@ CALLS_PER_STEP = 2
 NAME = "bench-agent"
 
 
+inside: list[Callable[[], None]] = []
+"""What each tool call does besides: the place of bare spans."""
+
+
 def search(query: str) -> str:
     """Search."""
+    for extra in inside:
+        extra()
     return f"nothing about {query}"
 
 

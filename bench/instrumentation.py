@@ -4,7 +4,8 @@
 
 Every variant is a process of its own, which lives as long as the measurement; they take turns, a few runs each, and what a
 variant adds is the median over the rounds of its difference to the bare agent in the same round. So a machine that gets slower
-or faster meanwhile changes all of them.
+or faster meanwhile changes all of them. The bare spans are made in the tool calls, since
+in a loop of their own they would cost half, and are timed there.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import cycle
 from typing import Any
 
 from bench import agents
@@ -45,14 +47,24 @@ class Row:
     cpu: float
     spans: float
     attributes: float
-    memory: float | None
+    memory: float
 
 
 def measure(sdk: str, rounds: int) -> tuple[float, list[Row]]:
     """CPU microseconds of the bare run, and a row for each variant and for bare spans like ours."""
-    variants = SDKS[sdk]
+    variants = (*SDKS[sdk], FEW, MANY)
     with ExitStack() as stack:
-        workers = {variant: stack.enter_context(_worker(sdk, variant)) for variant in variants}
+        ours = stack.enter_context(_worker(sdk, OURS))
+        made = _turn(ours, OURS)  # the number of their spans and attributes is what the bare ones have
+        each = {FEW: 3.0, MANY: made["attributes"] / made["spans"]}
+        workers = {
+            variant: ours
+            if variant == OURS
+            else stack.enter_context(
+                _worker(sdk, variant, *((made["spans"], each[variant]) if variant in each else ()))
+            )
+            for variant in variants
+        }
         turns: dict[str, list[dict[str, float]]] = {variant: [] for variant in variants}
         for number in range(rounds):
             for variant, worker in workers.items():
@@ -60,10 +72,13 @@ def measure(sdk: str, rounds: int) -> tuple[float, list[Row]]:
                 turns[variant].append(_turn(worker, variant))
         print("\r" + " " * 90 + "\r", end="", file=sys.stderr)
     bare = turns[BARE]
-    rows = [
+    return statistics.median(turn["cpu"] for turn in bare), [
         Row(
             variant,
-            statistics.median(mine["cpu"] - base["cpu"] for mine, base in zip(found, bare, strict=True)),
+            statistics.median(
+                mine["inside"] if variant in {FEW, MANY} else mine["cpu"] - base["cpu"]
+                for mine, base in zip(found, bare, strict=True)
+            ),
             found[-1]["spans"],
             found[-1]["attributes"],
             found[-1]["peak"] - bare[-1]["peak"],
@@ -71,14 +86,11 @@ def measure(sdk: str, rounds: int) -> tuple[float, list[Row]]:
         for variant, found in turns.items()
         if variant != BARE
     ]
-    spans, attributes = rows[0].spans, rows[0].attributes
-    for title, name, each in ((FEW, "few", 3 * spans), (MANY, "many", attributes)):
-        rows.append(Row(title, statistics.median(turn[name] for turn in turns[OURS]), spans, each, None))
-    return statistics.median(turn["cpu"] for turn in bare), rows
 
 
-def _worker(sdk: str, variant: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "bench.instrumentation", sdk, variant]
+def _worker(sdk: str, variant: str, spans: float = 0, attributes: float = 0) -> subprocess.Popen[str]:
+    figures = [str(round(spans)), str(round(attributes))]
+    command = [sys.executable, "-m", "bench.instrumentation", sdk, variant, *figures]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
@@ -121,7 +133,7 @@ def _instrument(sdk: str, variant: str, provider: Any) -> Callable[[], object]:
     """Switch the variant on as its documentation says, and return the agent."""
     from opentelemetry import trace
 
-    if variant != BARE:
+    if variant not in {BARE, FEW, MANY}:
         trace.set_tracer_provider(provider)
     recorder = None
     if variant == OURS:
@@ -194,16 +206,23 @@ def _pydantic_native(provider: Any) -> None:
     Agent.instrument_all(InstrumentationSettings(tracer_provider=provider))
 
 
-def _bare_spans(tracer: Any, spans: int, attributes: dict[str, object]) -> float:
-    """CPU microseconds of creating and ending ``spans`` spans."""
-    before = time.process_time()
-    for _ in range(spans):
-        with tracer.start_as_current_span("span", attributes=attributes):
-            pass
-    return (time.process_time() - before) * 1e6
+def _bare_spans(tracer: Any, spans: int, attributes: int, spent: list[float]) -> Callable[[], None]:
+    """What makes its part of ``spans`` spans in each tool call of a run, and adds its CPU seconds to ``spent``."""
+    calls = agents.STEPS * agents.CALLS_PER_STEP
+    parts = cycle([(call + 1) * spans // calls - call * spans // calls for call in range(calls)])
+    given = {f"some.name.{number}": "text" for number in range(attributes)}
+
+    def make() -> None:
+        before = time.thread_time()
+        for _ in range(next(parts)):
+            with tracer.start_as_current_span("span", attributes=given):
+                pass
+        spent.append(time.thread_time() - before)
+
+    return make
 
 
-def _process(sdk: str, variant: str) -> None:
+def _process(sdk: str, variant: str, spans: int, attributes: int) -> None:
     """Take a turn for every line of the standard input, and print its figures."""
     from opentelemetry.sdk.trace import TracerProvider
 
@@ -211,27 +230,26 @@ def _process(sdk: str, variant: str) -> None:
     provider, counter = TracerProvider(), _Counter()
     run = _instrument(sdk, variant, provider)
     provider.add_span_processor(counter)  # type: ignore[arg-type]
-    tracer = provider.get_tracer("bench")
+    spent: list[float] = []
+    if spans:
+        agents.inside.append(_bare_spans(provider.get_tracer("bench"), spans, attributes, spent))
     for _ in range(3):
         run()
     for _ in sys.stdin:
         counter.spans = counter.attributes = 0
+        spent.clear()
         before = time.process_time()
         for _ in range(RUNS_PER_TURN):
             run()
         turn = {
             "cpu": (time.process_time() - before) / RUNS_PER_TURN * 1e6,
+            "inside": sum(spent) / RUNS_PER_TURN * 1e6,
             "spans": counter.spans / RUNS_PER_TURN,
             "attributes": counter.attributes / RUNS_PER_TURN,
             "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         }
-        if variant == OURS:
-            spans = round(turn["spans"])
-            each = round(turn["attributes"] / spans)
-            turn["few"] = _bare_spans(tracer, spans, {"a": 1, "b": "text", "c": True})
-            turn["many"] = _bare_spans(tracer, spans, {f"name.{number}": "text" for number in range(each)})
         print(json.dumps(turn), flush=True)
 
 
 if __name__ == "__main__":
-    _process(sys.argv[1], sys.argv[2])
+    _process(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
