@@ -155,7 +155,8 @@ def test_content_is_captured_where_the_standard_variable_says_so(
 
 def _patched() -> list[Any]:
     from agents import guardrail, run_state, tool, tool_guardrails
-    from agents.run_internal import tool_execution
+    from agents.realtime.session import RealtimeSession
+    from agents.run_internal import tool_actions, tool_execution
     from agents.tracing.provider import DefaultTraceProvider
 
     return [
@@ -168,6 +169,10 @@ def _patched() -> list[Any]:
         tool_guardrails.ToolOutputGuardrail.__dict__["run"],
         RunContextWrapper.__dict__["approve_tool"],
         RunContextWrapper.__dict__["reject_tool"],
+        RunContextWrapper.__dict__["get_approval_status"],
+        RealtimeSession.__dict__["on_event"],
+        RealtimeSession.__dict__["close"],
+        tool_actions.ShellAction.__dict__["execute"],
         run_state.RunState.__dict__["approve"],
         run_state.RunState.__dict__["reject"],
         tool.maybe_invoke_function_tool_failure_error_function,

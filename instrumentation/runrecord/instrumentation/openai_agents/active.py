@@ -49,6 +49,9 @@ class CallNotes:
     waits: bool = False
 
 
+raw_call: ContextVar[object] = ContextVar("runrecord-openai-agents-raw-call", default=None)
+"""The model's call of a tool that is not a function, while it is handled: the SDK's hooks are not told of it."""
+
 call_notes: ContextVar[CallNotes | None] = ContextVar("runrecord-openai-agents-call", default=None)
 
 

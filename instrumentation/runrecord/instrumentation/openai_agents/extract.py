@@ -146,12 +146,19 @@ def pending_call(item: object) -> Call:
     """Read a ``ToolApprovalItem``; a hosted MCP call has a request id instead of a call id."""
     raw = get(item, "raw_item")
     call_id = text(get(raw, "call_id")) or text(get(raw, "id")) or ""
-    arguments = get(raw, "arguments")
-    if arguments is None:
-        arguments = next(
-            (get(raw, name) for name in ("input", "action", "operation") if get(raw, name)), None
-        )
+    found = (get(raw, name) for name in ("arguments", "input", "action", "operation"))
+    arguments = next((_plain(value) for value in found if value), None)
     return Call(call_id, text(get(item, "tool_name")) or text(get(raw, "name")) or "tool", arguments)
+
+
+def _plain(value: object) -> object:
+    """Return what a call asks for in the one form that it has in every process: a run state brings mappings for objects."""
+    dump = get(value, "model_dump")
+    plain: object = dump(exclude_none=True) if callable(dump) else value
+    if isinstance(plain, Mapping):
+        known = cast("Mapping[str, object]", plain).items()
+        return {name: _plain(part) for name, part in known if part is not None}
+    return plain
 
 
 class Hints(TypedDict, total=False):

@@ -8,7 +8,7 @@ from agents import FunctionTool
 from agents.lifecycle import RunHooksBase
 
 from runrecord.instrumentation.openai_agents import approvals, extract
-from runrecord.instrumentation.openai_agents.active import ActiveRun
+from runrecord.instrumentation.openai_agents.active import ActiveRun, raw_call
 
 _OURS: Final = frozenset({"on_llm_start", "on_handoff", "on_tool_start", "on_tool_end"})
 
@@ -46,6 +46,9 @@ class RecordingHooks(RunHooksBase[Any, Any]):
         if self._functions or not isinstance(tool, FunctionTool):
             call_id = extract.text(extract.get(context, "tool_call_id"))
             arguments = extract.get(context, "tool_arguments")
+            if call_id is None and (raw := raw_call.get()) is not None:
+                call = extract.pending_call({"raw_item": raw})
+                call_id, arguments = extract.text(call.call_id), call.arguments
             approvals.waived(self._active, tool, call_id, arguments)
             self._active.tool_started(tool, call_id, arguments)
         await self._inner.on_tool_start(context, agent, tool)

@@ -12,11 +12,17 @@ import wrapt
 from agents import RunState
 from agents.lifecycle import RunHooksBase
 from agents.tracing import add_trace_processor, get_current_trace, get_trace_provider
-from opentelemetry.instrumentation.utils import unwrap
 
 from runrecord.instrumentation._safety import guarded, note_once
 from runrecord.instrumentation.openai_agents import approvals, extract, patch_policies
-from runrecord.instrumentation.openai_agents.active import ActiveRun, CallNotes, call_notes, current, entered
+from runrecord.instrumentation.openai_agents.active import (
+    ActiveRun,
+    CallNotes,
+    call_notes,
+    current,
+    entered,
+    raw_call,
+)
 from runrecord.instrumentation.openai_agents.begin import begin
 from runrecord.instrumentation.openai_agents.extract import Ending
 from runrecord.instrumentation.openai_agents.hooks import RecordingHooks
@@ -65,6 +71,8 @@ class Patch:
                 wrap(_TOOL_EXECUTION, "invoke_function_tool", invoke_tool, optional=True),
             ]
         )
+        for kind in ("ComputerAction", "LocalShellAction", "ShellAction", "ApplyPatchAction"):
+            wrap("agents.run_internal.tool_actions", f"{kind}.execute", _handle_call)
         if not self._sees_functions:
             note_once(
                 "openai_agents invoke",
@@ -75,7 +83,7 @@ class Patch:
     def remove(self) -> None:
         """Undo :meth:`apply`; the processor stays registered and sees no run."""
         for owner, name in self._wrapped:
-            unwrap(owner, name)
+            restore(owner, name)
         self._wrapped.clear()
 
     def _wrap(self, module: str, path: str, wrapper: Callable[..., Any], *, optional: bool = False) -> bool:
@@ -153,6 +161,13 @@ class Patch:
                 raise
         _follow(active, result)
         return result
+
+
+def restore(owner: Any, name: str) -> None:
+    """Undo a wrap. What the owner holds is looked at, not what it gives: a class gives a bound class method."""
+    held: object = owner.__dict__.get(name)
+    if isinstance(held, wrapt.FunctionWrapper):
+        setattr(owner, name, cast("Any", held).__wrapped__)
 
 
 def _in_workflow() -> bool:
@@ -302,6 +317,14 @@ def _end_call(call: Tool, notes: CallNotes, result: object) -> None:
         call.fail(notes.error)
     elif handled is True:
         call.fail("timeout")
+
+
+async def _handle_call(wrapped: _Wrapped, _instance: Any, args: _Args, kwargs: _Kwargs) -> Any:
+    token = raw_call.set(extract.get(kwargs.get("call") or kwargs.get("action"), "tool_call"))
+    try:
+        return await wrapped(*args, **kwargs)
+    finally:
+        raw_call.reset(token)
 
 
 async def _tool_failed(wrapped: _Wrapped, _instance: Any, args: _Args, kwargs: _Kwargs) -> Any:

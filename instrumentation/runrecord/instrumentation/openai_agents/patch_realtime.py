@@ -8,14 +8,13 @@ from contextlib import nullcontext
 from typing import Any, Final
 
 import wrapt
-from opentelemetry.instrumentation.utils import unwrap
 
 from runrecord.instrumentation._safety import guarded, note_once
 from runrecord.instrumentation.openai_agents import approvals, extract
 from runrecord.instrumentation.openai_agents.active import ActiveRun, current, entered
 from runrecord.instrumentation.openai_agents.begin import begin_session
 from runrecord.instrumentation.openai_agents.extract import Ending
-from runrecord.instrumentation.openai_agents.patch import invoke_tool
+from runrecord.instrumentation.openai_agents.patch import invoke_tool, restore
 from runrecord.instrumentation.recorder import Recorder
 
 _Wrapped = Callable[..., Any]
@@ -62,7 +61,7 @@ class RealtimePatch:
     def remove(self) -> None:
         """Undo :meth:`apply`."""
         for owner, name in self._wrapped:
-            unwrap(owner, name)
+            restore(owner, name)
         self._wrapped.clear()
 
     async def _enter(self, wrapped: _Wrapped, session: Any, args: _Args, kwargs: _Kwargs) -> Any:
