@@ -166,6 +166,18 @@ def test_a_raw_response(telemetry: Any, server: Any, client: Any) -> None:
     telemetry.check_counters()
 
 
+def test_a_prompt_that_is_refused_twice_in_a_run(
+    telemetry: Any, recorder: Any, server: Any, client: Any
+) -> None:
+    server.script((400, {"error": {"message": "x", "code": "content_filter", "type": "x", "param": None}}))
+    with recorder.run(agent="a"):
+        for _ in range(2):
+            with pytest.raises(openai.BadRequestError):
+                client.responses.create(model="m", input="hi")
+    assert len(telemetry.named("policy_decision content_filter")) == 2
+    telemetry.check_counters()
+
+
 def test_a_response_that_is_made_in_the_background(telemetry: Any, server: Any, client: Any) -> None:
     queued = server.response(status="queued", background=True)
     whole = {**server.response(server.ASKS), "id": queued["id"]}

@@ -46,6 +46,24 @@ def test_read_to_the_end_asynchronously(telemetry: Any, server: Any, async_clien
     assert telemetry.one("execute_tool create_refund")
 
 
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_the_stream_of_a_raw_response(
+    telemetry: Any, server: Any, client: Any, async_client: Any, asynchronous: bool
+) -> None:
+    async def main() -> None:
+        async with async_client() as made:
+            raw = await made.responses.with_raw_response.create(stream=True, **asked(server))
+            assert [event.type async for event in raw.parse()][-1] == "response.completed"
+
+    server.script(server.response(server.ASKS))
+    if asynchronous:
+        asyncio.run(main())
+    else:
+        raw = client.responses.with_raw_response.create(stream=True, **asked(server))
+        assert [event.type for event in raw.parse()][-1] == "response.completed"
+    assert ended(telemetry) == ["suspended", "approval", None]
+
+
 def test_given_up(telemetry: Any, server: Any, client: Any) -> None:
     server.script(server.response(server.message()))
     with client.responses.create(stream=True, **asked(server)) as stream:

@@ -214,7 +214,8 @@ class Exchange:
 
     def _verdict(self, verdict: Verdict) -> None:
         owner = self._needed()
-        if not owner.state.once(f"{verdict.policy} {verdict.subject_type} {verdict.subject}"):
+        mark = f"{verdict.policy} {verdict.subject_type} {verdict.subject}"
+        if verdict.subject is not None and not owner.state.once(mark):
             return
         decision = owner.decision(
             verdict.policy,
