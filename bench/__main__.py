@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The Runrecord authors
 # SPDX-License-Identifier: Apache-2.0
-"""``make bench ARGS="[gateway] [check] [instrumentation] [--quick]"``: print the tables."""
+"""``make bench ARGS="[gateway] [check] [recorder] [instrumentation] [--quick]"``: print the tables."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import tempfile
 
 import psutil
 
-from bench import agents, check, gateway, instrumentation
+from bench import agents, check, gateway, instrumentation, recorder
 
 
 def _gateway(rounds: int, requests: int) -> None:
@@ -47,6 +47,17 @@ def _instrumentation(sdk: str, rounds: int) -> None:
         )
 
 
+def _recorder(rounds: int) -> None:
+    figures = recorder.measure(rounds)
+    bare = next(iter(figures.values()))
+    print(
+        "\nA governed span by itself, in a loop: a run with 10 steps and 20 tool calls with arguments and results"
+    )
+    print(f"{'span':<42}{'µs a span':>11}{'of a bare span':>16}")
+    for title, cpu in figures.items():
+        print(f"{title:<42}{cpu:>11.1f}{cpu / bare:>14.1f} x")
+
+
 def _check(rounds: int, spans: int) -> None:
     figures = check.measure(rounds, spans)
     limit = next(iter(figures.rates.values()))
@@ -69,6 +80,7 @@ def main() -> None:
     named = [argument for argument in arguments if not argument.startswith("--")] or [
         "gateway",
         "check",
+        "recorder",
         "instrumentation",
     ]
     print(
@@ -80,9 +92,11 @@ def main() -> None:
             _gateway(rounds=1 if quick else 5, requests=10 if quick else 40)
         if "check" in named:
             _check(rounds=1 if quick else 5, spans=20_480 if quick else 102_400)
+        if "recorder" in named:
+            _recorder(rounds=20 if quick else 500)
         if "instrumentation" in named:
             for sdk in instrumentation.SDKS:
-                _instrumentation(sdk, rounds=5 if quick else 40)
+                _instrumentation(sdk, rounds=3 if quick else 15)
 
 
 if __name__ == "__main__":
