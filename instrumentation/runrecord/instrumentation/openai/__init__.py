@@ -41,7 +41,8 @@ function, browser or computer call of a runner;          ``execute_tool {tool}``
 ``mcp_approval_response``, ``approve_mcp``,              ``approval_decision {tool}``
 ``acknowledged_safety_checks``,
 ``approve_safety_checks``
-``before_action``                                        ``policy_decision {policy}``
+``before_action``; ``confirm`` and ``url_policy`` of a   ``policy_decision {policy}``; ``policy_decision confirm``
+browser
 moderation, content filter, refusal                      ``policy_decision {policy}``
 =======================================================  =====================================================
 

@@ -53,6 +53,7 @@ class Loop:
         hints: What tools of hosted MCP servers declare, by (server, tool).
         choice: The action that the model selected last, for a runner of decisions.
         cancelled: Whether the application said so, where it is asked.
+        refused: The calls that a policy of the application stopped.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class Loop:
         self.hints: dict[tuple[str, str], Mapping[str, object]] = {}
         self.choice: str | None = None
         self.cancelled = False
+        self.refused: set[str | None] = set()
         self.ended = False
         self._step: Step | None = None
         self._context: Context = run.context if run is not None else otel_context.get_current()

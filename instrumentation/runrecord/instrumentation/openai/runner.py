@@ -89,6 +89,8 @@ class _Diagnostics:
             self._loop.owner.tool(member or "tool", call_id=call_id, tool_type="function").fail(
                 "invalid_arguments"
             )
+        elif step[:2] == ("browser", "approval"):
+            self._confirmed(call_id, f"browser_{member}", said.get("reason"))
         elif step[:2] == ("decisions", "selection"):
             self._loop.choice = call_id
             if said.get("reason") == "refused":
@@ -96,6 +98,20 @@ class _Diagnostics:
         elif step[:2] == ("decisions", "verification"):
             check = self._loop.owner.verification("verify", subject=call_id)
             (check.passed if said.get("reason") == "completed" else check.failed)()
+
+    def _confirmed(self, call_id: str | None, tool: str, reason: object) -> None:
+        """Record what the application's ``confirm`` or ``url_policy`` said of a call of the browser."""
+        if reason == "cancelled":
+            return
+        decision = self._loop.owner.decision("confirm", engine="custom", subject=call_id, subject_name=tool)
+        if reason == "completed":
+            decision.allow(action="none")
+            return
+        self._loop.refused.add(call_id)
+        if reason == "refused":
+            decision.deny(action="block")
+        else:
+            decision.fail("policy_failed")
 
 
 # the loops
@@ -278,10 +294,18 @@ def _refused(tool: Tool, error: Exception) -> None:
 @guarded
 def _end(tool: Tool, result_of: Callable[[Any], Any], result: Any) -> None:
     outcome = result_of(result)
-    if outcome is FAILED:
+    if outcome is FAILED and tool.call_id in _refused_calls():
+        tool.effect(committed=False)
+        tool.cut_short("denied")
+    elif outcome is FAILED:
         tool.fail("tool_error")
     else:
         tool.result(outcome)
+
+
+def _refused_calls() -> set[str | None]:
+    under_way = loop.around()
+    return under_way.refused if under_way is not None else set()
 
 
 FAILED = object()
