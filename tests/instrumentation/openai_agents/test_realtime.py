@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 from agents import (
+    Agent,
     GuardrailFunctionOutput,
     OutputGuardrail,
+    Runner,
     ToolGuardrailFunctionOutput,
     ToolInputGuardrail,
     function_tool,
@@ -25,6 +27,7 @@ from agents.realtime.model_events import (
     RealtimeModelTurnStartedEvent,
 )
 from agents.realtime.testing import ScriptedRealtimeModel
+from agents.testing import ScriptedModel, assistant_message, function_call
 from opentelemetry import trace as otel
 
 pytestmark = [pytest.mark.sdk, pytest.mark.usefixtures("instrumented")]
@@ -267,6 +270,22 @@ def test_a_session_that_is_forgotten_is_abandoned(telemetry: Any) -> None:
     asyncio.run(main())
     gc.collect()
     assert facts(telemetry.one("invoke_agent"), "run.outcome") == ["abandoned"]
+    telemetry.check_counters()
+
+
+def test_a_session_inside_of_a_run_works_and_is_not_recorded(
+    telemetry: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    @function_tool
+    async def speak() -> str:
+        """Speak."""
+        async with await RealtimeRunner(agent(), model=ScriptedRealtimeModel(strict=False)).run():
+            return "spoken"
+
+    said = [[function_call("speak", "{}", call_id="c1")], [assistant_message("Done.")]]
+    Runner.run_sync(Agent(name="a", model=ScriptedModel(said), tools=[speak]), "hi")
+    assert telemetry.one("invoke_agent").name == "invoke_agent a"
+    assert "a realtime session that a run opens is not recorded" in caplog.text
     telemetry.check_counters()
 
 

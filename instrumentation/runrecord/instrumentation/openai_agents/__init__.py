@@ -85,7 +85,7 @@ spans of the SDK's trace and of each agent in it start below the run's span and 
 before the SDK's trace and lasts over its segments, is ours alone. Tokens are theirs to count.
 
 **Nested runs.** An agent that runs as a tool, or inside of a guardrail, belongs to the run around it: its steps and tool
-calls are that run's, and its own ``invoke_agent`` span is a plain one.
+calls are that run's, and its own ``invoke_agent`` span is a plain one. A realtime session that a run opens is not recorded.
 """
 
 from collections.abc import Collection

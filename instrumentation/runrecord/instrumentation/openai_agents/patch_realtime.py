@@ -77,7 +77,13 @@ class RealtimePatch:
 
     @guarded
     def _begin(self, session: Any) -> ActiveRun | None:
-        if current() is not None or session in self._sessions:
+        if session in self._sessions:
+            return None
+        if current() is not None:
+            note_once(
+                "openai_agents nested session",
+                "runrecord: a realtime session that a run opens is not recorded; open it outside of Runner.run",
+            )
             return None
         agent = extract.get(session, "_current_agent")
         active = begin_session(self._recorder, agent, extract.realtime_tracing(session))
