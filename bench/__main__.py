@@ -30,7 +30,7 @@ def _gateway(rounds: int, requests: int) -> None:
 def _instrumentation(sdk: str, rounds: int) -> None:
     bare, rows = instrumentation.measure(sdk, rounds)
     calls = agents.STEPS * agents.CALLS_PER_STEP
-    few, many = (row.cpu for row in rows[-2:])
+    few, many = (row.cpu / row.spans for row in rows[-2:])
     print(
         f"\nAn agent run: {sdk}, {agents.STEPS} steps, {calls} tool calls, scripted model, {bare:,.0f} µs of CPU; spans counted, not exported"
     )
@@ -40,7 +40,7 @@ def _instrumentation(sdk: str, rounds: int) -> None:
     )
     for row in rows:
         per_span = f"{row.cpu / row.spans:.0f}" if row.spans else ""
-        ratios = [f"{row.cpu / base:.1f} x" if row.spans else "" for base in (few, many)]
+        ratios = [f"{row.cpu / row.spans / base:.1f} x" if row.spans else "" for base in (few, many)]
         print(
             f"{row.variant:<42}{row.cpu:>10,.0f}{row.cpu / bare:>12.1%}{row.spans:>7.0f}{row.attributes:>12.0f}{per_span:>11}"
             f"{ratios[0]:>15}{ratios[1]:>18}{row.memory:>+9.0f}"
