@@ -9,7 +9,18 @@ import sys
 
 import pytest
 
-COMMANDS = ("demo", "doctor", "check", "show", "audit", "bundle", "verify", "gateway", "validate", "print-config")
+COMMANDS = (
+    "demo",
+    "doctor",
+    "check",
+    "show",
+    "audit",
+    "bundle",
+    "verify",
+    "gateway",
+    "validate",
+    "print-config",
+)
 
 
 def runrecord(*arguments: str) -> subprocess.CompletedProcess[str]:
