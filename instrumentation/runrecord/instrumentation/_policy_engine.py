@@ -13,14 +13,13 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, Final, Literal, Protocol, cast
 
-import wrapt
 from opentelemetry import context as otel_context
 from opentelemetry.context import Context
-from opentelemetry.instrumentation.utils import unwrap
 
 from runrecord.instrumentation._governed import scope_of
+from runrecord.instrumentation._hooks import Hooks
 from runrecord.instrumentation._on_import import OnImport
-from runrecord.instrumentation._safety import guarded, note_once, swallowed
+from runrecord.instrumentation._safety import guarded, swallowed
 from runrecord.instrumentation._scope import Scope, Tool
 from runrecord.instrumentation.base import Instrumentor
 from runrecord.instrumentation.recorder import Recorder
@@ -236,42 +235,21 @@ def argument(args: Args, kwargs: Kwargs, position: int, name: str) -> Any:
     return args[position] if len(args) > position else kwargs.get(name)
 
 
-class EngineHooks:
+class EngineHooks(Hooks):
     """The hooks of one integration: set when a module is imported, removed together."""
 
-    def __init__(self, distribution: str) -> None:
-        self._distribution = distribution
+    def __init__(self, sdk: str) -> None:
+        super().__init__(sdk)
         self._imports = OnImport()
-        self._wrapped: list[tuple[Any, str]] = []
 
     def when(self, module: str, apply: Callable[[ModuleType], None]) -> None:
         """Call ``apply`` with a module when it has been imported; at once, if it was before."""
         self._imports.when(module, apply)
 
-    def wrap(self, owner: Any, path: str, wrapper: Wrapped, *, optional: bool = False) -> bool:
-        """Wrap ``owner.path``; a place that this release does not have costs its records and is logged once."""
-        *parents, name = path.split(".")
-        for parent in parents:
-            owner = getattr(owner, parent, None)
-        if getattr(owner, name, None) is None:
-            if not optional:
-                note_once(
-                    f"{self._distribution} {path}",
-                    "runrecord: this %s has no %s; less is recorded",
-                    self._distribution,
-                    path,
-                )
-            return False
-        wrapt.wrap_function_wrapper(owner, name, wrapper)
-        self._wrapped.append((owner, name))
-        return True
-
     def remove(self) -> None:
         """Undo everything."""
         self._imports.disarm()
-        for owner, name in self._wrapped:
-            unwrap(owner, name)
-        self._wrapped.clear()
+        super().remove()
 
 
 class EngineInstrumentor(Instrumentor):

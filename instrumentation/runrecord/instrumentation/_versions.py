@@ -7,7 +7,7 @@ from typing import Final, TypedDict, cast
 
 from runrecord.semconv import attributes as a
 
-_VERSIONS: Final = {
+VERSIONS: Final = {
     "prompt": a.VERSION_PROMPT,
     "tool_schema": a.VERSION_TOOL_SCHEMA,
     "retrieval_index": a.VERSION_RETRIEVAL_INDEX,
@@ -37,4 +37,4 @@ class Versions(TypedDict, total=False):
 def version_facts(versions: Versions | None) -> dict[str, str | None]:
     """Return the attributes of ``versions``; a part that is not known is left out."""
     given = cast("Mapping[str, str]", versions or {})
-    return {attribute: given.get(part) for part, attribute in _VERSIONS.items()}
+    return {attribute: given.get(part) for part, attribute in VERSIONS.items()}

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from runrecord.instrumentation import openai_agents
 from runrecord.instrumentation.openai_agents import extract
-from runrecord.instrumentation.openai_agents.extract import Call, Ending, Policy, Settings
+from runrecord.instrumentation.openai_agents.extract import Call, Ending, Policy
 
 pytestmark = [pytest.mark.sdk]
 
@@ -60,12 +60,13 @@ def test_the_conversation(options: dict[str, Any], expected: str | None) -> None
     assert extract.conversation_id(None, options) == expected
 
 
-def test_settings_are_texts_under_our_names_only() -> None:
+def test_settings_are_texts_under_our_names() -> None:
     metadata = {"runrecord.version.prompt": "p1", "runrecord.run.autonomy": 3, "customer": "secret"}
-    settings = Settings.of({"trace_metadata": metadata})
-    assert dict(settings.metadata) == {"runrecord.version.prompt": "p1"}
+    settings = extract.settings_of({"trace_metadata": metadata})
+    assert settings["runrecord.version.prompt"] == "p1"
+    assert settings["runrecord.run.autonomy"] is None
     assert settings.versions == {"prompt": "p1"}
-    assert Settings.of(None).metadata == {}
+    assert extract.settings_of(None).versions == {}
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from pydantic_ai.tool_manager import ToolManager
 from pydantic_ai.toolsets import ApprovalRequiredToolset
 
 from runrecord.instrumentation import DependencyConflictError, pydantic_ai
+from runrecord.instrumentation._hooks import Hooks as Seams
 from runrecord.instrumentation.capabilities import integrations
 from runrecord.instrumentation.pydantic_ai import CAPABILITIES, PydanticAIInstrumentor
 
@@ -195,11 +196,12 @@ def test_a_seam_that_a_release_lacks_costs_records_only(
 ) -> None:
     from runrecord.instrumentation.pydantic_ai import patch
 
-    class Release(patch.Patch):
-        def _wrap(self, module: str, path: str, wrapper: Any) -> bool:
-            return super()._wrap(module, path.replace(gone, f"{gone}_renamed"), wrapper)
+    class Release(Seams):
+        def wrap(self, module: Any, path: str, wrapper: Any, *, optional: bool = False) -> bool:
+            return super().wrap(module, path.replace(gone, f"{gone}_renamed"), wrapper, optional=optional)
 
-    applied = Release(recorder)
+    applied = patch.Patch(recorder)
+    applied._hooks = Release("pydantic-ai")
     applied.apply()
     try:
         agent = Agent(scripted([call("lookup", customer="x")], "Done."), name="a", tools=[lookup])

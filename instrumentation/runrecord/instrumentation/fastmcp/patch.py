@@ -6,10 +6,10 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
+from runrecord.instrumentation._hooks import Hooks
 from runrecord.instrumentation._on_import import OnImport
 from runrecord.instrumentation.fastmcp import extract
 from runrecord.instrumentation.mcp import server
-from runrecord.instrumentation.mcp._hooks import Hooks
 from runrecord.instrumentation.mcp.extract import given, tool_hints
 from runrecord.instrumentation.mcp.patch import ClientPatch
 from runrecord.instrumentation.recorder import Recorder

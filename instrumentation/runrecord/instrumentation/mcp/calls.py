@@ -8,10 +8,11 @@ from typing import Any
 from opentelemetry.context import Context
 from opentelemetry.trace import Span
 
+from runrecord.instrumentation._declared import Hints
 from runrecord.instrumentation._safety import guarded
 from runrecord.instrumentation.context_store import StoredContext
 from runrecord.instrumentation.mcp import extract
-from runrecord.instrumentation.mcp.extract import Answer, Hints, Question
+from runrecord.instrumentation.mcp.extract import Answer, Question
 from runrecord.instrumentation.recorder import UNSET, Approval, Recorder, Scope, Tool, durable_approval_id
 from runrecord.semconv import attributes as a
 from runrecord.semconv.commitment import LABEL_TOOL_ARGUMENTS

@@ -16,6 +16,7 @@ from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.trace import Span
 
+from runrecord.instrumentation._declared import Hints
 from runrecord.instrumentation._safety import guarded
 from runrecord.instrumentation.mcp import extract, peers
 from runrecord.instrumentation.mcp.calls import Asked, Call, call_id_of
@@ -24,7 +25,7 @@ from runrecord.semconv import attributes as a
 
 _current: ContextVar["ClientCall | None"] = ContextVar("runrecord-mcp-client-call", default=None)
 _in_flight: Final[weakref.WeakKeyDictionary[Any, list["ClientCall"]]] = weakref.WeakKeyDictionary()
-_listed: Final[weakref.WeakKeyDictionary[Any, dict[str, extract.Hints]]] = weakref.WeakKeyDictionary()
+_listed: Final[weakref.WeakKeyDictionary[Any, dict[str, Hints]]] = weakref.WeakKeyDictionary()
 
 
 @dataclass(eq=False)

@@ -8,8 +8,9 @@ A message is read alike as a model of the SDK and as the mapping that goes over 
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, TypedDict, cast
+from typing import Any, Final, cast
 
+from runrecord.instrumentation._declared import Hints
 from runrecord.instrumentation.context_store import ContextKey
 from runrecord.semconv import attributes as a
 
@@ -60,18 +61,6 @@ def given(arguments: object) -> object:
 
 
 # tools
-
-
-class Hints(TypedDict, total=False):
-    """What a tool declares of itself, as arguments of ``recorder.tool``."""
-
-    effect: str
-    target: str
-    reversible: bool
-    read_only: bool
-    destructive: bool
-    idempotent: bool
-    open_world: bool
 
 
 _ANNOTATIONS: Final = {

@@ -7,10 +7,10 @@ from functools import partial
 from types import ModuleType
 from typing import Any
 
+from runrecord.instrumentation._hooks import Hooks
 from runrecord.instrumentation._on_import import OnImport
 from runrecord.instrumentation._safety import guarded, swallowed
 from runrecord.instrumentation.mcp import client, extract, peers, server
-from runrecord.instrumentation.mcp._hooks import Hooks
 from runrecord.instrumentation.mcp.client import ClientCall
 from runrecord.instrumentation.recorder import Recorder
 

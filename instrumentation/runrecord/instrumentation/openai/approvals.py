@@ -4,6 +4,7 @@
 
 import sys
 
+from runrecord.instrumentation import _declared as declared
 from runrecord.instrumentation.context_store import ContextKey, StoredApproval, StoredContext
 from runrecord.instrumentation.openai import extract
 from runrecord.instrumentation.openai.extract import Answer
@@ -44,12 +45,12 @@ def request(recorder: Recorder, owner: Scope, item: object) -> Approval | None:
     """Record what an item asks: the policy that wants a person to agree, and the request. Once, however often it is seen."""
     subject = extract.subject_of(item)
     checks = extract.safety_checks(item)
-    if subject is None or (not checks and extract.get(item, "type") != "mcp_approval_request"):
+    if subject is None or (not checks and declared.get(item, "type") != "mcp_approval_request"):
         return None
-    tool = "computer" if checks else extract.text(extract.get(item, "name")) or "tool"
+    tool = "computer" if checks else declared.text(declared.get(item, "name")) or "tool"
     arguments = extract.shown(item)
     if asked(recorder, subject)[1] is None:
-        rules: list[str | None] = [*checks] or [extract.text(extract.get(item, "server_label"))]
+        rules: list[str | None] = [*checks] or [declared.text(declared.get(item, "server_label"))]
         for rule in rules:
             owner.decision(
                 "safety_checks" if checks else "require_approval",
@@ -104,8 +105,8 @@ def _handle(recorder: Recorder, owner: Scope, subject: str, item: object | None)
         if stored.run_id == owner.run_id:
             return Approval(owner, key, known, replayed=True)
         return recorder.approval(key, known.approval_id, tenant_id=owner.state.tenant_id)
-    computer = extract.get(item, "type") == "computer_call"
-    name = "computer" if computer else extract.text(extract.get(item, "name"))
+    computer = declared.get(item, "type") == "computer_call"
+    name = "computer" if computer else declared.text(declared.get(item, "name"))
     arguments = UNSET if item is None else extract.shown(item)
     digest = owner.state.commit(LABEL_TOOL_ARGUMENTS, arguments)
     made = StoredApproval(

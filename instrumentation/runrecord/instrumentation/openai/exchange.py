@@ -3,13 +3,15 @@
 """One call of the model: what the request brings, what the response says, and the run that both belong to."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Final
 
 from opentelemetry import trace
 
+from runrecord.instrumentation import _declared as declared
+from runrecord.instrumentation._declared import Settings, hints_in
 from runrecord.instrumentation._safety import guarded
 from runrecord.instrumentation.openai import approvals, extract, loop, policies
-from runrecord.instrumentation.openai.extract import Ending, Settings
+from runrecord.instrumentation.openai.extract import Ending
 from runrecord.instrumentation.openai.loop import Loop
 from runrecord.instrumentation.openai.policies import Verdict
 from runrecord.instrumentation.recorder import UNSET, Recorder, Scope, existing_span
@@ -33,8 +35,8 @@ class Exchange:
         self._recorder = recorder
         self._api = api
         self._body = body
-        self._settings = Settings.of(body)
-        self._model = extract.text(extract.get(body, "model"))
+        self._settings = Settings.of(declared.get(body, "metadata"))
+        self._model = declared.text(declared.get(body, "model"))
         self._span = existing_span("chat", trace.get_current_span())
         self._loop: Loop | None = None
         self._ours = False
@@ -66,7 +68,7 @@ class Exchange:
         if owner is None:
             return
         self._enrich(owner)
-        for item in extract.items(extract.get(self._body, "input")):
+        for item in extract.items(declared.get(self._body, "input")):
             self._hints.update(extract.hints(item))
         if not approvals.in_agents_sdk():
             for answer in answers:
@@ -105,7 +107,7 @@ class Exchange:
         self._response = response
         if self._api == "retrieve" and self._owner is None and not self._continue(response):
             return
-        output = extract.items(extract.get(response, "output"))
+        output = extract.items(declared.get(response, "output"))
         if self._loop is not None:
             self._loop.ending = Ending()
         for item in output:
@@ -121,7 +123,7 @@ class Exchange:
 
     def _continue(self, response: object) -> bool:
         """Go on with the run that waits for a response in the background; say whether there is one."""
-        key = approvals.approval_key(extract.text(extract.get(response, "id")) or "")
+        key = approvals.approval_key(declared.text(declared.get(response, "id")) or "")
         stored, mark = self._recorder.lookup(key), f"fetched {key[-1]}"
         if stored is None or stored.closed or extract.is_waiting(response) or mark in stored.phases:
             return False
@@ -133,37 +135,37 @@ class Exchange:
     @guarded
     def event(self, event: object) -> None:
         """Record what an event of a stream says."""
-        kind = extract.get(event, "type")
+        kind = declared.get(event, "type")
         if kind == "response.output_item.done":
-            self._item(extract.get(event, "item"))
+            self._item(declared.get(event, "item"))
         elif kind in _FINAL:
-            self.responded(extract.get(event, "response"))
+            self.responded(declared.get(event, "response"))
         elif kind == "error":
-            self._error = extract.text(extract.get(event, "code")) or "stream_error"
+            self._error = declared.text(declared.get(event, "code")) or "stream_error"
         elif kind is None:
             self._response = event  # a chunk of a chat completion, which has its id
-            for choice in extract.items(extract.get(event, "choices")):
+            for choice in extract.items(declared.get(event, "choices")):
                 self._chunk(choice)
 
     def _chunk(self, choice: object) -> None:
-        place, delta = extract.get(choice, "index"), extract.get(choice, "delta")
-        refusal = extract.text(extract.get(delta, "refusal"))
+        place, delta = declared.get(choice, "index"), declared.get(choice, "delta")
+        refusal = declared.text(declared.get(delta, "refusal"))
         if refusal is not None:
             self._refused.setdefault(place, []).append(refusal)
-        finished = extract.get(choice, "finish_reason")
+        finished = declared.get(choice, "finish_reason")
         if finished is not None:
             said = "".join(self._refused.pop(place, []))
-            response_id = extract.text(extract.get(self._response, "id"))
+            response_id = declared.text(declared.get(self._response, "id"))
             for verdict in policies.choice_verdicts(response_id, finished, said):
                 self._verdict(verdict)
 
     def _item(self, item: object) -> None:
-        mark = extract.text(extract.get(item, "id")) or extract.subject_of(item)
+        mark = declared.text(declared.get(item, "id")) or extract.subject_of(item)
         if mark is not None and mark in self._seen:
             return
         self._seen.add(mark or "")
         self._hints.update(extract.hints(item))
-        kind = extract.get(item, "type")
+        kind = declared.get(item, "type")
         if kind == "mcp_call":
             self._called(item)
         elif kind == "mcp_approval_request" or extract.safety_checks(item):
@@ -172,7 +174,7 @@ class Exchange:
             self._verdict(verdict)
 
     def _asked(self, item: object) -> None:
-        if extract.get(item, "type") == "mcp_approval_request" and approvals.in_agents_sdk():
+        if declared.get(item, "type") == "mcp_approval_request" and approvals.in_agents_sdk():
             return
         approval = approvals.request(self._recorder, self._needed(), item)
         subject = extract.subject_of(item)
@@ -182,32 +184,32 @@ class Exchange:
     def _called(self, item: object) -> None:
         """Record a tool call that the server made on a hosted MCP server; it tells when it is over."""
         owner = self._needed()
-        if not owner.state.once(f"called {extract.get(item, 'id')}"):
+        if not owner.state.once(f"called {declared.get(item, 'id')}"):
             return
-        request_id = extract.text(extract.get(item, "approval_request_id"))
+        request_id = declared.text(declared.get(item, "approval_request_id"))
         asked = approvals.asked(self._recorder, request_id)[1] if request_id is not None else None
-        server, name = extract.get(item, "server_label"), extract.text(extract.get(item, "name")) or "tool"
+        server, name = declared.get(item, "server_label"), declared.text(declared.get(item, "name")) or "tool"
         known: dict[tuple[str, str], Mapping[str, object]] = {
             **(self._loop.hints if self._loop is not None else {}),
             **self._hints,
         }
         if self._loop is not None:
             self._loop.hints = known
-        flags: dict[str, Any] = extract.flags(known.get((str(server), name), {}))
+        flags = hints_in(known.get((str(server), name)))
         tool = owner.tool(
             name,
             call_id=extract.subject_of(item),
             arguments=extract.shown(item),
             tool_type="extension",
             approval_id=asked.approval_id if asked is not None else None,
-            attributes={a.SIDE_EFFECT_TARGET: extract.text(server)},
+            attributes={a.SIDE_EFFECT_TARGET: declared.text(server)},
             **flags,
         )
-        error = extract.get(item, "error")
-        if error is not None or extract.get(item, "status") == "failed":
-            tool.fail(extract.text(extract.get(error, "type")) or "mcp_error")
-        elif extract.get(item, "status") in {None, "completed"}:
-            tool.result(extract.get(item, "output"))
+        error = declared.get(item, "error")
+        if error is not None or declared.get(item, "status") == "failed":
+            tool.fail(declared.text(declared.get(error, "type")) or "mcp_error")
+        elif declared.get(item, "status") in {None, "completed"}:
+            tool.result(declared.get(item, "output"))
             tool.stop()
         else:
             tool.cut_short()
@@ -249,7 +251,7 @@ class Exchange:
             under_way.ending = Ending(error=self._error)
         elif self._api == "responses" and self._response is None:
             under_way.ending = Ending(error="no_response")
-        under_way.finish(extract.text(extract.get(self._response, "id")))
+        under_way.finish(declared.text(declared.get(self._response, "id")))
 
     @guarded
     def failed(self, error: BaseException) -> None:

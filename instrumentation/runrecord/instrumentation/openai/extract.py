@@ -5,9 +5,9 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Final, cast
 
-from runrecord.semconv import attributes as a
+from runrecord.instrumentation._declared import Hints, get, hints_in, text
 
 FRAMEWORK: Final = "openai"
 
@@ -22,33 +22,7 @@ _ANSWERS: Final = frozenset(
 )
 _CALLS: Final = frozenset({"function_call", "computer_call", "custom_tool_call"})
 FILTERED: Final = frozenset({"content_filter", "content_policy_violation", "image_content_policy_violation"})
-_HINTS: Final = {
-    "readOnlyHint": "read_only",
-    "destructiveHint": "destructive",
-    "idempotentHint": "idempotent",
-    "openWorldHint": "open_world",
-}
 _WAITS: Final = frozenset({"queued", "in_progress"})
-_VERSIONS: Final = {
-    a.VERSION_PROMPT: "prompt",
-    a.VERSION_TOOL_SCHEMA: "tool_schema",
-    a.VERSION_RETRIEVAL_INDEX: "retrieval_index",
-    a.VERSION_POLICY: "policy",
-    a.VERSION_AGENT: "agent",
-    a.VERSION_CODE: "code",
-}
-
-
-def get(value: object, name: str) -> Any:
-    """Return a member of what may be an object or a mapping; None without it."""
-    if isinstance(value, Mapping):
-        return cast("Mapping[str, Any]", value).get(name)
-    return getattr(value, name, None)
-
-
-def text(value: object) -> str | None:
-    """Return ``value`` if it is a text that says something."""
-    return value if isinstance(value, str) and value else None
 
 
 def items(value: object) -> list[object]:
@@ -141,53 +115,12 @@ def conversation_id(*sources: object) -> str | None:
     return None
 
 
-@dataclass(frozen=True)
-class Settings:
-    """What a request says of its run in ``metadata``, under our attribute names."""
-
-    metadata: Mapping[str, str]
-
-    @classmethod
-    def of(cls, body: object) -> "Settings":
-        """Read the body of a request."""
-        metadata = get(body, "metadata")
-        known = cast("Mapping[object, object]", metadata if isinstance(metadata, Mapping) else {})
-        return cls({k: v for k, v in known.items() if isinstance(k, str) and isinstance(v, str)})
-
-    def __getitem__(self, name: str) -> str | None:
-        """Return one setting."""
-        return self.metadata.get(name) or None
-
-    @property
-    def versions(self) -> dict[str, str]:
-        """What is in force."""
-        return {part: self.metadata[name] for name, part in _VERSIONS.items() if name in self.metadata}
-
-
 # functions and policies of the application
 
-_TEXT_HINTS: Final = {a.SIDE_EFFECT_TYPE: "effect", a.SIDE_EFFECT_TARGET: "target"}
-_FLAG_HINTS: Final = {
-    a.SIDE_EFFECT_REVERSIBLE: "reversible",
-    a.TOOL_READ_ONLY: "read_only",
-    a.TOOL_DESTRUCTIVE: "destructive",
-    a.TOOL_IDEMPOTENT: "idempotent",
-    a.TOOL_OPEN_WORLD: "open_world",
-    **_HINTS,
-}
 
-
-def tool_hints(function: object) -> dict[str, Any]:
-    """Read the ``metadata`` mapping of a function, which the SDK has no place for, as arguments of ``recorder.tool``."""
-    metadata = get(function, "metadata")
-    found: dict[str, Any] = {}
-    if isinstance(metadata, Mapping):
-        for name, value in cast("Mapping[str, object]", metadata).items():
-            if name in _TEXT_HINTS and isinstance(value, str):
-                found[_TEXT_HINTS[name]] = value
-            elif name in _FLAG_HINTS and isinstance(value, bool):
-                found[_FLAG_HINTS[name]] = value
-    return found
+def tool_hints(function: object) -> Hints:
+    """Read the ``metadata`` mapping of a function, which the SDK has no place for."""
+    return hints_in(get(function, "metadata"))
 
 
 @dataclass(frozen=True)
@@ -249,11 +182,6 @@ def hints(item: object) -> dict[tuple[str, str], Mapping[str, object]]:
         for tool in items(get(item, "tools"))
         if isinstance(plain(get(tool, "annotations")), Mapping)
     }
-
-
-def flags(annotations: Mapping[str, object]) -> dict[str, bool]:
-    """Return MCP's annotations as arguments of ``recorder.tool``."""
-    return {ours: value for name, ours in _HINTS.items() if isinstance(value := annotations.get(name), bool)}
 
 
 def refusals_in(item: object) -> list[str]:

@@ -12,11 +12,13 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Link
 
+from runrecord.instrumentation import _declared as declared
+from runrecord.instrumentation._declared import Settings
 from runrecord.instrumentation._safety import guarded, swallowed
 from runrecord.instrumentation.context_store import ContextKey, StoredContext
 from runrecord.instrumentation.openai import extract
 from runrecord.instrumentation.openai.approvals import approval_key
-from runrecord.instrumentation.openai.extract import Answer, Ending, Settings
+from runrecord.instrumentation.openai.extract import Answer, Ending
 from runrecord.instrumentation.recorder import Approval, Recorder, Run, Scope, Step, durable_approval_id
 from runrecord.instrumentation.recorder import current as current_scope
 from runrecord.semconv import attributes as a
@@ -178,17 +180,17 @@ class Loop:
 
 def begin(recorder: Recorder, params: object, *, ledger: object = None, asynchronous: bool = False) -> Loop:
     """Start the loop of a tool runner: a run, or a part of the run that is under way here."""
-    settings = Settings.of(params)
+    settings = Settings.of(declared.get(params, "metadata"))
     scope = current_scope()
     if scope is not None:
         return Loop(recorder, scope, run=None, settings=settings, asynchronous=asynchronous)
-    ledger_id = extract.text(extract.get(ledger, "run_id"))
+    ledger_id = declared.text(declared.get(ledger, "run_id"))
     if ledger_id is None:
         found = waiting_for(recorder, extract.answers(params))
         return open_loop(recorder, params, found, asynchronous=asynchronous)
     key: ContextKey = (extract.FRAMEWORK, "ledger", ledger_id)
     run_id = durable_approval_id("run", *key)
-    resumed = extract.get(ledger, "resume_from") is not None
+    resumed = declared.get(ledger, "resume_from") is not None
     if resumed:
         stored = recorder.lookup(key)
         loop = open_loop(recorder, params, (key, stored), run_id=run_id, asynchronous=asynchronous)
@@ -227,7 +229,7 @@ def open_loop(
     response: object = None,
 ) -> Loop:
     """Start a run, or the next segment of the one that ``resumed`` names."""
-    settings = Settings.of(body)
+    settings = Settings.of(declared.get(body, "metadata"))
     facts: dict[str, Any] = {
         "agent": settings[a.GEN_AI_AGENT_NAME],
         "conversation_id": extract.conversation_id(body, response),
@@ -238,7 +240,7 @@ def open_loop(
     }
     if resumed is None:
         run = recorder.run(run_id=run_id, **facts)
-        run.given(extract.get(body, "input") or extract.get(body, "messages"))
+        run.given(declared.get(body, "input") or declared.get(body, "messages"))
     else:
         here = trace.get_current_span().get_span_context()
         links = [Link(here)] if here.is_valid else None

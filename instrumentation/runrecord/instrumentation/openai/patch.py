@@ -7,13 +7,11 @@ of another instrumentation is the current one, in whatever order they were switc
 """
 
 from collections.abc import Callable
-from importlib import import_module
 from typing import Any, Final
 
-import wrapt
-from opentelemetry.instrumentation.utils import unwrap
-
-from runrecord.instrumentation._safety import guarded, note_once
+from runrecord.instrumentation import _declared as declared
+from runrecord.instrumentation._hooks import Hooks
+from runrecord.instrumentation._safety import guarded
 from runrecord.instrumentation.openai import extract, loop, runner, streams
 from runrecord.instrumentation.openai.exchange import Exchange
 from runrecord.instrumentation.recorder import Recorder
@@ -33,77 +31,62 @@ class Patch:
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
-        self._wrapped: list[tuple[Any, str]] = []
+        self._hooks = Hooks("openai")
 
     def client(self) -> None:
         """Hook into the clients; called once the package is imported."""
-        self._wrap("openai._base_client", "SyncAPIClient.request", self._request)
-        self._wrap("openai._base_client", "AsyncAPIClient.request", self._async_request)
+        self._hooks.wrap("openai._base_client", "SyncAPIClient.request", self._request)
+        self._hooks.wrap("openai._base_client", "AsyncAPIClient.request", self._async_request)
         for name in ("ResponseStream", "AsyncResponseStream"):
-            self._wrap("openai.lib.streaming.responses", f"{name}.close", streams.helper_closed)
+            self._hooks.wrap("openai.lib.streaming.responses", f"{name}.close", streams.helper_closed)
         for name in ("ChatCompletionStream", "AsyncChatCompletionStream"):
-            self._wrap("openai.lib.streaming.chat", f"{name}.close", streams.helper_closed)
+            self._hooks.wrap("openai.lib.streaming.chat", f"{name}.close", streams.helper_closed)
 
     def responses_runner(self) -> None:
         """Hook into the runner of responses."""
         for kind, asynchronous in (("ResponsesToolRunner", False), ("AsyncResponsesToolRunner", True)):
-            self._wrap(
+            self._hooks.wrap(
                 _RESPONSES,
                 f"{kind}.iterate",
                 self._loop(runner.async_iterate if asynchronous else runner.iterate),
             )
-            self._wrap(
+            self._hooks.wrap(
                 _RESPONSES, f"{kind}._execute_function", _async_function if asynchronous else _function
             )
 
     def decisions_runner(self) -> None:
         """Hook into the runner of decisions."""
-        self._wrap(_DECISIONS, "DecisionsToolRunner.run", self._loop(runner.run))
-        self._wrap(_DECISIONS, "AsyncDecisionsToolRunner.run", self._loop(runner.async_run))
-        self._wrap(_DECISIONS, "invoke", _action)
+        self._hooks.wrap(_DECISIONS, "DecisionsToolRunner.run", self._loop(runner.run))
+        self._hooks.wrap(_DECISIONS, "AsyncDecisionsToolRunner.run", self._loop(runner.async_run))
+        self._hooks.wrap(_DECISIONS, "invoke", _action)
 
     def computer(self) -> None:
         """Hook into the runner of a computer."""
-        self._wrap(_COMPUTER, "ComputerToolset.run", self._loop(runner.run))
-        self._wrap(_COMPUTER, "AsyncComputerToolset.run", self._loop(runner.async_run))
-        self._wrap(_COMPUTER, "ComputerToolset._dispatch", self._computer_call)
-        self._wrap(_COMPUTER, "AsyncComputerToolset._dispatch", self._async_computer_call)
+        self._hooks.wrap(_COMPUTER, "ComputerToolset.run", self._loop(runner.run))
+        self._hooks.wrap(_COMPUTER, "AsyncComputerToolset.run", self._loop(runner.async_run))
+        self._hooks.wrap(_COMPUTER, "ComputerToolset._dispatch", self._computer_call)
+        self._hooks.wrap(_COMPUTER, "AsyncComputerToolset._dispatch", self._async_computer_call)
 
     def browser(self) -> None:
         """Hook into the calls of a browser."""
-        self._wrap(_BROWSER, "BrowserToolset._execute", _browser_call)
-        self._wrap(_BROWSER, "AsyncBrowserToolset._execute", _async_browser_call)
+        self._hooks.wrap(_BROWSER, "BrowserToolset._execute", _browser_call)
+        self._hooks.wrap(_BROWSER, "AsyncBrowserToolset._execute", _async_browser_call)
 
     def remove(self) -> None:
         """Undo the hooks."""
-        for owner, name in self._wrapped:
-            unwrap(owner, name)
-        self._wrapped.clear()
-
-    def _wrap(self, module: str, path: str, wrapper: Callable[..., Any]) -> None:
-        try:
-            owner: Any = import_module(module)
-            *parents, name = path.split(".")
-            for parent in parents:
-                owner = getattr(owner, parent)
-            getattr(owner, name)
-        except (ImportError, AttributeError):
-            note_once(f"openai {path}", "runrecord: this openai has no %s.%s; less is recorded", module, path)
-            return
-        wrapt.wrap_function_wrapper(owner, name, wrapper)
-        self._wrapped.append((owner, name))
+        self._hooks.remove()
 
     # calls of the model
 
     @guarded
     def _begin(self, args: _Args, kwargs: _Kwargs) -> Exchange | None:
         options = args[1] if len(args) > 1 else kwargs.get("options")
-        api = extract.api_of(str(extract.get(options, "method")), str(extract.get(options, "url")))
+        api = extract.api_of(str(declared.get(options, "method")), str(declared.get(options, "url")))
         if api is None:
             return None
         body: dict[str, Any] = {
-            **(extract.get(options, "json_data") or {}),
-            **(extract.get(options, "extra_json") or {}),
+            **(declared.get(options, "json_data") or {}),
+            **(declared.get(options, "extra_json") or {}),
         }
         exchange = Exchange(self._recorder, api, body)
         exchange.begin()
@@ -182,8 +165,8 @@ async def _async_function(wrapped: _Wrapped, instance: Any, args: _Args, kwargs:
 @guarded
 def _start_function(instance: Any, args: _Args) -> Any:
     item = args[1]
-    declared = extract.get(extract.get(instance, "_functions"), item.name)
-    return runner.start_function(item.name, item.call_id, item.arguments, extract.get(declared, "execute"))
+    function = declared.get(declared.get(instance, "_functions"), item.name)
+    return runner.start_function(item.name, item.call_id, item.arguments, declared.get(function, "execute"))
 
 
 def _browser_call(wrapped: _Wrapped, _instance: Any, args: _Args, kwargs: _Kwargs) -> Any:

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import cast
 
-from runrecord.instrumentation.openai.extract import FILTERED, get, items, refusals_in, text
+from runrecord.instrumentation._declared import get, text
+from runrecord.instrumentation.openai.extract import FILTERED, items, refusals_in
 
 
 @dataclass(frozen=True)

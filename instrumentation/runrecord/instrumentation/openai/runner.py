@@ -14,6 +14,7 @@ from typing import Any, cast
 
 import wrapt
 
+from runrecord.instrumentation import _declared as declared
 from runrecord.instrumentation._safety import guarded
 from runrecord.instrumentation.openai import approvals, extract, loop
 from runrecord.instrumentation.openai.extract import Ending
@@ -83,7 +84,7 @@ class _Diagnostics:
 
     @guarded
     def _note(self, said: Any) -> None:
-        call_id, member = extract.text(said.get("call_id")), extract.text(said.get("member"))
+        call_id, member = declared.text(said.get("call_id")), declared.text(said.get("member"))
         step = (said.get("api"), said.get("stage"), said.get("reason"))
         if step == ("responses", "arguments", "invalid_input"):
             self._loop.owner.tool(member or "tool", call_id=call_id, tool_type="function").fail(
@@ -196,7 +197,7 @@ async def async_iterate(
 @guarded
 def _left(under_way: Loop, turn: Any) -> None:
     """End where the application stops to ask for turns; ``run`` does so after the final one."""
-    if extract.get(turn, "final") is True:
+    if declared.get(turn, "final") is True:
         under_way.finish()
     else:
         under_way.left()
@@ -314,13 +315,13 @@ FAILED = object()
 
 def function_result(output: Any) -> Any:
     """Return what a function answered, of the item that goes to the model."""
-    return extract.get(output, "output")
+    return declared.get(output, "output")
 
 
 def browser_result(answer: Any) -> Any:
     """Return what a browser answered: an item, and whether the call succeeded."""
     output, succeeded = answer
-    return extract.get(output, "output") if succeeded else FAILED
+    return declared.get(output, "output") if succeeded else FAILED
 
 
 # the computer

@@ -14,10 +14,12 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Span
 
+from runrecord.instrumentation import _declared as declared
+from runrecord.instrumentation._declared import Settings
 from runrecord.instrumentation._safety import guarded, swallowed
 from runrecord.instrumentation.context_store import ContextKey
 from runrecord.instrumentation.openai_agents import extract
-from runrecord.instrumentation.openai_agents.extract import Ending, Settings
+from runrecord.instrumentation.openai_agents.extract import Ending
 from runrecord.instrumentation.recorder import (
     UNSET,
     Decision,
@@ -232,7 +234,7 @@ class ActiveRun:
 
     def tool_call(self, tool: object, call_id: str | None, arguments: object, *, function: bool) -> Tool:
         """Start a tool call, on the official instrumentation's span where there is one."""
-        name = extract.text(extract.get(tool, "name")) or type(tool).__name__
+        name = declared.text(declared.get(tool, "name")) or type(tool).__name__
         here = trace.get_current_span()
         span = existing_span("execute_tool", here, call_id) or _openinference_tool(here)
         self.official_spans = self.official_spans or span is not None
@@ -254,7 +256,7 @@ class ActiveRun:
             known is not None
             or not call_id
             or not root.run.segment
-            or not extract.get(tool, "needs_approval")
+            or not declared.get(tool, "needs_approval")
         ):
             return known
         stored = self.recorder.lookup(root.key(call_id))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
+from runrecord.instrumentation import _declared as declared
 from runrecord.instrumentation._safety import guarded
 from runrecord.instrumentation.context_store import StoredApproval
 from runrecord.instrumentation.openai_agents import extract
@@ -39,7 +40,7 @@ def deciding(state: object) -> Generator[None, None, None]:
     if _deciding.get() is not None:
         yield
         return
-    token = _deciding.set(extract.get(state, "_context"))
+    token = _deciding.set(declared.get(state, "_context"))
     try:
         yield
     finally:
@@ -99,10 +100,14 @@ def ask_all(active: ActiveRun, items: list[object]) -> None:
 def waived(active: ActiveRun, tool: object, call_id: str | None, arguments: object) -> None:
     """Record that a ``needs_approval`` function let a call through that is about to run."""
     root = active.root
-    if not callable(extract.get(tool, "needs_approval")) or call_id in root.approvals or call_id in root.held:
+    if (
+        not callable(declared.get(tool, "needs_approval"))
+        or call_id in root.approvals
+        or call_id in root.held
+    ):
         return
     policy = extract.needs_approval_policy(tool)
-    subject = {"subject": call_id, "subject_name": extract.text(extract.get(tool, "name"))}
+    subject = {"subject": call_id, "subject_name": declared.text(declared.get(tool, "name"))}
     active.decision(policy, engine="sdk", subject_type="tool_call", arguments=arguments, **subject).allow(
         rule=policy.rule, action="none"
     )
@@ -144,7 +149,7 @@ def withdrawn(active: ActiveRun, call_ids: list[str], reason: str) -> None:
 @guarded
 def decide_all(active: ActiveRun, state: object) -> None:
     """Record the answers that a run state brings along, from whichever process they were given in."""
-    wrapper = extract.get(state, "_context")
+    wrapper = declared.get(state, "_context")
     given = _given.pop(wrapper, {}) if wrapper is not None else {}
     for item in extract.interruptions(state):
         call = extract.pending_call(item)
@@ -158,7 +163,7 @@ def decide_all(active: ActiveRun, state: object) -> None:
 
 def _read(wrapper: object, call: Call) -> Answer | None:
     """Read an answer that was given where we were not: in a process without us."""
-    status = extract.get(wrapper, "is_tool_approved")
+    status = declared.get(wrapper, "is_tool_approved")
     approved = status(call.tool, call.call_id) if callable(status) else None
     return None if not isinstance(approved, bool) else Answer(approved, extract.sticky(wrapper, call))
 

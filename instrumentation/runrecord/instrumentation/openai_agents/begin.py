@@ -13,10 +13,11 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Link, NonRecordingSpan, SpanContext, TraceFlags
 
+from runrecord.instrumentation import _declared as declared
+from runrecord.instrumentation._declared import Settings
 from runrecord.instrumentation.context_store import ContextKey, StoredContext
 from runrecord.instrumentation.openai_agents import extract
 from runrecord.instrumentation.openai_agents.active import UNTRACED, ActiveRun, current
-from runrecord.instrumentation.openai_agents.extract import Settings
 from runrecord.instrumentation.recorder import Recorder
 from runrecord.semconv import attributes as a
 
@@ -79,8 +80,10 @@ def _fresh(
     new_trace_id: Callable[[], str],
 ) -> ActiveRun:
     config = options.get("run_config")
-    settings = Settings.of(config)
-    conversation = extract.conversation_id(None, options) or extract.text(extract.get(open_trace, "group_id"))
+    settings = extract.settings_of(config)
+    conversation = extract.conversation_id(None, options) or declared.text(
+        declared.get(open_trace, "group_id")
+    )
     name = extract.agent_name(agent)
     here = otel_context.get_current()
     is_root = not trace.get_current_span(here).get_span_context().is_valid
@@ -88,7 +91,7 @@ def _fresh(
     span = recorder.tracer.start_span(f"invoke_agent {name}", context=here)
     made = span.get_span_context().trace_id if is_root else 0
     opened = extract.real_trace_id(open_trace)
-    given = opened or extract.text(extract.get(config, "trace_id"))
+    given = opened or declared.text(declared.get(config, "trace_id"))
     trace_id = given or (extract.sdk_trace_id(made) if made else new_trace_id())
     run = recorder.run(
         name,
@@ -101,7 +104,7 @@ def _fresh(
         context=here,
         span=span,
     )
-    disabled = extract.get(config, "tracing_disabled") is True
+    disabled = declared.get(config, "tracing_disabled") is True
     return ActiveRun(
         recorder,
         run,
@@ -123,8 +126,8 @@ def begin_session(recorder: Recorder, agent: object, tracing: object) -> ActiveR
         agent: The starting agent.
         tracing: The tracing configuration of the session, whose ``metadata`` is what a run configuration's is.
     """
-    settings = Settings.of({"trace_metadata": extract.get(tracing, "metadata")})
-    conversation = extract.text(extract.get(tracing, "group_id"))
+    settings = Settings.of(declared.get(tracing, "metadata"))
+    conversation = declared.text(declared.get(tracing, "group_id"))
     run = recorder.run(
         extract.agent_name(agent),
         conversation_id=conversation,
@@ -148,7 +151,7 @@ def begin_session(recorder: Recorder, agent: object, tracing: object) -> ActiveR
 
 def _resumed(recorder: Recorder, agent: object, state: object, options: Mapping[str, Any]) -> ActiveRun:
     config = options.get("run_config")
-    settings = Settings.of(config)
+    settings = extract.settings_of(config)
     conversation = extract.conversation_id(state, options)
     trace_id = extract.state_trace_id(state)
     place = trace_id or conversation or UNTRACED
@@ -156,7 +159,7 @@ def _resumed(recorder: Recorder, agent: object, state: object, options: Mapping[
     key, stored = _latest(recorder, place, [call.call_id for call in pending])
     here = otel_context.get_current()
     around = trace.get_current_span(here).get_span_context()
-    name = extract.agent_name(extract.get(state, "_current_agent") or agent)
+    name = extract.agent_name(declared.get(state, "_current_agent") or agent)
     run = recorder.resume(
         key,
         agent=stored.agent if stored is not None and stored.agent else name,
@@ -180,7 +183,7 @@ def _resumed(recorder: Recorder, agent: object, state: object, options: Mapping[
         turns=extract.turn_limit(state, options),
     )
     if pending:
-        turn = extract.get(state, "_current_turn")
+        turn = declared.get(state, "_current_turn")
         index = turn - 1 if isinstance(turn, int) and turn > 0 else None
         if stored is not None and stored.next_step > 0:
             index = stored.next_step - 1

@@ -6,10 +6,10 @@ import asyncio
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, TypedDict, cast
+from typing import Any, Final, cast
 
-from runrecord.instrumentation.recorder import Versions, durable_approval_id
-from runrecord.semconv import attributes as a
+from runrecord.instrumentation._declared import Hints, Settings, get, hints_in, text
+from runrecord.instrumentation.recorder import durable_approval_id
 
 FRAMEWORK: Final = "openai_agents"
 
@@ -21,26 +21,6 @@ _DENIALS: Final = {
     "ToolOutputGuardrailTripwireTriggered": "tool_output_guardrail",
 }
 _HOSTED: Final = frozenset({"mcp_approval_request", "hosted_tool_call"})
-_VERSIONS: Final = {
-    a.VERSION_PROMPT: "prompt",
-    a.VERSION_TOOL_SCHEMA: "tool_schema",
-    a.VERSION_RETRIEVAL_INDEX: "retrieval_index",
-    a.VERSION_POLICY: "policy",
-    a.VERSION_AGENT: "agent",
-    a.VERSION_CODE: "code",
-}
-
-
-def get(value: object, name: str) -> Any:
-    """Return a member of what may be an object or a mapping (a run configuration is either); None without it."""
-    if isinstance(value, Mapping):
-        return cast("Mapping[str, Any]", value).get(name)
-    return getattr(value, name, None)
-
-
-def text(value: object) -> str | None:
-    """Return ``value`` if it is a text that says something."""
-    return value if isinstance(value, str) and value else None
 
 
 def agent_name(agent: object) -> str:
@@ -89,39 +69,12 @@ def conversation_id(state: object, options: Mapping[str, Any]) -> str | None:
     )
 
 
-# settings: the SDK's own place for what describes a run is RunConfig.trace_metadata
+# settings
 
 
-@dataclass(frozen=True)
-class Settings:
-    """What a run says of itself, in ``RunConfig.trace_metadata`` under our attribute names."""
-
-    metadata: Mapping[str, str]
-
-    @classmethod
-    def of(cls, run_config: object) -> "Settings":
-        """Read a run configuration."""
-        metadata = get(run_config, "trace_metadata")
-        if not isinstance(metadata, Mapping):
-            return cls({})
-        known = cast("Mapping[object, object]", metadata).items()
-        return cls(
-            {
-                k: v
-                for k, v in known
-                if isinstance(k, str) and isinstance(v, str) and k.startswith("runrecord.")
-            }
-        )
-
-    def __getitem__(self, name: str) -> str | None:
-        """Return one setting."""
-        return self.metadata.get(name)
-
-    @property
-    def versions(self) -> Versions:
-        """What is in force."""
-        found = {part: self.metadata[name] for name, part in _VERSIONS.items() if name in self.metadata}
-        return cast("Versions", found)
+def settings_of(run_config: object) -> Settings:
+    """Read what a run says of itself; the SDK's own place for that is ``RunConfig.trace_metadata``."""
+    return Settings.of(get(run_config, "trace_metadata"))
 
 
 # tools
@@ -161,45 +114,9 @@ def _plain(value: object) -> object:
     return plain
 
 
-class Hints(TypedDict, total=False):
-    """What a tool declares of its effects, as arguments of ``recorder.tool``."""
-
-    effect: str
-    target: str
-    reversible: bool
-    read_only: bool
-    destructive: bool
-    idempotent: bool
-    open_world: bool
-
-
-_TEXT_HINTS: Final = {a.SIDE_EFFECT_TYPE: "effect", a.SIDE_EFFECT_TARGET: "target"}
-_FLAG_HINTS: Final = {
-    a.SIDE_EFFECT_REVERSIBLE: "reversible",
-    "readOnlyHint": "read_only",
-    "destructiveHint": "destructive",
-    "idempotentHint": "idempotent",
-    "openWorldHint": "open_world",
-    a.TOOL_READ_ONLY: "read_only",
-    a.TOOL_DESTRUCTIVE: "destructive",
-    a.TOOL_IDEMPOTENT: "idempotent",
-    a.TOOL_OPEN_WORLD: "open_world",
-}
-
-
 def tool_hints(tool: object) -> Hints:
     """Read the ``metadata`` mapping of a tool, or of the function it was made of; the SDK has no place for hints."""
-    hints: dict[str, object] = {}
-    for place in (get(tool, "__wrapped__"), tool):
-        metadata = get(place, "metadata")
-        if not isinstance(metadata, Mapping):
-            continue
-        for name, value in cast("Mapping[str, object]", metadata).items():
-            if name in _TEXT_HINTS and isinstance(value, str):
-                hints[_TEXT_HINTS[name]] = value
-            elif name in _FLAG_HINTS and isinstance(value, bool):
-                hints[_FLAG_HINTS[name]] = value
-    return cast("Hints", hints)
+    return hints_in(get(get(tool, "__wrapped__"), "metadata"), get(tool, "metadata"))
 
 
 # policies

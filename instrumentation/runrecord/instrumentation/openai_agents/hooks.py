@@ -7,6 +7,7 @@ from typing import Any, Final
 from agents import FunctionTool
 from agents.lifecycle import RunHooksBase
 
+from runrecord.instrumentation import _declared as declared
 from runrecord.instrumentation.openai_agents import approvals, extract
 from runrecord.instrumentation.openai_agents.active import ActiveRun, raw_call
 
@@ -44,11 +45,11 @@ class RecordingHooks(RunHooksBase[Any, Any]):
     async def on_tool_start(self, context: Any, agent: Any, tool: Any) -> None:
         """A local tool is about to run."""
         if self._functions or not isinstance(tool, FunctionTool):
-            call_id = extract.text(extract.get(context, "tool_call_id"))
-            arguments = extract.get(context, "tool_arguments")
+            call_id = declared.text(declared.get(context, "tool_call_id"))
+            arguments = declared.get(context, "tool_arguments")
             if call_id is None and (raw := raw_call.get()) is not None:
                 call = extract.pending_call({"raw_item": raw})
-                call_id, arguments = extract.text(call.call_id), call.arguments
+                call_id, arguments = declared.text(call.call_id), call.arguments
             approvals.waived(self._active, tool, call_id, arguments)
             self._active.tool_started(tool, call_id, arguments)
         await self._inner.on_tool_start(context, agent, tool)

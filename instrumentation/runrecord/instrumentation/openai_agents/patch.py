@@ -5,14 +5,14 @@
 import sys
 import weakref
 from collections.abc import Callable, Mapping
-from importlib import import_module
 from typing import Any, Final, cast
 
-import wrapt
 from agents import RunState
 from agents.lifecycle import RunHooksBase
 from agents.tracing import add_trace_processor, get_current_trace, get_trace_provider
 
+from runrecord.instrumentation import _declared as declared
+from runrecord.instrumentation._hooks import Hooks
 from runrecord.instrumentation._safety import guarded, note_once
 from runrecord.instrumentation.openai_agents import approvals, extract, patch_policies
 from runrecord.instrumentation.openai_agents.active import (
@@ -42,12 +42,12 @@ class Patch:
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
-        self._wrapped: list[tuple[Any, str]] = []
+        self._hooks = Hooks("openai-agents")
         self._sees_functions = False
 
     def apply(self) -> None:
         """Hook in. A place that this release of the SDK does not have costs some records and is logged once."""
-        wrap = self._wrap
+        wrap = self._hooks.wrap
         wrap("agents.run", "AgentRunner.run", self._run)
         wrap("agents.run", "AgentRunner.run_streamed", self._run_streamed)
         wrap("agents.tracing.provider", "DefaultTraceProvider.gen_trace_id", _gen_trace_id)
@@ -82,29 +82,7 @@ class Patch:
 
     def remove(self) -> None:
         """Undo :meth:`apply`; the processor stays registered and sees no run."""
-        for owner, name in self._wrapped:
-            restore(owner, name)
-        self._wrapped.clear()
-
-    def _wrap(self, module: str, path: str, wrapper: Callable[..., Any], *, optional: bool = False) -> bool:
-        try:
-            owner: Any = import_module(module)
-            *parents, name = path.split(".")
-            for parent in parents:
-                owner = getattr(owner, parent)
-            getattr(owner, name)
-        except (ImportError, AttributeError):
-            if not optional:
-                note_once(
-                    f"openai_agents {path}",
-                    "runrecord: this openai-agents has no %s.%s; less is recorded",
-                    module,
-                    path,
-                )
-            return False
-        wrapt.wrap_function_wrapper(owner, name, wrapper)
-        self._wrapped.append((owner, name))
-        return True
+        self._hooks.remove()
 
     # runs
 
@@ -161,13 +139,6 @@ class Patch:
                 raise
         _follow(active, result)
         return result
-
-
-def restore(owner: Any, name: str) -> None:
-    """Undo a wrap. What the owner holds is looked at, not what it gives: a class gives a bound class method."""
-    held: object = owner.__dict__.get(name)
-    if isinstance(held, wrapt.FunctionWrapper):
-        setattr(owner, name, cast("Any", held).__wrapped__)
 
 
 def _in_workflow() -> bool:
@@ -282,7 +253,7 @@ def _answered(wrapper: object, args: _Args, kwargs: Mapping[str, Any], flag: str
 
 @guarded
 def _start_call(active: ActiveRun, tool: Any, context: Any, arguments: object) -> Tool | None:
-    call_id = extract.text(extract.get(context, "tool_call_id"))
+    call_id = declared.text(declared.get(context, "tool_call_id"))
     approvals.waived(active, tool, call_id, arguments)
     return active.tool_call(tool, call_id, arguments, function=True)
 
@@ -308,11 +279,11 @@ async def invoke_tool(wrapped: _Wrapped, _instance: Any, args: _Args, kwargs: _K
 
 @guarded
 def _end_call(call: Tool, notes: CallNotes, result: object) -> None:
-    handled = extract.get(result, "is_sdk_generated_error")
+    handled = declared.get(result, "is_sdk_generated_error")
     if notes.waits:
         call.cut_short()
         return
-    call.result(extract.get(result, "output") if isinstance(handled, bool) else result)
+    call.result(declared.get(result, "output") if isinstance(handled, bool) else result)
     if notes.error is not None:
         call.fail(notes.error)
     elif handled is True:
@@ -320,7 +291,7 @@ def _end_call(call: Tool, notes: CallNotes, result: object) -> None:
 
 
 async def _handle_call(wrapped: _Wrapped, _instance: Any, args: _Args, kwargs: _Kwargs) -> Any:
-    token = raw_call.set(extract.get(kwargs.get("call") or kwargs.get("action"), "tool_call"))
+    token = raw_call.set(declared.get(kwargs.get("call") or kwargs.get("action"), "tool_call"))
     try:
         return await wrapped(*args, **kwargs)
     finally:

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from typing import Any
 
+from runrecord.instrumentation import _declared as declared
 from runrecord.instrumentation._safety import guarded
 from runrecord.instrumentation.openai_agents import extract
 from runrecord.instrumentation.openai_agents.active import ActiveRun, current
@@ -78,9 +79,9 @@ async def tool_input_guardrail(wrapped: _Wrapped, instance: Any, args: _Args, kw
     if active is None:
         return await wrapped(*args, **kwargs)
     policy = extract.guardrail_policy(instance)
-    context = extract.get(args[0] if args else kwargs.get("data"), "context")
-    call_id, arguments = extract.get(context, "tool_call_id"), extract.get(context, "tool_arguments")
-    tool = extract.text(extract.get(context, "tool_name"))
+    context = declared.get(args[0] if args else kwargs.get("data"), "context")
+    call_id, arguments = declared.get(context, "tool_call_id"), declared.get(context, "tool_arguments")
+    tool = declared.text(declared.get(context, "tool_name"))
     decision = _decision(active, policy, "tool_call", subject=call_id, subject_name=tool, arguments=arguments)
     result, _ = await _decided(decision, policy, wrapped(*args, **kwargs))
     return result
@@ -93,7 +94,7 @@ async def tool_output_guardrail(wrapped: _Wrapped, instance: Any, args: _Args, k
         return await wrapped(*args, **kwargs)
     policy = extract.guardrail_policy(instance)
     data = args[0] if args else kwargs.get("data")
-    call_id = extract.get(extract.get(data, "context"), "tool_call_id")
-    decision = _decision(active, policy, "tool_call", subject=call_id, content=extract.get(data, "output"))
+    call_id = declared.get(declared.get(data, "context"), "tool_call_id")
+    decision = _decision(active, policy, "tool_call", subject=call_id, content=declared.get(data, "output"))
     result, _ = await _decided(decision, policy, wrapped(*args, **kwargs), of_result=True)
     return result

@@ -7,14 +7,14 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any, Final
 
-import wrapt
-
+from runrecord.instrumentation import _declared as declared
+from runrecord.instrumentation._hooks import Hooks
 from runrecord.instrumentation._safety import guarded, note_once
 from runrecord.instrumentation.openai_agents import approvals, extract
 from runrecord.instrumentation.openai_agents.active import ActiveRun, current, entered
 from runrecord.instrumentation.openai_agents.begin import begin_session
 from runrecord.instrumentation.openai_agents.extract import Ending
-from runrecord.instrumentation.openai_agents.patch import invoke_tool, restore
+from runrecord.instrumentation.openai_agents.patch import invoke_tool
 from runrecord.instrumentation.recorder import Recorder
 
 _Wrapped = Callable[..., Any]
@@ -33,36 +33,23 @@ class RealtimePatch:
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
-        self._wrapped: list[tuple[Any, str]] = []
+        self._hooks = Hooks("openai-agents")
         self._sessions: weakref.WeakKeyDictionary[Any, ActiveRun] = weakref.WeakKeyDictionary()
 
     def apply(self, module: Any) -> None:
         """Hook in. A place that this release of the SDK does not have costs some records and is logged once."""
-        session = getattr(module, "RealtimeSession", None)
-        for owner, name, wrapper in (
-            (session, "__aenter__", self._enter),
-            (session, "close", self._close),
-            (session, "on_event", self._inside),
-            (session, "approve_tool_call", self._inside),
-            (session, "reject_tool_call", self._inside),
-            (session, "_put_event", self._event),
-            (module, "invoke_function_tool", invoke_tool),
-        ):
-            if owner is None or not hasattr(owner, name):
-                note_once(
-                    f"openai_agents realtime {name}",
-                    "runrecord: this openai-agents has no %s of realtime sessions; less is recorded",
-                    name,
-                )
-                continue
-            wrapt.wrap_function_wrapper(owner, name, wrapper)
-            self._wrapped.append((owner, name))
+        wrap = self._hooks.wrap
+        wrap(module, "RealtimeSession.__aenter__", self._enter)
+        wrap(module, "RealtimeSession.close", self._close)
+        wrap(module, "RealtimeSession.on_event", self._inside)
+        wrap(module, "RealtimeSession.approve_tool_call", self._inside)
+        wrap(module, "RealtimeSession.reject_tool_call", self._inside)
+        wrap(module, "RealtimeSession._put_event", self._event)
+        wrap(module, "invoke_function_tool", invoke_tool)
 
     def remove(self) -> None:
         """Undo :meth:`apply`."""
-        for owner, name in self._wrapped:
-            restore(owner, name)
-        self._wrapped.clear()
+        self._hooks.remove()
 
     async def _enter(self, wrapped: _Wrapped, session: Any, args: _Args, kwargs: _Kwargs) -> Any:
         active = self._begin(session)
@@ -85,7 +72,7 @@ class RealtimePatch:
                 "runrecord: a realtime session that a run opens is not recorded; open it outside of Runner.run",
             )
             return None
-        agent = extract.get(session, "_current_agent")
+        agent = declared.get(session, "_current_agent")
         active = begin_session(self._recorder, agent, extract.realtime_tracing(session))
         self._sessions[session] = active
         weakref.finalize(session, active.finish, Ending("abandoned"))
@@ -104,7 +91,7 @@ class RealtimePatch:
 
     async def _close(self, wrapped: _Wrapped, session: Any, args: _Args, kwargs: _Kwargs) -> Any:
         active = self._sessions.get(session)
-        waiting = [str(call_id) for call_id in extract.get(session, "_pending_tool_calls") or ()]
+        waiting = [str(call_id) for call_id in declared.get(session, "_pending_tool_calls") or ()]
         result = await wrapped(*args, **kwargs)  # a close that fails may be tried again
         if active is not None and not active.ended:
             _closed(active, session, waiting)
@@ -113,13 +100,13 @@ class RealtimePatch:
 
 @guarded
 def _note(active: ActiveRun, event: object) -> None:
-    kind, agent = extract.get(event, "type"), extract.get(event, "agent")
+    kind, agent = declared.get(event, "type"), declared.get(event, "agent")
     if kind == "agent_start":
         active.start_step("act", extract.agent_name(agent))
     elif kind == "agent_end":
         active.end_step()
     elif kind == "handoff":
-        active.handed_off(extract.agent_name(extract.get(event, "to_agent")))
+        active.handed_off(extract.agent_name(declared.get(event, "to_agent")))
     elif kind == "tool_approval_required":
         approvals.ask(active, extract.realtime_request(event))
 
@@ -127,7 +114,7 @@ def _note(active: ActiveRun, event: object) -> None:
 @guarded
 def _closed(active: ActiveRun, session: object, waiting: list[str]) -> None:
     approvals.withdrawn(active, waiting, "session_closed")
-    error = extract.get(session, "_stored_exception")
+    error = declared.get(session, "_stored_exception")
     if isinstance(error, BaseException):
         active.fail(error)
     else:

@@ -6,6 +6,7 @@ from typing import Any
 
 from agents.tracing import Span, Trace, TracingProcessor, TurnSpanData
 
+from runrecord.instrumentation import _declared as declared
 from runrecord.instrumentation.openai_agents import extract
 from runrecord.instrumentation.openai_agents.active import current
 
@@ -27,7 +28,7 @@ class StepProcessor(TracingProcessor):
         data = span.span_data
         active = current() if isinstance(data, TurnSpanData) else None
         if active is not None:
-            active.start_turn(extract.text(data.agent_name))
+            active.start_turn(declared.text(data.agent_name))
 
     def on_span_end(self, span: Span[Any]) -> None:
         """End the step of a turn."""

@@ -5,6 +5,7 @@
 from collections.abc import Callable
 from typing import Any, cast
 
+from runrecord.instrumentation import _declared as declared
 from runrecord.instrumentation._safety import guarded
 from runrecord.instrumentation.context_store import StoredApproval, StoredContext
 from runrecord.instrumentation.pydantic_ai import extract
@@ -32,7 +33,7 @@ def request_all(
     return {
         call.call_id: _request(active, call, requests, definition(call.tool))
         for call in (
-            extract.call(part) for part in cast("list[object]", extract.get(requests, "approvals") or [])
+            extract.call(part) for part in cast("list[object]", declared.get(requests, "approvals") or [])
         )
     }
 
@@ -49,10 +50,10 @@ def required(active: ActiveRun, call: Call, said: object, definition: object) ->
     """
     active.requested.add(call.call_id)
     raised = active.asked.pop(call.call_id, None)
-    default = raised or extract.declared_policy(extract.get(definition, "metadata"), "requires_approval")
+    default = raised or extract.declared_policy(declared.get(definition, "metadata"), "requires_approval")
     policy = (
         extract.declared_policy(said, default.policy_id)
-        if extract.mapping(said).get(a.POLICY_ID)
+        if declared.mapping(said).get(a.POLICY_ID)
         else default
     )
     active.decision(
@@ -66,7 +67,7 @@ def required(active: ActiveRun, call: Call, said: object, definition: object) ->
 
 
 def _request(active: ActiveRun, call: Call, requests: object, definition: object) -> Approval:
-    said = extract.mapping(extract.mapping(extract.get(requests, "metadata")).get(call.call_id))
+    said = declared.mapping(declared.mapping(declared.get(requests, "metadata")).get(call.call_id))
     if call.call_id not in active.requested:
         required(active, call, said, definition)
     key = active.key(call.call_id)
@@ -78,8 +79,8 @@ def _request(active: ActiveRun, call: Call, requests: object, definition: object
         key=key,
         approval_id=approval_id,
         durable_id=call.call_id,
-        deadline=extract.text(said.get(a.APPROVAL_DEADLINE)),
-        channel=extract.text(said.get(a.APPROVAL_CHANNEL)),
+        deadline=declared.text(said.get(a.APPROVAL_DEADLINE)),
+        channel=declared.text(said.get(a.APPROVAL_CHANNEL)),
     )
     active.approvals[call.call_id] = approval.approval_id
     return approval

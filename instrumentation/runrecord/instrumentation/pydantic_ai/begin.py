@@ -12,10 +12,12 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Link, NonRecordingSpan, Span
 
+from runrecord.instrumentation import _declared as declared
+from runrecord.instrumentation._declared import Settings
 from runrecord.instrumentation.context_store import ContextKey, StoredContext
 from runrecord.instrumentation.pydantic_ai import extract
 from runrecord.instrumentation.pydantic_ai.active import ActiveRun, current
-from runrecord.instrumentation.pydantic_ai.extract import Call, Settings
+from runrecord.instrumentation.pydantic_ai.extract import Call
 from runrecord.instrumentation.pydantic_ai.lineage import lineage, pending_calls, run_id
 from runrecord.instrumentation.recorder import Recorder, Run, existing_span
 from runrecord.semconv import attributes as a
@@ -49,12 +51,12 @@ class Beginning:
     @property
     def conversation(self) -> str:
         """The SDK's conversation id."""
-        return extract.text(extract.get(self._context, "conversation_id")) or "conversation"
+        return declared.text(declared.get(self._context, "conversation_id")) or "conversation"
 
     @cached_property
     def messages(self) -> list[object]:
         """The message history that the run was given."""
-        return list(cast("list[object]", extract.get(self._context, "messages") or []))
+        return list(cast("list[object]", declared.get(self._context, "messages") or []))
 
     @cached_property
     def pending(self) -> list[Call]:
@@ -108,7 +110,7 @@ class Beginning:
         elif continued is not None and origin is not None:
             run = self.recorder.run(run_id=run_id(origin), segment=continued.segment, **described)
         else:
-            own = extract.text(extract.get(self._context, "run_id"))
+            own = declared.text(declared.get(self._context, "run_id"))
             run = self.recorder.run(run_id=run_id(own) if own else None, **described)
         active = self._active(run, context=run.context)
         if self.pending:
@@ -146,11 +148,11 @@ class Beginning:
         )
 
     def _metadata(self) -> object:
-        return extract.get(self._context, "metadata")
+        return declared.get(self._context, "metadata")
 
     def _native(self) -> Span | None:
         """Return the span that the SDK's own instrumentation has made of this run."""
         span = existing_span("invoke_agent", trace.get_current_span())
         known = cast("Mapping[str, object]", getattr(span, "attributes", None) or {})
-        sdk_id = extract.get(self._context, "run_id")
+        sdk_id = declared.get(self._context, "run_id")
         return span if span is not None and known.get("gen_ai.agent.call.id", sdk_id) == sdk_id else None

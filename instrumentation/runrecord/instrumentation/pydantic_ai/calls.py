@@ -5,6 +5,7 @@
 from collections.abc import Awaitable
 from typing import Any
 
+from runrecord.instrumentation import _declared as declared
 from runrecord.instrumentation._safety import guarded
 from runrecord.instrumentation.pydantic_ai import approvals, extract, policies
 from runrecord.instrumentation.pydantic_ai.active import ActiveRun
@@ -46,7 +47,7 @@ def _failed(active: ActiveRun, call: Tool, part: object, definition: object, err
     if extract.is_kind(error, "ApprovalRequired"):
         # Decided inside of the call, by the tool or its toolset, which say by this that they have not done it.
         policies.asks(active, part, error)
-        approvals.required(active, extract.call(part), extract.get(error, "metadata"), definition)
+        approvals.required(active, extract.call(part), declared.get(error, "metadata"), definition)
         call.effect(committed=False)
         call.cut_short()
     elif extract.is_kind(error, "CallDeferred"):

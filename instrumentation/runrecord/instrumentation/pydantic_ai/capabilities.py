@@ -14,6 +14,7 @@ from typing import Any, ClassVar, cast
 from opentelemetry import trace
 from pydantic_ai.capabilities import AbstractCapability, CapabilityOrdering, Instrumentation
 
+from runrecord.instrumentation import _declared as declared
 from runrecord.instrumentation._safety import guarded, note_once, swallowed
 from runrecord.instrumentation.pydantic_ai import approvals, calls, extract, policies
 from runrecord.instrumentation.pydantic_ai.active import ActiveRun, attached
@@ -76,8 +77,8 @@ class Governing(_Recording):
             except BaseException as error:
                 active.fail(
                     error,
-                    usage=extract.get(ctx, "usage"),
-                    deadline=extract.get(ctx, "deadline"),
+                    usage=declared.get(ctx, "usage"),
+                    deadline=declared.get(ctx, "deadline"),
                 )
                 raise
             _completed(active, result)
@@ -111,7 +112,7 @@ class Governing(_Recording):
     ) -> Any:
         """Record an output function as the tool that it is, and what output validators refuse."""
         active = self.active
-        if active is None or extract.get(ctx, "partial_output") is True:
+        if active is None or declared.get(ctx, "partial_output") is True:
             return await handler(output)
         call = self._output_call(active, output_context, output)
         with call if call is not None else nullcontext():
@@ -128,13 +129,13 @@ class Governing(_Recording):
 
     @guarded
     def _output_call(self, active: ActiveRun, output_context: Any, output: Any) -> Tool | None:
-        if extract.get(output_context, "has_function") is not True:
+        if declared.get(output_context, "has_function") is not True:
             return None
-        part = extract.get(output_context, "tool_call")
-        call_id = extract.text(extract.get(part, "tool_call_id"))
-        name = extract.get(part, "tool_name") or extract.get(output_context, "function_name")
+        part = declared.get(output_context, "tool_call")
+        call_id = declared.text(declared.get(part, "tool_call_id"))
+        name = declared.get(part, "tool_name") or declared.get(output_context, "function_name")
         return active.owner.tool(
-            extract.text(name) or "output_function",
+            declared.text(name) or "output_function",
             call_id=call_id,
             arguments=extract.call(part).arguments if part is not None else output,
             tool_type="function",
@@ -152,8 +153,8 @@ class Noting(_Recording):
             approvals.settle(active)
             active.start_step()
             with swallowed("the tools of a request"):
-                parameters = extract.get(request_context, "model_request_parameters")
-                for definition in cast("list[Any]", extract.get(parameters, "function_tools") or []):
+                parameters = declared.get(request_context, "model_request_parameters")
+                for definition in cast("list[Any]", declared.get(parameters, "function_tools") or []):
                     active.definitions[definition.name] = definition
         return request_context
 
@@ -162,7 +163,7 @@ class Noting(_Recording):
         active = self.active
         if active is not None:
             active.filtered = False
-            if extract.get(response, "finish_reason") == "content_filter":
+            if declared.get(response, "finish_reason") == "content_filter":
                 active.content_filtered("block")
         return response
 
@@ -196,7 +197,7 @@ def _completed(active: ActiveRun, result: Any) -> None:
     approvals.settle(active)
     if active.parent is None:
         active.run.answered(extract.said(result))
-    output = extract.get(result, "output")
+    output = declared.get(result, "output")
     if not extract.is_deferred(output):
         active.finish()
         return
@@ -206,4 +207,4 @@ def _completed(active: ActiveRun, result: Any) -> None:
 
 
 def _durable(ctx: Any) -> bool:
-    return extract.get(ctx, "in_durable_context") is True
+    return declared.get(ctx, "in_durable_context") is True

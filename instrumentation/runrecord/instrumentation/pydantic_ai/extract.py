@@ -4,40 +4,14 @@
 
 import asyncio
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, TypedDict, cast
+from typing import Any, Final, cast
 
+from runrecord.instrumentation._declared import Hints, get, hints_in, mapping, text
 from runrecord.instrumentation.recorder import UNSET
 from runrecord.semconv import attributes as a
 
 FRAMEWORK: Final = "pydantic_ai"
-
-_VERSIONS: Final = {
-    a.VERSION_PROMPT: "prompt",
-    a.VERSION_TOOL_SCHEMA: "tool_schema",
-    a.VERSION_RETRIEVAL_INDEX: "retrieval_index",
-    a.VERSION_POLICY: "policy",
-    a.VERSION_AGENT: "agent",
-    a.VERSION_CODE: "code",
-}
-
-
-def get(value: object, name: str) -> Any:
-    """Return a member of what may be an object or a mapping; None without it."""
-    if isinstance(value, Mapping):
-        return cast("Mapping[str, Any]", value).get(name)
-    return getattr(value, name, None)
-
-
-def text(value: object) -> str | None:
-    """Return ``value`` if it is a text that says something."""
-    return value if isinstance(value, str) and value else None
-
-
-def mapping(value: object) -> Mapping[str, Any]:
-    """Return ``value`` if it is a mapping, else an empty one."""
-    return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else {}
 
 
 def agent_name(agent: object) -> str:
@@ -46,33 +20,6 @@ def agent_name(agent: object) -> str:
 
 
 # what a run says of itself: the SDK's place for it is the metadata of agent and run
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What a run says of itself, in its ``metadata`` under our attribute names."""
-
-    metadata: Mapping[str, str]
-
-    @classmethod
-    def of(cls, metadata: object) -> "Settings":
-        """Read the metadata of a run."""
-        return cls(
-            {
-                name: value
-                for name, value in mapping(metadata).items()
-                if name.startswith("runrecord.") and isinstance(value, str)
-            }
-        )
-
-    def __getitem__(self, name: str) -> str | None:
-        """Return one setting."""
-        return self.metadata.get(name)
-
-    @property
-    def versions(self) -> dict[str, str]:
-        """What is in force."""
-        return {part: self.metadata[name] for name, part in _VERSIONS.items() if name in self.metadata}
 
 
 # tool calls
@@ -108,42 +55,10 @@ def calls_of(response: object) -> list[Call]:
     return [call(part) for part in parts if get(part, "part_kind") == "tool-call"]
 
 
-class Hints(TypedDict, total=False):
-    """What a tool declares of its effects, as arguments of ``recorder.tool``."""
-
-    effect: str
-    target: str
-    reversible: bool
-    read_only: bool
-    destructive: bool
-    idempotent: bool
-    open_world: bool
-
-
-_TEXT_HINTS: Final = {a.SIDE_EFFECT_TYPE: "effect", a.SIDE_EFFECT_TARGET: "target"}
-_FLAG_HINTS: Final = {
-    a.SIDE_EFFECT_REVERSIBLE: "reversible",
-    "readOnlyHint": "read_only",
-    "destructiveHint": "destructive",
-    "idempotentHint": "idempotent",
-    "openWorldHint": "open_world",
-    a.TOOL_READ_ONLY: "read_only",
-    a.TOOL_DESTRUCTIVE: "destructive",
-    a.TOOL_IDEMPOTENT: "idempotent",
-    a.TOOL_OPEN_WORLD: "open_world",
-}
-
-
 def tool_hints(definition: object) -> Hints:
     """Read the ``metadata`` of a tool definition; an MCP toolset puts the server's annotations there."""
-    metadata = mapping(get(definition, "metadata"))
-    hints: dict[str, object] = {}
-    for name, value in {**mapping(metadata.get("annotations")), **metadata}.items():
-        if name in _TEXT_HINTS and isinstance(value, str):
-            hints[_TEXT_HINTS[name]] = value
-        elif name in _FLAG_HINTS and isinstance(value, bool):
-            hints[_FLAG_HINTS[name]] = value
-    return cast("Hints", hints)
+    metadata = get(definition, "metadata")
+    return hints_in(get(metadata, "annotations"), metadata)
 
 
 def result_of(value: object) -> object:

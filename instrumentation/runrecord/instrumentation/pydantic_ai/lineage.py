@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from runrecord.instrumentation.pydantic_ai.extract import FRAMEWORK, Call, calls_of, get, text
+from runrecord.instrumentation._declared import get, text
+from runrecord.instrumentation.pydantic_ai.extract import FRAMEWORK, Call, calls_of
 from runrecord.instrumentation.recorder import durable_approval_id
 
 

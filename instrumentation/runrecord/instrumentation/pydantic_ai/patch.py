@@ -5,13 +5,11 @@
 import copy
 import sys
 from collections.abc import Callable, Sequence
-from importlib import import_module
 from typing import Any, cast
 
-import wrapt
-from opentelemetry.instrumentation.utils import unwrap
-
-from runrecord.instrumentation._safety import guarded, note_once, swallowed
+from runrecord.instrumentation import _declared as declared
+from runrecord.instrumentation._hooks import Hooks
+from runrecord.instrumentation._safety import guarded, swallowed
 from runrecord.instrumentation.pydantic_ai import approvals, calls, extract, policies
 from runrecord.instrumentation.pydantic_ai.active import current
 from runrecord.instrumentation.pydantic_ai.begin import Beginning
@@ -28,12 +26,12 @@ class Patch:
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
-        self._wrapped: list[tuple[Any, str]] = []
+        self._hooks = Hooks("pydantic-ai")
         self._sees_calls = False
 
     def apply(self) -> None:
         """Hook in. A place that this release of the SDK does not have costs some records and is logged once."""
-        wrap = self._wrap
+        wrap = self._hooks.wrap
         wrap("pydantic_ai.agent", "Agent.iter", self._iter)
         wrap("pydantic_ai.tool_manager", "ToolManager._run_validate_hooks", _validate)
         wrap("pydantic_ai.tool_manager", "ToolManager._run_execute_hooks", _execute)
@@ -43,28 +41,7 @@ class Patch:
 
     def remove(self) -> None:
         """Undo :meth:`apply`; runs that are under way end as they began."""
-        for owner, name in self._wrapped:
-            unwrap(owner, name)
-        self._wrapped.clear()
-
-    def _wrap(self, module: str, path: str, wrapper: Callable[..., Any]) -> bool:
-        try:
-            owner: Any = import_module(module)
-            *parents, name = path.split(".")
-            for parent in parents:
-                owner = getattr(owner, parent)
-            getattr(owner, name)
-        except (ImportError, AttributeError):
-            note_once(
-                f"pydantic_ai {path}",
-                "runrecord: this pydantic-ai has no %s.%s; less is recorded",
-                module,
-                path,
-            )
-            return False
-        wrapt.wrap_function_wrapper(owner, name, wrapper)
-        self._wrapped.append((owner, name))
-        return True
+        self._hooks.remove()
 
     def _iter(self, wrapped: _Wrapped, instance: Any, args: _Args, kwargs: _Kwargs) -> Any:
         # Not a coroutine, and no context manager of ours around the SDK's: streaming, cancellation and the inference of
@@ -112,7 +89,7 @@ async def _execute(wrapped: _Wrapped, instance: Any, args: _Args, kwargs: _Kwarg
     validated = args[0] if args else kwargs.get("validated")
     if active is None or _is_output(validated):
         return await wrapped(*args, **kwargs)
-    part = extract.get(validated, "call")
+    part = declared.get(validated, "call")
     call_id = extract.call(part).call_id
     notes = active.notes(call_id)
     try:
@@ -134,13 +111,13 @@ async def _call_tool(wrapped: _Wrapped, _instance: Any, args: _Args, kwargs: _Kw
     validated = args[0] if args else kwargs.get("validated")
     if active is None or _is_output(validated):
         return await wrapped(*args, **kwargs)
-    definition = extract.get(extract.get(validated, "tool"), "tool_def")
-    part, arguments = extract.get(validated, "call"), extract.get(validated, "validated_args")
+    definition = declared.get(declared.get(validated, "tool"), "tool_def")
+    part, arguments = declared.get(validated, "call"), declared.get(validated, "validated_args")
     return await calls.made(active, part, definition, arguments, wrapped(*args, **kwargs))
 
 
 def _is_output(validated: object) -> bool:
-    kind: object = extract.get(extract.get(extract.get(validated, "tool"), "tool_def"), "kind")
+    kind: object = declared.get(declared.get(declared.get(validated, "tool"), "tool_def"), "kind")
     return kind == "output"
 
 
@@ -168,17 +145,17 @@ async def _resolve(wrapped: _Wrapped, instance: Any, args: _Args, kwargs: _Kwarg
 async def _approval_required(wrapped: _Wrapped, instance: Any, args: _Args, kwargs: _Kwargs) -> Any:
     """A toolset with a rule of its own, which is asked once, by the SDK, on a copy that tells us its answer."""
     active = current()
-    rule = extract.get(instance, "approval_required_func")
+    rule = declared.get(instance, "approval_required_func")
     if active is None or not callable(rule):
         return await wrapped(*args, **kwargs)
 
     def asked(ctx: Any, tool_def: Any, tool_args: Any) -> Any:
         needed = rule(ctx, tool_def, tool_args)
         with swallowed("a rule of approval"):
-            name = extract.text(extract.get(rule, "__name__")) or "approval_required"
+            name = declared.text(declared.get(rule, "__name__")) or "approval_required"
             policy = extract.policy_of(rule, "approval_required" if name == "<lambda>" else name)
-            call_id = extract.text(extract.get(ctx, "tool_call_id")) or ""
-            part = {"tool_call_id": call_id, "tool_name": extract.get(tool_def, "name"), "args": tool_args}
+            call_id = declared.text(declared.get(ctx, "tool_call_id")) or ""
+            part = {"tool_call_id": call_id, "tool_name": declared.get(tool_def, "name"), "args": tool_args}
             if policy is not None and needed:
                 active.asked[call_id] = policy
             elif policy is not None:

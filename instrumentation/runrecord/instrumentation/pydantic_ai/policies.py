@@ -4,6 +4,7 @@
 
 from typing import Any
 
+from runrecord.instrumentation import _declared as declared
 from runrecord.instrumentation._safety import guarded
 from runrecord.instrumentation.pydantic_ai import extract
 from runrecord.instrumentation.pydantic_ai.active import ActiveRun, CallNotes
@@ -38,7 +39,7 @@ def call_stopped(active: ActiveRun, part: object, notes: CallNotes, error: BaseE
 @guarded
 def call_answered(active: ActiveRun, part: object, manager: object) -> None:
     """Record that a hook answered a call in the tool's place."""
-    policy = _the_hook(extract.get(manager, "root_capability"))
+    policy = _the_hook(declared.get(manager, "root_capability"))
     if policy is not None:
         _deny(active, part, policy, "answered_by_hook", action="block")
 
@@ -59,14 +60,14 @@ def _the_hook(root: Any) -> Policy | None:
     root.apply(visit)
     if len(found) != 1:
         return Policy("wrap_tool_execute")
-    name = extract.text(extract.get(found[0], "id")) or type(found[0]).__name__
+    name = declared.text(declared.get(found[0], "id")) or type(found[0]).__name__
     return extract.policy_of(found[0], name)
 
 
 @guarded
 def call_refused(active: ActiveRun, part: object, error: BaseException) -> None:
     """Record what a validator or a hook said about the arguments of a call; a mismatch with the schema is no policy."""
-    deferral = extract.get(error, "deferral")
+    deferral = declared.get(error, "deferral")
     if isinstance(deferral, BaseException):
         asks(active, part, deferral)
         return

@@ -8,13 +8,10 @@ is the workflow's, its model calls and tools are activities; only the approvals 
 
 from collections.abc import Callable
 from contextvars import ContextVar
-from importlib import import_module
 from typing import Any, Final
 
-import wrapt
-from opentelemetry.instrumentation.utils import unwrap
-
-from runrecord.instrumentation._safety import guarded, note_once
+from runrecord.instrumentation._hooks import Hooks
+from runrecord.instrumentation._safety import guarded
 from runrecord.instrumentation.temporal._record import WorkflowRecord, current_record
 from runrecord.instrumentation.temporal.approvals import approval
 
@@ -29,40 +26,20 @@ class AgentsPatch:
     """The hooks into the Agents SDK."""
 
     def __init__(self) -> None:
-        self._wrapped: list[tuple[Any, str]] = []
+        self._hooks = Hooks("openai-agents")
 
     def apply(self) -> None:
         """Hook in."""
-        self._wrap("agents.run", "AgentRunner", "run", _run)
-        self._wrap("agents.run_state", "RunState", "approve", _approve)
-        self._wrap("agents.run_state", "RunState", "reject", _reject)
-        self._wrap(_TOOLS, None, "_invoke_function_tool_with_metadata", _invoke, optional=True)
-        self._wrap(_TOOLS, None, "invoke_function_tool", _invoke, optional=True)
+        wrap = self._hooks.wrap
+        wrap("agents.run", "AgentRunner.run", _run)
+        wrap("agents.run_state", "RunState.approve", _approve)
+        wrap("agents.run_state", "RunState.reject", _reject)
+        wrap(_TOOLS, "_invoke_function_tool_with_metadata", _invoke, optional=True)
+        wrap(_TOOLS, "invoke_function_tool", _invoke, optional=True)
 
     def remove(self) -> None:
         """Undo :meth:`apply`."""
-        for owner, name in self._wrapped:
-            unwrap(owner, name)
-        self._wrapped.clear()
-
-    def _wrap(
-        self, module: str, kind: str | None, name: str, wrapper: _Wrapped, *, optional: bool = False
-    ) -> None:
-        try:
-            owner: Any = import_module(module)
-            owner = owner if kind is None else getattr(owner, kind)
-            getattr(owner, name)
-        except (ImportError, AttributeError):
-            if not optional:
-                note_once(
-                    f"temporal agents {name}",
-                    "runrecord: this openai-agents has no %s.%s; less is recorded",
-                    module,
-                    name,
-                )
-            return
-        wrapt.wrap_function_wrapper(owner, name, wrapper)
-        self._wrapped.append((owner, name))
+        self._hooks.remove()
 
 
 async def _run(wrapped: _Wrapped, _instance: Any, args: Any, kwargs: Any) -> Any:

@@ -6,23 +6,18 @@ import dataclasses
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import wrapt
-from opentelemetry.instrumentation.utils import unwrap
-from temporalio import workflow
-from temporalio.client import Client
 from temporalio.client import Plugin as ClientPlugin
 from temporalio.worker import (
     ActivityInboundInterceptor,
     Interceptor,
-    Replayer,
-    Worker,
     WorkflowInboundInterceptor,
     WorkflowInterceptorClassInput,
 )
 from temporalio.worker import Plugin as WorkerPlugin
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
-from runrecord.instrumentation._safety import guarded, note_once
+from runrecord.instrumentation._hooks import Hooks
+from runrecord.instrumentation._safety import guarded
 from runrecord.instrumentation.recorder import Recorder
 from runrecord.instrumentation.temporal import approvals
 from runrecord.instrumentation.temporal._activity import ActivityInbound
@@ -102,28 +97,19 @@ class Patch:
 
     def __init__(self, recorder: Recorder) -> None:
         self._plugin = RunrecordPlugin(recorder)
-        self._wrapped: list[tuple[Any, str]] = []
+        self._hooks = Hooks("temporalio")
 
     def apply(self) -> None:
         """Hook in. A place that this release of the SDK does not have costs some records and is logged once."""
-        self._wrap(Client, "__init__", self._client)
-        self._wrap(Worker, "__init__", self._worker)
-        self._wrap(Replayer, "__init__", self._replayer)
-        self._wrap(workflow, "wait_condition", _wait_condition)
+        self._hooks.wrap("temporalio.client", "Client.__init__", self._client)
+        self._hooks.wrap("temporalio.worker", "Worker.__init__", self._worker)
+        self._hooks.wrap("temporalio.worker", "Replayer.__init__", self._replayer)
+        self._hooks.wrap("temporalio.workflow", "wait_condition", _wait_condition)
 
     def remove(self) -> None:
         """Undo :meth:`apply`; clients and workers that were made in between keep the plug-in."""
-        for owner, name in self._wrapped:
-            unwrap(owner, name)
-        self._wrapped.clear()
+        self._hooks.remove()
         self._plugin.on = False
-
-    def _wrap(self, owner: Any, name: str, wrapper: Callable[..., Any]) -> None:
-        if not hasattr(owner, name):
-            note_once(f"temporal {name}", "runrecord: this temporalio has no %s; less is recorded", name)
-            return
-        wrapt.wrap_function_wrapper(owner, name, wrapper)
-        self._wrapped.append((owner, name))
 
     def _client(self, wrapped: _Wrapped, _instance: Any, args: _Args, kwargs: _Kwargs) -> Any:
         return wrapped(*args, **self._added(kwargs, ()))
