@@ -21,6 +21,10 @@ from runrecord.instrumentation import MemoryContextStore, Recorder
 from runrecord.semconv.commitment import TenantKey
 from runrecord.semconv.testing import assert_conforms
 
+pytest.register_assert_rewrite("refund_story")
+
+from refund_story import Receiver  # noqa: E402
+
 
 class CountingIds(IdGenerator):
     """Trace ids 1, 2, ... and span ids 1, 2, ..."""
@@ -168,3 +172,10 @@ def _nothing_leaks(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Generator[
     yield
     assert trace.get_current_span() is trace.INVALID_SPAN
     assert not otel_context.get_current()
+
+
+@pytest.fixture
+def receiver() -> Generator[Receiver, None, None]:
+    """An OTLP receiver for programs in processes of their own."""
+    with Receiver().serving() as receiver:
+        yield receiver
