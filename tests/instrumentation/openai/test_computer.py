@@ -82,6 +82,7 @@ class Driver:
         return {"type": "computer_screenshot", "image_url": "data:image/png;base64,eA=="}
 
 
+@pytest.mark.newest
 @pytest.mark.parametrize("checks", [True, False, None])
 @pytest.mark.parametrize("before", [True, False, None])
 def test_the_sdks_computer(telemetry: Any, server: Any, client: Any, checks: Any, before: Any) -> None:

@@ -153,6 +153,7 @@ def test_ten_at_once_with_no_crossed_ids(
     telemetry.check_counters()
 
 
+@pytest.mark.newest
 def test_the_agents_sdk_has_its_own_integration_for_hosted_approvals(
     telemetry: Any, recorder: Any, instrumented: Any, server: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

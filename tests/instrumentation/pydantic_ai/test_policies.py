@@ -287,6 +287,7 @@ def test_a_limit_that_an_inner_agent_exceeds_is_one_decision(
     assert facts(telemetry.one("invoke_agent refund-agent"), "run.outcome") == ["budget_exceeded"]
 
 
+@pytest.mark.newest
 def test_a_run_that_takes_too_long(telemetry: Any, ended: Any, facts: Any) -> None:
     from pydantic_ai import exceptions
     from pydantic_ai.models.function import FunctionModel

@@ -185,6 +185,7 @@ def test_a_tool_that_asks_the_model_to_try_again(
     assert "planted-1" not in telemetry.exported_text()
 
 
+@pytest.mark.newest
 def test_a_tool_that_reports_a_failure(telemetry: Any, scripted: Any, call: Any, ended: Any) -> None:
     import pydantic_ai
 

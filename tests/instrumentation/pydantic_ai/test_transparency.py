@@ -224,6 +224,7 @@ class Engine(AbstractCapability[Any]):
         Engine.refused.extend(one for one in capabilities if not one._safe_at_runtime)
 
 
+@pytest.mark.newest
 @pytest.mark.usefixtures("instrumented")
 def test_a_durable_engine_does_not_refuse_us(telemetry: Any, scripted: Any) -> None:
     if not hasattr(AbstractCapability, "_validate_runtime_capabilities"):
@@ -234,6 +235,7 @@ def test_a_durable_engine_does_not_refuse_us(telemetry: Any, scripted: Any) -> N
     assert telemetry.one("invoke_agent a")
 
 
+@pytest.mark.newest
 @pytest.mark.usefixtures("instrumented")
 def test_inside_of_a_durable_workflow_nothing_is_recorded(
     telemetry: Any,
