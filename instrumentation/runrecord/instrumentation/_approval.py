@@ -366,6 +366,7 @@ def request(
             name=name,
             deadline=deadline.isoformat() if isinstance(deadline, datetime) else deadline,
             durable_id=durable_id,
+            of_arguments=not isinstance(arguments, Unset),
         ),
         digest_of=(arguments, content),
         facts={a.APPROVAL_CHANNEL: channel, a.APPROVAL_SCOPE: scope, **attributes},

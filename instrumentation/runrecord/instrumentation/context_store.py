@@ -78,7 +78,8 @@ class SpanRef:
 class StoredApproval:
     """One request that waits for an answer, or was answered.
 
-    ``ahead`` says that the answer was recorded while no segment of the run was open, so that the one that goes on brings it again.
+    ``ahead`` says that the answer was recorded while no segment of the run was open, so that the one that goes on brings it
+    again; ``of_arguments`` that what was shown were the arguments of a call, which is then bound to them.
     """
 
     approval_id: str
@@ -92,6 +93,7 @@ class StoredApproval:
     durable_id: str | None = None
     decided: bool = False
     ahead: bool = False
+    of_arguments: bool = True
 
 
 @dataclass(frozen=True)

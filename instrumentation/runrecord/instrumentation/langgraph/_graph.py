@@ -125,8 +125,10 @@ class Graph:
             approval.answered(actor=kind, actor_ref=ref, reason=answer.reason, context=context)
         else:
             approval.cancelled(reason=answer.reason, context=context)
-        if answer.status in {"approved", "modified"} and approval.stored.subject_id:
-            self.approved[approval.stored.subject_id] = approval.approval_id
+        stored = approval.stored
+        # A question that a tool asks is about its call, but a person who answers it was not shown the arguments.
+        if answer.status in {"approved", "modified"} and stored.subject_id and stored.of_arguments:
+            self.approved[stored.subject_id] = approval.approval_id
 
     def _handles(self) -> list[Approval]:
         if self.run is not None and self.run.approvals:
@@ -156,6 +158,7 @@ class Graph:
             if item.is_tool_call
             else None,
             durable_id=identity,
+            of_arguments=item.is_tool_call,
         )
 
 
