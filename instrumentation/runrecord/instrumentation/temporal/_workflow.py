@@ -37,7 +37,6 @@ from runrecord.instrumentation.temporal._replay import for_workflows, outside
 _MAX_FAILING: Final = 1_000
 CONTINUED: Final = "continued_as_new"
 RETRY: Final = "retry"
-TASK_FAILED: Final = "workflow_task_failed"
 
 
 class Executions:
