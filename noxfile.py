@@ -87,7 +87,7 @@ def lowest(session: nox.Session) -> None:
         "--ignore=tests/project",
         "--ignore=tests/e2e",
         "-m",
-        "not (go or browser or sdk)",
+        "not (go or java or debian or browser or sdk)",
     )
 
 
