@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from runrecord.collector.telemetry_config import Telemetry
 from runrecord.collector.values import (
     Address,
     FilePath,
@@ -199,25 +200,6 @@ class Intake(Section):
 
     max_size_mib: Whole = Field(default=4096, ge=1)
     max_age: Seconds | None = None
-
-
-class MetricsServer(Section):
-    """Prometheus metrics under /metrics."""
-
-    address: Address = "127.0.0.1:8888"
-
-
-class HealthServer(Section):
-    """Health as JSON."""
-
-    endpoint: Address = "127.0.0.1:13133"
-
-
-class Telemetry(Section):
-    """What the gateway tells about itself; null turns a server off."""
-
-    metrics: MetricsServer | None = MetricsServer()
-    health: HealthServer | None = HealthServer()
 
 
 def default_state_dir() -> Path:
