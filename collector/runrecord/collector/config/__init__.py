@@ -1,0 +1,44 @@
+# SPDX-FileCopyrightText: The Runrecord authors
+# SPDX-License-Identifier: Apache-2.0
+"""The configuration of the gateway: the collector's own shape, and nothing in it that would not be used."""
+
+from runrecord.collector.config.exporters import (
+    Exporter,
+    LedgerExporter,
+    OtlpGrpcExporter,
+    OtlpHttpExporter,
+    Retry,
+    Tls,
+    default_ledger,
+)
+from runrecord.collector.config.gateway import GatewayConfig
+from runrecord.collector.config.receivers import (
+    MIB,
+    GrpcServer,
+    HttpServer,
+    OtlpReceiver,
+    Protocols,
+    Receivers,
+)
+from runrecord.collector.config.service import Intake, Pipeline, Service, default_state_dir
+
+__all__ = [
+    "MIB",
+    "Exporter",
+    "GatewayConfig",
+    "GrpcServer",
+    "HttpServer",
+    "Intake",
+    "LedgerExporter",
+    "OtlpGrpcExporter",
+    "OtlpHttpExporter",
+    "OtlpReceiver",
+    "Pipeline",
+    "Protocols",
+    "Receivers",
+    "Retry",
+    "Service",
+    "Tls",
+    "default_ledger",
+    "default_state_dir",
+]

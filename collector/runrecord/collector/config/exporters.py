@@ -1,0 +1,106 @@
+# SPDX-FileCopyrightText: The Runrecord authors
+# SPDX-License-Identifier: Apache-2.0
+"""`exporters:` of the configuration: back ends, and ledgers."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr
+
+from runrecord.collector.values import (
+    Address,
+    FilePath,
+    HeaderName,
+    HeaderValue,
+    Number,
+    Origin,
+    Seconds,
+    Url,
+)
+from runrecord.exporters.settings_model import Section
+from runrecord.processors.redaction.policy import Whole
+
+
+class Retry(Section):
+    """How a forwarder repeats what the back end did not take.
+
+    Attributes:
+        initial_interval: Seconds before the first repetition; random between half of it and one and a half.
+        multiplier: Growth from one to the next.
+        max_interval: Longest interval.
+        max_elapsed_time: Set a request aside after so many seconds in which the back end was away; 0 never does.
+    """
+
+    initial_interval: Seconds = Field(default=1.0, gt=0)
+    multiplier: Number = Field(default=1.5, ge=1)
+    max_interval: Seconds = Field(default=30.0, gt=0)
+    max_elapsed_time: Seconds = Field(default=0.0, ge=0)
+
+
+class _Forwarder(Section):
+    headers: dict[HeaderName, HeaderValue] = Field(default_factory=dict[str, SecretStr])
+    compression: Literal["gzip", "none"] = "gzip"
+    timeout: Seconds = Field(default=10.0, gt=0)
+    retry_on_failure: Retry = Retry()
+    concurrency: Whole = Field(default=8, ge=1, le=64)
+
+
+class OtlpHttpExporter(_Forwarder):
+    """Forwards over OTLP/HTTP, binary.
+
+    Attributes:
+        endpoint: Base URL; ``/v1/traces`` and so on is added unless it is there already.
+    """
+
+    kind: Literal["otlp_http"] = "otlp_http"
+    endpoint: Url
+
+
+class Tls(Section):
+    """How a gRPC forwarder talks to its back end.
+
+    Attributes:
+        insecure: Without TLS.
+        ca_file: PEM file of the authorities to trust, instead of the system's.
+    """
+
+    insecure: bool = False
+    ca_file: FilePath | None = None
+
+
+class OtlpGrpcExporter(_Forwarder):
+    """Forwards over OTLP/gRPC.
+
+    Attributes:
+        endpoint: ``HOST:PORT``.
+        tls: On by default, as in the collector.
+    """
+
+    kind: Literal["otlp_grpc"] = "otlp_grpc"
+    endpoint: Address
+    compression: Literal["gzip", "none"] = "none"
+    tls: Tls = Tls()
+
+
+def default_ledger() -> Path:
+    """Where the ledger is if nobody says so: ``RUNRECORD_LEDGER``, or ``ledger`` in the working directory."""
+    return Path(os.environ.get("RUNRECORD_LEDGER") or "ledger")
+
+
+class LedgerExporter(Section):
+    """Seals the governed records.
+
+    Attributes:
+        directory: The ledger.
+        origin: Its name in checkpoints; only used when the ledger is new.
+    """
+
+    kind: Literal["ledger"] = "ledger"
+    directory: FilePath = Field(default_factory=default_ledger)
+    origin: Origin | None = None
+
+
+Exporter = Annotated[OtlpHttpExporter | OtlpGrpcExporter | LedgerExporter, Field(discriminator="kind")]
