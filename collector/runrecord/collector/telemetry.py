@@ -5,13 +5,18 @@
 from __future__ import annotations
 
 import json
+import resource
+import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 from runrecord.processors.signal import Signal
 
@@ -19,6 +24,7 @@ if TYPE_CHECKING:
     from runrecord.collector.receiver.requests import Checked
     from runrecord.collector.receiver.status import Refusal
 
+_STATM: Final = Path("/proc/self/statm")
 ITEMS = {Signal.TRACES: "spans", Signal.LOGS: "log_records", Signal.METRICS: "metric_points"}
 
 
@@ -94,6 +100,26 @@ class GatewayMetrics:
             registry=self.registry,
             buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10),
         )
+        self.redaction_seconds = Histogram(
+            "otelcol_processor_internal_duration_seconds",
+            "Time that a processor takes for a request.",
+            ("processor",),
+            registry=self.registry,
+            buckets=(0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 10),
+        ).labels("redaction")
+        self._queue_size = Gauge(
+            "otelcol_exporter_queue_size",
+            "Bytes of the intake log that an exporter has not taken.",
+            ("exporter",),
+            registry=self.registry,
+        )
+        self._queue_capacity = Gauge(
+            "otelcol_exporter_queue_capacity",
+            "Bytes of the intake log at which requests are refused.",
+            ("exporter",),
+            registry=self.registry,
+        )
+        self.registry.register(_ProcessMetrics())
         for signal in Signal:
             for transport in ("grpc", "http"):
                 self._accepted[signal].labels("otlp", transport)
@@ -130,9 +156,46 @@ class GatewayMetrics:
         """Count an attempt that has to be repeated."""
         self._retries.labels(exporter).inc()
 
+    def queue(self, exporter: str, size: int, capacity: int) -> None:
+        """Show how much waits for an exporter, in bytes, and how much may."""
+        self._queue_size.labels(exporter).set(size)
+        self._queue_capacity.labels(exporter).set(capacity)
+
     def render(self) -> tuple[str, bytes]:
         """Return content type and text for Prometheus."""
         return CONTENT_TYPE_PLAIN_0_0_4, generate_latest(self.registry)
+
+
+class _ProcessMetrics(Collector):
+    """The collector's ``otelcol_process_*``, read when somebody looks."""
+
+    def __init__(self) -> None:
+        self._started = time.monotonic()
+
+    def collect(self) -> Iterable[Metric]:
+        cpu = CounterMetricFamily(
+            "otelcol_process_cpu_seconds",
+            "CPU time of the process, user and system.",
+            value=time.process_time(),
+        )
+        uptime = CounterMetricFamily(
+            "otelcol_process_uptime_seconds",
+            "Time since the gateway started.",
+            value=time.monotonic() - self._started,
+        )
+        memory = GaugeMetricFamily(
+            "otelcol_process_memory_rss_bytes", "Physical memory of the process.", value=_resident_bytes()
+        )
+        return [cpu, uptime, memory]
+
+
+def _resident_bytes() -> int:
+    """Source: proc(5), /proc/[pid]/statm; elsewhere the most that it ever was."""
+    try:
+        return int(_STATM.read_text().split()[1]) * resource.getpagesize()
+    except OSError:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else peak * 1024
 
 
 @dataclass

@@ -192,7 +192,8 @@ class Acceptor:
         if not checked.accepted:
             return checked, {}
         try:
-            redaction = self._redact(signal, checked.body)
+            with self._metrics.redaction_seconds.time():
+                redaction = self._redact(signal, checked.body)
         except RedactionError as error:
             self._metrics.redaction_failed(signal)
             if error.malformed:
