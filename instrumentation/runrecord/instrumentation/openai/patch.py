@@ -10,9 +10,10 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from runrecord.instrumentation import _declared as declared
+from runrecord.instrumentation import _streams as streams
 from runrecord.instrumentation._hooks import Hooks
 from runrecord.instrumentation._safety import guarded
-from runrecord.instrumentation.openai import extract, loop, runner, streams
+from runrecord.instrumentation.openai import extract, loop, runner
 from runrecord.instrumentation.openai.exchange import Exchange
 from runrecord.instrumentation.recorder import Recorder
 
@@ -145,7 +146,7 @@ def _responded(exchange: Exchange, result: Any, *, asynchronous: bool) -> None:
     if type(result).__name__ == "LegacyAPIResponse":
         result = result.parse()  # the SDK keeps what this returns for the application
     if hasattr(result, "_iterator"):
-        streams.follow(result, exchange, asynchronous=asynchronous)
+        streams.follow("openai", result, exchange, asynchronous=asynchronous)
         return
     if hasattr(result, "model_dump"):
         exchange.responded(result)

@@ -1,24 +1,42 @@
 # SPDX-FileCopyrightText: The Runrecord authors
 # SPDX-License-Identifier: Apache-2.0
-"""Streams: the application gets the SDK's own object, whose events pass by us on their way."""
+"""Streams of an API's events: the application gets the SDK's own object, whose events pass by us on their way."""
 
 import weakref
 from collections.abc import AsyncGenerator, Callable, Generator
-from typing import Any, Final, cast
+from typing import Any, Final, Protocol, cast
 from weakref import WeakKeyDictionary
 
 from runrecord.instrumentation._safety import guarded, note_once
-from runrecord.instrumentation.openai.exchange import Exchange
 
-_followed: Final[WeakKeyDictionary[Any, Exchange]] = WeakKeyDictionary()
+
+class Follower(Protocol):
+    """What sees the events of a stream, and one of the three ways in which it ends; then perhaps ``abandoned`` again."""
+
+    def event(self, event: object) -> None:
+        """Take an event."""
+
+    def completed(self) -> None:
+        """Take the end."""
+
+    def failed(self, error: BaseException) -> None:
+        """Take an exception, which the application gets."""
+
+    def abandoned(self) -> None:
+        """Take that the application reads no further."""
+
+
+_followed: Final[WeakKeyDictionary[Any, Follower]] = WeakKeyDictionary()
 
 
 @guarded
-def follow(stream: Any, exchange: Exchange, *, asynchronous: bool) -> None:
+def follow(sdk: str, stream: Any, exchange: Follower, *, asynchronous: bool) -> None:
     """Let ``exchange`` see the events of ``stream``, and how it ends."""
     if not hasattr(stream, "_iterator"):
         note_once(
-            "openai stream", "runrecord: this openai keeps its streams differently; they are not recorded"
+            f"{sdk} stream",
+            "runrecord: this %s keeps its streams differently; they are not recorded",
+            sdk,
         )
         exchange.completed()
         return
@@ -30,7 +48,7 @@ def follow(stream: Any, exchange: Exchange, *, asynchronous: bool) -> None:
     stream.close = (_async_closing if asynchronous else _closing)(kind.close, weakref.ref(stream), exchange)
 
 
-def _events(events: Any, exchange: Exchange) -> Generator[Any, None, None]:
+def _events(events: Any, exchange: Follower) -> Generator[Any, None, None]:
     try:
         for event in events:
             exchange.event(event)
@@ -45,7 +63,7 @@ def _events(events: Any, exchange: Exchange) -> Generator[Any, None, None]:
     exchange.completed()
 
 
-async def _async_events(events: Any, exchange: Exchange) -> AsyncGenerator[Any, None]:
+async def _async_events(events: Any, exchange: Follower) -> AsyncGenerator[Any, None]:
     try:
         async for event in events:
             exchange.event(event)
@@ -60,7 +78,7 @@ async def _async_events(events: Any, exchange: Exchange) -> AsyncGenerator[Any, 
     exchange.completed()
 
 
-def _closing(close: Callable[..., Any], stream: Any, exchange: Exchange) -> Callable[[], Any]:
+def _closing(close: Callable[..., Any], stream: Any, exchange: Follower) -> Callable[[], Any]:
     def closing() -> None:
         try:
             close(stream())
@@ -70,7 +88,7 @@ def _closing(close: Callable[..., Any], stream: Any, exchange: Exchange) -> Call
     return closing
 
 
-def _async_closing(close: Callable[..., Any], stream: Any, exchange: Exchange) -> Callable[[], Any]:
+def _async_closing(close: Callable[..., Any], stream: Any, exchange: Follower) -> Callable[[], Any]:
     async def closing() -> None:
         try:
             await close(stream())
