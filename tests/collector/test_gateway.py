@@ -259,7 +259,7 @@ def test_a_ledger_that_stopped_is_opened_again(run_gateway, requests, poll, seal
 def test_a_request_that_is_no_message_for_the_ledger_is_kept_aside(
     tmp_path, run_gateway, requests, poll, sealed, monkeypatch
 ):
-    from runrecord.collector import gateway as module
+    from runrecord.collector import consuming as module
     from runrecord.processors.errors import ProjectionError
 
     whole = module.project_counted

@@ -14,7 +14,6 @@ from typing import Any
 import uvicorn
 
 from runrecord.collector.errors import AddressError
-from runrecord.collector.telemetry import GatewayMetrics, Health
 from runrecord.collector.values import HostPort
 
 Application = Callable[[Any, Any, Any], Awaitable[None]]
@@ -123,37 +122,3 @@ class HttpServer:
         if self._task is not None:
             await self._task
         self._socket.close()
-
-
-def metrics_application(metrics: GatewayMetrics, refresh: Callable[[], None]) -> Application:
-    """Serve /metrics.
-
-    Args:
-        metrics: What to show.
-        refresh: Called first, to set the gauges.
-    """
-
-    async def application(scope: Any, _receive: Any, send: Any) -> None:
-        if scope["path"] != "/metrics":
-            return await _answer(send, 404, "text/plain", b"metrics are under /metrics\n")
-        refresh()
-        content_type, body = metrics.render()
-        return await _answer(send, 200, content_type, body)
-
-    return application
-
-
-def health_application(health: Health) -> Application:
-    """Serve the health under every path."""
-
-    async def application(_scope: Any, _receive: Any, send: Any) -> None:
-        status, body = health.render()
-        await _answer(send, status, "application/json", body)
-
-    return application
-
-
-async def _answer(send: Any, status: int, content_type: str, body: bytes) -> None:
-    headers = [(b"content-type", content_type.encode()), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})

@@ -14,7 +14,7 @@ from runrecord.collector.receiver.requests import SERVICES, Checked, check
 from runrecord.collector.receiver.status import Code, Refusal, unavailable
 from runrecord.collector.telemetry import GatewayMetrics
 from runrecord.exporters.errors import IntakeFull, IntakeStopped
-from runrecord.exporters.intake import IntakeLog
+from runrecord.exporters.intake import IntakeWriter
 from runrecord.processors.errors import RedactionError
 from runrecord.processors.signal import Signal
 
@@ -77,7 +77,7 @@ class Acceptor:
 
     def __init__(
         self,
-        intake: IntakeLog,
+        intake: IntakeWriter,
         redact: Callable[[Signal, bytes], Redacted],
         metrics: GatewayMetrics,
         *,

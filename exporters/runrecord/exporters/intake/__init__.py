@@ -12,10 +12,12 @@ from runrecord.exporters.errors import (
 )
 from runrecord.exporters.intake.frame import IntakeRecord
 from runrecord.exporters.intake.log import IntakeLimits, IntakeLog
+from runrecord.exporters.intake.protocols import Intake, IntakeSource, IntakeWriter
 from runrecord.exporters.intake.reader import Consumer
 
 __all__ = [
     "Consumer",
+    "Intake",
     "IntakeCorrupt",
     "IntakeError",
     "IntakeFull",
@@ -23,6 +25,8 @@ __all__ = [
     "IntakeLocked",
     "IntakeLog",
     "IntakeRecord",
+    "IntakeSource",
     "IntakeStopped",
     "IntakeUnusable",
+    "IntakeWriter",
 ]

@@ -16,7 +16,9 @@ import errno
 import logging
 import os
 import re
+import threading
 import zlib
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -165,16 +167,43 @@ class Cursors:
         self._directory = directory / "cursors"
         self._files: dict[str, Position | None] = {}
         self._positions: dict[str, int] = {}
+        self._lock = threading.Lock()
         try:
             self._directory.mkdir(exist_ok=True, mode=0o700)
             for name in consumers:
                 self._open(name, oldest, end)
             self._forget_others(oldest, end)
         except OSError as error:
-            raise IntakeUnusable(
-                f"the intake log can't use {self._directory} ({error.strerror})",
-                next_step="make room, or set service.state_dir to a directory that this user can write",
-            ) from error
+            raise self._unusable(error) from error
+
+    def _unusable(self, error: OSError) -> IntakeUnusable:
+        return IntakeUnusable(
+            f"the intake log can't use {self._directory} ({error.strerror})",
+            next_step="make room, or set service.state_dir to a directory that this user can write",
+        )
+
+    def change(self, consumers: Collection[str], oldest: int, end: int) -> None:
+        """Add those that are new, where the slowest is now, and forget those that are not named.
+
+        Args:
+            consumers: Everyone who reads the log from now on.
+            oldest: Sequence number of the oldest record.
+            end: Sequence number after the newest record.
+
+        Raises:
+            IntakeUnusable: A cursor can't be written; some may have been added.
+        """
+        with self._lock:
+            start = max(oldest, min(self._positions.values(), default=oldest))
+            try:
+                for name in consumers:
+                    if name not in self._positions:
+                        self._open(name, start, end)
+                for name in self._positions.keys() - set(consumers):
+                    del self._positions[name], self._files[name]
+                self._forget_others(oldest, end)
+            except OSError as error:
+                raise self._unusable(error) from error
 
     def _open(self, name: str, oldest: int, end: int) -> None:
         file = read_cursor(self._directory, name)
@@ -222,21 +251,24 @@ class Cursors:
         Raises:
             IntakeStopped: The cursor can't be written; the consumer would take some records a second time.
         """
-        if sequence <= self._positions[name]:
-            return
-        try:
-            self._files[name] = write_cursor(self._directory, name, sequence, self._files[name])
-        except OSError as error:
-            raise IntakeStopped(
-                f"the cursor of {name} can't be written in {self._directory} ({error.strerror})",
-                next_step="check the disk; the consumer goes on when there is room",
-            ) from error
-        self._positions[name] = sequence
+        with self._lock:
+            if sequence <= self._positions.get(name, sequence):  # also when it was forgotten
+                return
+            try:
+                self._files[name] = write_cursor(self._directory, name, sequence, self._files[name])
+            except OSError as error:
+                raise IntakeStopped(
+                    f"the cursor of {name} can't be written in {self._directory} ({error.strerror})",
+                    next_step="check the disk; the consumer goes on when there is room",
+                ) from error
+            self._positions[name] = sequence
 
     def floor(self) -> int:
         """Return the position of the slowest consumer; 0 if there is none, so that nothing is deleted."""
-        return min(self._positions.values(), default=0)
+        with self._lock:
+            return min(self._positions.values(), default=0)
 
     def slowest(self) -> str:
         """Name the slowest consumer, for messages."""
-        return min(self._positions, key=lambda name: self._positions[name], default="a consumer")
+        with self._lock:
+            return min(self._positions, key=lambda name: self._positions[name], default="a consumer")

@@ -119,6 +119,11 @@ class IntakeLog:
         return self._store.directory
 
     @property
+    def place(self) -> str:
+        """Where it stores, for messages."""
+        return str(self.directory)
+
+    @property
     def store(self) -> SegmentStore:
         """The files, for readers."""
         return self._store
@@ -315,6 +320,18 @@ class IntakeLog:
         if name not in self._cursors:
             raise KeyError(f"no consumer {name!r}: name it when the log is opened")
         return Consumer(self, name)
+
+    def set_consumers(self, names: Iterable[str]) -> None:
+        """Change who reads.
+
+        Args:
+            names: Everyone from now on. A new one starts where the slowest is; one that is not named is forgotten.
+
+        Raises:
+            IntakeUnusable: A cursor can't be written.
+        """
+        self._cursors.change(tuple(names), self._store.segments[0].first, self.next_sequence)
+        self._trim()
 
     def committed(self, name: str) -> int:
         """Return the first sequence number that a consumer has not committed."""
