@@ -38,6 +38,7 @@ generate: $(STAMP)  ## Regenerate constants and reference pages from the registr
 	$(BIN)/python docs/tables.py
 	$(BIN)/python docs/situations/make.py
 	$(BIN)/python docs/support.py
+	$(BIN)/python deploy/grafana/make.py
 
 bench: $(STAMP)  ## Print the throughput and overhead tables
 	PATH="$(CURDIR)/$(BIN):$$PATH" nox -s bench -- $(ARGS)
