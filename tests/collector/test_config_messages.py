@@ -62,14 +62,14 @@ def problems(text):
         (HTTP % "retry_on_failure: {multiplier: .inf}", "1:76: exporters.otlp_http.retry_on_failure.multiplier: must be a finite number"),
         ("exporters: {otlp_grpc: {endpoint: 'x:1', tls: {insecure: maybe}}}", "1:48: exporters.otlp_grpc.tls.insecure: must be true or false, not text"),
         ("exporters: {otlp_grpc: {endpoint: 'x:1', tls: {insecure: [1]}}}", "1:48: exporters.otlp_grpc.tls.insecure: must be true or false, not a list"),
-        (HTTP % "concurrency: true", "1:57: exporters.otlp_http.concurrency: must be a whole number, not true"),
+        (HTTP % "sending_queue: {num_consumers: true}", "1:73: exporters.otlp_http.sending_queue.num_consumers: must be a whole number, not true"),
         ("service: {intake: {max_size_mib: on}}", "1:20: service.intake.max_size_mib: must be a whole number, not true"),
         (HTTP % "retry_on_failure: {multiplier: true}", "1:76: exporters.otlp_http.retry_on_failure.multiplier: must be a number, not true"),
         (REDACTION % "limits: {leaf_confirms: true}", "1:35: processors.redaction.limits.leaf_confirms: must be a whole number, not true"),
         (REDACTION % "limits: {attribute_bytes: true}", "1:35: processors.redaction.limits.attribute_bytes: must be a whole number, not true"),
         # limits
         ("service: {intake: {max_size_mib: 0}}", "1:20: service.intake.max_size_mib: must be at least 1"),
-        (HTTP % "concurrency: 65", "1:57: exporters.otlp_http.concurrency: must be at most 64"),
+        (HTTP % "sending_queue: {num_consumers: 65}", "1:73: exporters.otlp_http.sending_queue.num_consumers: must be at most 64"),
         (HTTP % "retry_on_failure: {initial_interval: 0}", "1:76: exporters.otlp_http.retry_on_failure.initial_interval: must be more than 0"),
         # durations, addresses, URLs, headers
         ("service: {drain_timeout: soon}", f"1:11: service.drain_timeout: {DURATION}"),
@@ -87,8 +87,8 @@ def problems(text):
         (HTTP % 'headers: {a: "s3cret\\n"}', "1:67: exporters.otlp_http.headers.a: must be one line of printable ASCII; is there a line break at its end?"),
         (HTTP % "headers: {a b: x}", "1:67: exporters.otlp_http.headers.a b: is not a valid name of a header"),
         # one of a few
-        (HTTP % "compression: gzpi", "1:57: exporters.otlp_http.compression: must be 'gzip' or 'none' (did you mean 'gzip'?)"),
-        (HTTP % "compression: [gzip]", "1:57: exporters.otlp_http.compression: must be 'gzip' or 'none'"),
+        (HTTP % "compression: gzpi", "1:57: exporters.otlp_http.compression: must be 'gzip', 'zstd' or 'none' (did you mean 'gzip'?)"),
+        (HTTP % "compression: [gzip]", "1:57: exporters.otlp_http.compression: must be 'gzip', 'zstd' or 'none'"),
         (REDACTION % "engine: re3", "1:26: processors.redaction.engine: must be 'auto', 'hyperscan', 're2' or 'stdlib' (did you mean 're2'?)"),
         (REDACTION % "rules: {email: masc}", f"1:34: processors.redaction.rules.email: {ACTIONS} or 'tag' (did you mean 'mask'?)"),
         (REDACTION % "content: {a: dorp}", f"1:36: processors.redaction.content.a: {ACTIONS}, 'tag' or 'keep' (did you mean 'drop'?)"),
@@ -107,7 +107,7 @@ def problems(text):
         # unknown keys
         ("on: {}", "1:1: on: unknown key; valid here: exporters, processors, receivers, service"),
         ("receivers: {zipkin: {}}", "1:13: receivers.zipkin: unknown key; valid here: otlp"),
-        (HTTP % "kind: ledger", "1:57: exporters.otlp_http.kind: unknown key; valid here: compression, concurrency, endpoint, headers, retry_on_failure, timeout"),
+        (HTTP % "kind: ledger", "1:57: exporters.otlp_http.kind: unknown key; valid here: compression, endpoint, headers, retry_on_failure, sending_queue, timeout"),
         (REDACTION % "rules: {email: {acton: mask}}", "1:42: processors.redaction.rules.email.acton: unknown key; valid here: action, enabled (did you mean 'action'?)"),
         (REDACTION % "keys: [{match: a, action: mask, tol: x}]", "1:58: processors.redaction.keys.0.tol: unknown key; valid here: action, inside_json, match, tool (did you mean 'tool'?)"),
         ("processors: {compat: {openinferenz: true}}", "1:23: processors.compat.openinferenz: unknown key; valid here: openinference (did you mean 'openinference'?)"),

@@ -33,7 +33,7 @@ def fill_until_refused(log, start=0):
 
 def take(consumer):
     found = [int(record.body) for record in consumer.read(max_records=10_000, max_bytes=1 << 30)]
-    consumer.commit()
+    consumer.commit(consumer.position)
     return found
 
 

@@ -168,7 +168,7 @@ def test_two_consumers_go_their_own_way_and_restart_where_they_committed(open_lo
     fill(log, 10)
     ledger, forwarder = log.consumer("ledger"), log.consumer("otlp_http/main")
     assert bodies(ledger) == list(range(10))
-    ledger.commit()
+    ledger.commit(ledger.position)
     assert bodies(forwarder, max_records=4) == [0, 1, 2, 3]
     forwarder.commit(3)
     assert (ledger.backlog_records, forwarder.backlog_records) == (0, 7)
@@ -190,7 +190,7 @@ def test_reading_goes_on_across_segments_from_the_middle_of_one(open_log):
     assert len(list(log.directory.glob("*.segment"))) > 3
     consumer = log.consumer("a")
     assert bodies(consumer, max_records=17) == list(range(17))
-    consumer.commit()
+    consumer.commit(consumer.position)
     log.close()
     log = open_log("a", limits=limits)
     consumer = log.consumer("a")
@@ -214,10 +214,10 @@ def test_what_all_consumers_took_is_deleted_and_what_one_did_not_is_kept(open_lo
     before = len(list(log.directory.glob("*.segment")))
     fast, slow = log.consumer("fast"), log.consumer("slow")
     fast.read()
-    fast.commit()
+    fast.commit(fast.position)
     assert len(list(log.directory.glob("*.segment"))) == before
     assert bodies(slow) == list(range(40))
-    slow.commit()
+    slow.commit(slow.position)
     assert len(list(log.directory.glob("*.segment"))) == 1
 
 
@@ -236,8 +236,8 @@ def test_it_refuses_when_full_and_takes_more_when_the_slowest_moved_on(open_log)
     assert (
         bodies(slow) == [*bodies(log.consumer("slow"), max_records=1), *bodies(fast)] == list(range(accepted))
     )
-    fast.commit()
-    slow.commit()
+    fast.commit(fast.position)
+    slow.commit(slow.position)
     fill(log, 5, start=accepted)
     assert bodies(slow) == list(range(accepted, accepted + 5))
 
@@ -248,7 +248,7 @@ def test_a_log_smaller_than_a_segment_rolls_when_everything_was_taken(open_log):
     for number in range(200):
         fill(log, 1, start=number)
         assert bodies(consumer) == [number]
-        consumer.commit()
+        consumer.commit(consumer.position)
     assert log.stored_bytes <= 1000
 
 
@@ -266,7 +266,7 @@ def test_it_refuses_when_the_oldest_record_is_too_old(open_log):
         log.append_sync(Signal.TRACES, b"2")
     consumer = log.consumer("a")
     consumer.read()
-    consumer.commit()
+    consumer.commit(consumer.position)
     log.append_sync(Signal.TRACES, b"2")
 
 

@@ -133,7 +133,7 @@ def consume():
     while True:
         if consumer.wait_sync(1):
             consumer.read(max_records=7)
-            consumer.commit()
+            consumer.commit(consumer.position)
 threading.Thread(target=consume).start()
 """
 

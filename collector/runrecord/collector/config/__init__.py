@@ -3,11 +3,13 @@
 """The configuration of the gateway: the collector's own shape, and nothing in it that would not be used."""
 
 from runrecord.collector.config.exporters import (
+    Batch,
     Exporter,
     LedgerExporter,
     OtlpGrpcExporter,
     OtlpHttpExporter,
     Retry,
+    SendingQueue,
     Tls,
     default_ledger,
 )
@@ -24,6 +26,7 @@ from runrecord.collector.config.service import Intake, Pipeline, Service, defaul
 
 __all__ = [
     "MIB",
+    "Batch",
     "Exporter",
     "GatewayConfig",
     "GrpcServer",
@@ -37,6 +40,7 @@ __all__ = [
     "Protocols",
     "Receivers",
     "Retry",
+    "SendingQueue",
     "Service",
     "Tls",
     "default_ledger",

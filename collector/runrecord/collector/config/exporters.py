@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 
 from runrecord.collector.values import (
     Address,
@@ -20,7 +20,7 @@ from runrecord.collector.values import (
     Seconds,
     Url,
 )
-from runrecord.exporters.settings_model import Section
+from runrecord.exporters.settings_model import Section, or_empty
 from runrecord.processors.redaction.policy import Whole
 
 
@@ -40,12 +40,37 @@ class Retry(Section):
     max_elapsed_time: Seconds = Field(default=0.0, ge=0)
 
 
+class Batch(Section):
+    """How requests that wait in the intake log are joined into one; none waits for another.
+
+    Attributes:
+        sizer: What ``max_size`` counts: bytes before compression, or items (spans, log records, data points).
+        max_size: Join no further; a request that is larger by itself is sent as it is.
+    """
+
+    sizer: Literal["bytes", "items"] = "bytes"
+    max_size: Whole = Field(default=2_000_000, ge=1)
+
+
+class SendingQueue(Section):
+    """What a forwarder has under way; its queue is the intake log.
+
+    Attributes:
+        num_consumers: Requests that may be under way at once.
+        batch: How waiting requests are joined; null sends each as it came.
+    """
+
+    num_consumers: Whole = Field(default=8, ge=1, le=64)
+    batch: Batch | None = Batch()
+
+
 class _Forwarder(Section):
     headers: dict[HeaderName, HeaderValue] = Field(default_factory=dict[str, SecretStr])
-    compression: Literal["gzip", "none"] = "gzip"
     timeout: Seconds = Field(default=10.0, gt=0)
     retry_on_failure: Retry = Retry()
-    concurrency: Whole = Field(default=8, ge=1, le=64)
+    sending_queue: SendingQueue = SendingQueue()
+
+    _defaults = field_validator("retry_on_failure", "sending_queue", mode="before")(or_empty)
 
 
 class OtlpHttpExporter(_Forwarder):
@@ -57,6 +82,7 @@ class OtlpHttpExporter(_Forwarder):
 
     kind: Literal["otlp_http"] = "otlp_http"
     endpoint: Url
+    compression: Literal["gzip", "zstd", "none"] = "gzip"
 
 
 class Tls(Section):

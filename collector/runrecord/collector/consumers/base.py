@@ -1,20 +1,21 @@
 # SPDX-FileCopyrightText: The Runrecord authors
 # SPDX-License-Identifier: Apache-2.0
-"""The loop that all consumers share: read ahead, do the work, commit behind, and stop only between batches."""
+"""The loops that all consumers share: one reads ahead and has the work done, one commits what is done behind it."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import traceback
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Coroutine, Sequence
+from collections.abc import Collection, Coroutine, Iterable, Sequence
 from typing import Any
 
 from runrecord.collector.consumers.quarantine import Quarantine
 from runrecord.collector.telemetry import GatewayMetrics, Health
 from runrecord.exporters.errors import IntakeError
-from runrecord.exporters.intake import Consumer, IntakeRecord
+from runrecord.exporters.intake import IntakeRecord, IntakeSource
 from runrecord.processors.signal import Signal
 
 _log = logging.getLogger(__name__)
@@ -34,7 +35,7 @@ class IntakeConsumer(ABC):
 
     def __init__(
         self,
-        consumer: Consumer,
+        consumer: IntakeSource,
         *,
         signals: Collection[Signal],
         health: Health,
@@ -58,6 +59,8 @@ class IntakeConsumer(ABC):
         self._quarantine = quarantine
         self._said: set[str] = set()
         self._stop = asyncio.Event()
+        self._progressed = asyncio.Event()
+        self._ended = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self.batch_records = 256
         self.batch_bytes = 8 << 20
@@ -80,7 +83,7 @@ class IntakeConsumer(ABC):
 
     @abstractmethod
     async def take(self, records: Sequence[IntakeRecord]) -> None:
-        """Do the work for a batch; return when it is safe to forget it.
+        """Do the work for a batch, or begin it; call `done` for what is safe to forget.
 
         Args:
             records: In the order of the log.
@@ -88,6 +91,18 @@ class IntakeConsumer(ABC):
         Raises:
             Stopped: The consumer was told to stop before it was done.
         """
+
+    async def ready(self) -> None:
+        """Return when it makes sense to read."""
+        await self._consumer.wait()
+
+    async def finish(self) -> None:  # noqa: B027 - most have none
+        """Wait for work that `take` only began."""
+
+    def done(self, records: Iterable[IntakeRecord]) -> None:
+        """Say that records need never be read again."""
+        self._consumer.done(records)
+        self._progressed.set()
 
     def _facts(self) -> dict[str, Any]:
         return {
@@ -155,25 +170,40 @@ class IntakeConsumer(ABC):
         raise Stopped
 
     async def _run(self) -> None:
+        committing = asyncio.create_task(self._commit_behind())
         try:
-            while not self._stop.is_set():
-                await self._until_stopped(self._consumer.wait())
-                records = await asyncio.to_thread(self._read)
-                if records:
-                    await self.take(records)
-                elif self._consumer.position == self._consumer.committed:
-                    return  # the intake log has stopped, and there is nothing left
-                await self._commit()
+            await self._consume()
         except Stopped:
             return
         except IntakeError as error:
             self.degrade(f"stopped: {error}. {error.next_step}")
         except Exception as error:  # noqa: BLE001 - health says it, and the others go on
-            self.degrade(
-                f"stopped by a fault of ours ({type(error).__name__}); restart the gateway, nothing is lost"
-            )
-            # Where it was, without the text of the error: that may hold content.
-            _log.debug("%s: %s", self.name, "".join(traceback.format_tb(error.__traceback__)))
+            self.fault(error)
+        finally:
+            await self.finish()
+            self._ended.set()
+            self._progressed.set()
+            await committing
+
+    async def _consume(self) -> None:
+        while not self._stop.is_set():
+            await self._until_stopped(self.ready())
+            before = self._consumer.position
+            records = await asyncio.to_thread(self._read)
+            if records:
+                await self.take(records)
+            elif self._consumer.position == before:
+                return  # the intake log has stopped, and there is nothing left
+            else:
+                self._progressed.set()
+
+    def fault(self, error: BaseException) -> None:
+        """Say that an error of ours ended it."""
+        self.degrade(
+            f"stopped by a fault of ours ({type(error).__name__}); restart the gateway, nothing is lost"
+        )
+        # Where it was, without the text of the error: that may hold content.
+        _log.debug("%s: %s", self.name, "".join(traceback.format_tb(error.__traceback__)))
 
     def _read(self) -> list[IntakeRecord]:
         return self._consumer.read(
@@ -182,16 +212,20 @@ class IntakeConsumer(ABC):
             wanted=lambda record: record.signal in self._signals,
         )
 
-    async def _commit(self) -> None:
+    async def _commit_behind(self) -> None:
         """Write the cursor; a full disk must not end the consumer, it only means that some records come twice."""
-        while True:
+        last = False
+        while not last:
+            await self._progressed.wait()
+            self._progressed.clear()
+            last = self._ended.is_set()
             try:
                 await asyncio.to_thread(self._consumer.commit)
             except IntakeError as error:
                 self.degrade(str(error))
-                await self.pause(_AGAIN_SECONDS)
-            else:
-                return
+                self._progressed.set()
+                with contextlib.suppress(asyncio.TimeoutError):
+                    await asyncio.wait_for(self._ended.wait(), _AGAIN_SECONDS)
 
     async def _until_stopped(self, work: Coroutine[Any, Any, None]) -> None:
         working, stopping = asyncio.create_task(work), asyncio.create_task(self._stop.wait())

@@ -7,19 +7,31 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
-from runrecord.collector.config import Retry
+from runrecord.collector.config import Retry, SendingQueue
 from runrecord.collector.consumers.base import IntakeConsumer, Stopped
 from runrecord.collector.consumers.quarantine import Quarantine
-from runrecord.collector.consumers.transport import Delivered, Misconfigured, Transport, TryAgain
+from runrecord.collector.consumers.transport import (
+    Delivered,
+    Misconfigured,
+    Transport,
+    TryAgain,
+    Unacceptable,
+)
+from runrecord.collector.envelope import halve, merge
 from runrecord.collector.receiver.accept import ITEMS_HEADER
+from runrecord.collector.receiver.requests import SERVICES, count
 from runrecord.collector.telemetry import GatewayMetrics, Health
-from runrecord.exporters.intake import Consumer, IntakeRecord
+from runrecord.exporters.intake import IntakeRecord, IntakeSource
 from runrecord.processors.signal import Signal
 
 _LONGEST_WISH: Final = 300.0
+_MAX_HELD: Final = 64 << 20
+"""Bytes of requests that one forwarder has in memory at most, unless one alone is larger."""
 _ADVICE: Final = {
     "headers": "check the credentials in exporters.{name}.headers",
     "endpoint": "check exporters.{name}.endpoint, or take {name} out of service.pipelines.{signal}",
@@ -27,11 +39,16 @@ _ADVICE: Final = {
 
 
 class Forwarder(IntakeConsumer):
-    """One exporter of the configuration."""
+    """One exporter of the configuration.
+
+    A window of requests is under way at any time. One that is slow, or has to be sent again, holds up none of the others; the
+    cursor stays in front of it. Requests that wait are joined, and joined ones that are refused are taken apart again until only
+    what is really not acceptable is left.
+    """
 
     def __init__(
         self,
-        consumer: Consumer,
+        consumer: IntakeSource,
         transport: Transport,
         *,
         signals: Collection[Signal],
@@ -39,7 +56,7 @@ class Forwarder(IntakeConsumer):
         metrics: GatewayMetrics,
         quarantine: Quarantine,
         retry: Retry,
-        concurrency: int,
+        queue: SendingQueue,
         compat: Callable[[Signal, bytes], bytes] | None = None,
         compat_signals: Collection[Signal] = (),
     ) -> None:
@@ -53,26 +70,50 @@ class Forwarder(IntakeConsumer):
             metrics: Where it counts.
             quarantine: Where it keeps requests that the back end will never take.
             retry: How it repeats.
-            concurrency: How many requests may be under way at once.
+            queue: How much is under way at once, and how requests are joined.
             compat: Adds attributes for tracing UIs.
             compat_signals: The pipelines in which it is.
         """
         super().__init__(consumer, signals=signals, health=health, metrics=metrics, quarantine=quarantine)
-        self.batch_records = concurrency
         self._transport = transport
         self._retry = retry
+        self._window = queue.num_consumers
+        self._batch = queue.batch
+        if self._batch is None:
+            self.batch_records = 1
+        elif self._batch.sizer == "bytes":
+            self.batch_bytes = self._batch.max_size
         self._compat = compat
         self._compat_signals = frozenset(compat_signals)
         self._sent = 0
-        self._waiting: dict[int, str] = {}
-        """By sequence number, why a request of the batch has to be sent again."""
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._held = 0
+        self._freed = asyncio.Event()
+        self._error: BaseException | None = None
+        self._waiting: dict[object, str] = {}
+        """Why requests have to be sent again, the oldest first."""
+
+    async def ready(self) -> None:
+        """Return when there is something to read and a place for it: what comes meanwhile can be joined."""
+        await self._room(0)
+        await super().ready()
 
     async def take(self, records: Sequence[IntakeRecord]) -> None:
-        """Send a batch, all at once, and return when each was taken or is set aside."""
-        results = await asyncio.gather(*(self._deliver(record) for record in records), return_exceptions=True)
-        for result in results:
-            if isinstance(result, BaseException):
-                raise result
+        """Begin to send a batch."""
+        for group in self._groups(records):
+            size = sum(len(record.body) for record in group)
+            await self._room(size)
+            if self._stop.is_set():
+                raise Stopped
+            self._held += size
+            task = asyncio.create_task(self._deliver(group))
+            self._under_way.add(task)
+            task.add_done_callback(partial(self._free, size))
+
+    async def finish(self) -> None:
+        """Wait for what is under way; what has to be sent again is given up, and read again next time."""
+        while self._under_way:
+            await asyncio.wait(self._under_way)
 
     async def stop(self) -> None:
         """Stop after what is being done now, and close the connections."""
@@ -82,48 +123,113 @@ class Forwarder(IntakeConsumer):
     def _facts(self) -> dict[str, Any]:
         return {**super()._facts(), "sent_requests": self._sent}
 
-    async def _deliver(self, record: IntakeRecord) -> None:
-        items = int(dict(record.headers).get(ITEMS_HEADER, "1"))
-        body = await self._prepare(record)
-        interval, started = self._retry.initial_interval, time.monotonic()
-        while True:
-            if self._stop.is_set():
-                raise Stopped
-            outcome = await self._transport.send(record.signal, body)
-            if isinstance(outcome, Delivered):
-                return self._delivered(record, items, outcome.rejected)
-            if isinstance(outcome, TryAgain) and not self._gives_up(started):
-                delay = self._delay(interval, outcome.after)
-                interval = min(interval * self._retry.multiplier, self._retry.max_interval)
-                why = f"{outcome.reason}; repeating until it is taken"
-            elif isinstance(outcome, Misconfigured):
-                delay = self._delay(self._retry.max_interval, None)
-                advice = _ADVICE[outcome.key].format(name=self.name, signal=record.signal.value)
-                why = f"{outcome.reason} to a {record.signal.value} request: {advice}; until then all wait in the intake log"
-            else:
-                reason = f"{outcome.reason} for too long" if isinstance(outcome, TryAgain) else outcome.reason
-                return await self._refused(record, items, reason)
-            self._metrics.retried(self.name)
-            self._waiting[record.sequence] = why
-            self._tell()
-            await self.pause(delay)
+    # -- the window ------------------------------------------------------------------------------------------------
 
-    def _delivered(self, record: IntakeRecord, items: int, rejected: int) -> None:
+    async def _room(self, size: int) -> None:
+        while self._under_way and (len(self._under_way) >= self._window or self._held + size > _MAX_HELD):
+            self._freed.clear()
+            await self._freed.wait()
+        if self._error is not None:
+            raise self._error
+
+    def _free(self, size: int, task: asyncio.Task[None]) -> None:
+        self._under_way.discard(task)
+        self._held -= size
+        self._freed.set()
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, Stopped):
+            self._error = error
+            self.fault(error)
+
+    def _groups(self, records: Sequence[IntakeRecord]) -> Iterator[list[IntakeRecord]]:
+        """Cut a batch into requests, of one signal each, and none over the size that was set unless it is of one record."""
+        groups: dict[Signal, list[IntakeRecord]] = {}
+        sizes: dict[Signal, int] = {}
+        for record in records:
+            size = self._size(record)
+            group = groups.setdefault(record.signal, [])
+            if group and (self._batch is None or sizes[record.signal] + size > self._batch.max_size):
+                yield group
+                groups[record.signal] = group = []
+            sizes[record.signal] = size + (sizes[record.signal] if group else 0)
+            group.append(record)
+        yield from groups.values()
+
+    def _size(self, record: IntakeRecord) -> int:
+        by_items = self._batch is not None and self._batch.sizer == "items"
+        return _items(record) if by_items else len(record.body)
+
+    # -- one request -----------------------------------------------------------------------------------------------
+
+    async def _deliver(self, records: list[IntakeRecord]) -> None:
+        """Send records as one request, and in halves if the back end does not accept them together."""
+        body = await self._prepare(records)
+        refused = await self._send(records[0].signal, body, sum(map(_items, records)))
+        if isinstance(refused, Unacceptable) and len(records) > 1:
+            middle = len(records) // 2
+            await self._deliver(records[:middle])
+            await self._deliver(records[middle:])
+            return
+        if refused is not None:
+            for record in records:
+                await self._refused(record, body if len(records) == 1 else record.body, refused)
+        self.done(records)
+
+    async def _send(self, signal: Signal, body: bytes, items: int) -> Unacceptable | TryAgain | None:
+        """Send a request until there is a last answer; None if it was taken."""
+        interval, started, token = self._retry.initial_interval, time.monotonic(), object()
+        try:
+            while True:
+                if self._stop.is_set():
+                    raise Stopped
+                outcome = await self._transport.send(signal, body)
+                if isinstance(outcome, Delivered):
+                    self._waiting.pop(token, None)
+                    self._delivered(signal, items, outcome.rejected)
+                    return None
+                if isinstance(outcome, TryAgain) and not self._gives_up(started):
+                    delay = self._delay(interval, outcome.after)
+                    interval = min(interval * self._retry.multiplier, self._retry.max_interval)
+                    why = f"{outcome.reason}; repeating until it is taken"
+                elif isinstance(outcome, Misconfigured):
+                    delay = self._delay(self._retry.max_interval, None)
+                    advice = _ADVICE[outcome.key].format(name=self.name, signal=signal.value)
+                    why = f"{outcome.reason} to a {signal.value} request: {advice}; until then all wait in the intake log"
+                else:
+                    return outcome
+                self._metrics.retried(self.name)
+                self._waiting[token] = why
+                self._tell()
+                await self.pause(delay)
+        finally:
+            self._waiting.pop(token, None)
+
+    def _delivered(self, signal: Signal, items: int, rejected: int) -> None:
         rejected = min(rejected, items)
         self._sent += 1
-        self._metrics.sent(self.name, record.signal, items - rejected)
+        self._metrics.sent(self.name, signal, items - rejected)
         if rejected:  # OTLP 1.11, "Partial Success": they must not be sent again
-            self._metrics.send_failed(self.name, record.signal, rejected)
+            self._metrics.send_failed(self.name, signal, rejected)
             self.warn_once(
-                f"the back end rejected records of a {record.signal.value} request one by one; further ones are only counted"
+                f"the back end rejected records of a {signal.value} request one by one; further ones are only counted"
             )
-        self._waiting.pop(record.sequence, None)
         self._tell()
 
-    async def _refused(self, record: IntakeRecord, items: int, reason: str) -> None:
-        await self.set_aside(record, reason)
+    async def _refused(
+        self, record: IntakeRecord, body: bytes, refused: Unacceptable | TryAgain, *, piece: bool = False
+    ) -> None:
+        """Set a request aside, or only those pieces of it that are too large and can't be made smaller."""
+        halves = halve(body) if isinstance(refused, Unacceptable) and refused.too_large else None
+        if halves is not None:
+            for half in halves:
+                again = await self._send(record.signal, half, _count(record.signal, half))
+                if again is not None:
+                    await self._refused(record, half, again, piece=True)
+            return
+        reason = f"{refused.reason} for too long" if isinstance(refused, TryAgain) else refused.reason
+        items = _count(record.signal, body) if piece else _items(record)
+        await self.set_aside(replace(record, body=body) if piece else record, reason)
         self._metrics.send_failed(self.name, record.signal, items)
-        self._waiting.pop(record.sequence, None)
         self._tell(f"the back end does not accept a request ({reason}); it is set aside")
 
     def _tell(self, otherwise: str = "") -> None:
@@ -144,11 +250,32 @@ class Forwarder(IntakeConsumer):
         jittered = interval * random.uniform(0.5, 1.5)  # noqa: S311 - spreads load
         return jittered if wish is None else min(max(wish, 0.0), _LONGEST_WISH) + jittered * 0.1
 
-    async def _prepare(self, record: IntakeRecord) -> bytes:
-        if self._compat is None or record.signal not in self._compat_signals:
-            return record.body
-        try:
-            return await asyncio.to_thread(self._compat, record.signal, record.body)
-        except Exception as error:  # noqa: BLE001 - it only adds; what is redacted may go out without it
-            self.warn_once(f"compat raised {type(error).__name__}; such requests are forwarded without it")
-            return record.body
+    async def _prepare(self, records: Sequence[IntakeRecord]) -> bytes:
+        bodies = [record.body for record in records]
+        if self._compat is not None and records[0].signal in self._compat_signals:
+            bodies = await asyncio.to_thread(self._with_compat, records, self._compat)
+        return merge(bodies)
+
+    def _with_compat(
+        self, records: Sequence[IntakeRecord], compat: Callable[[Signal, bytes], bytes]
+    ) -> list[bytes]:
+        bodies: list[bytes] = []
+        for record in records:
+            try:
+                bodies.append(compat(record.signal, record.body))
+            except Exception as error:  # noqa: BLE001 - it only adds; what is redacted may go out without it
+                self.warn_once(
+                    f"compat raised {type(error).__name__}; such requests are forwarded without it"
+                )
+                bodies.append(record.body)
+        return bodies
+
+
+def _items(record: IntakeRecord) -> int:
+    """How many records a request has, as it was counted when it came."""
+    return int(dict(record.headers).get(ITEMS_HEADER, "1"))
+
+
+def _count(signal: Signal, body: bytes) -> int:
+    """Count the records of a piece."""
+    return count(signal, SERVICES[signal].request.FromString(body))

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from runrecord.collector.consumers.base import IntakeConsumer
 from runrecord.collector.consumers.quarantine import Quarantine
 from runrecord.collector.telemetry import GatewayMetrics, Health
-from runrecord.exporters.intake import Consumer, IntakeRecord
+from runrecord.exporters.intake import IntakeRecord, IntakeSource
 from runrecord.ledger.entry import Entry
 from runrecord.ledger.errors import EntryTooLarge, LedgerError, LedgerStopped, MalformedError
 from runrecord.ledger.ledger import Ledger
@@ -45,7 +45,7 @@ class LedgerSequencer(IntakeConsumer):
 
     def __init__(
         self,
-        consumer: Consumer,
+        consumer: IntakeSource,
         ledger: Ledger,
         *,
         reopen: Callable[[], Ledger],
@@ -102,6 +102,7 @@ class LedgerSequencer(IntakeConsumer):
             await self.set_aside(record, reason)
         if entries:
             await self._append(entries)
+        self.done(records)
 
     async def stop(self) -> None:
         """Stop after what is being done now, publish a checkpoint, and close the ledger."""

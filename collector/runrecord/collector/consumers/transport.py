@@ -17,7 +17,7 @@ import httpx2
 from google.protobuf.message import DecodeError
 
 from runrecord.collector.config import OtlpGrpcExporter, OtlpHttpExporter
-from runrecord.collector.receiver.compression import gzip
+from runrecord.collector.receiver.compression import gzip, zstd
 from runrecord.collector.receiver.grpc import STATUS_DETAILS
 from runrecord.collector.receiver.requests import SERVICES
 from runrecord.collector.receiver.rpc_messages import RetryInfo, Status
@@ -38,8 +38,10 @@ _RETRYABLE_GRPC: Final = {
 }
 _CREDENTIALS_GRPC: Final = {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED}
 _ENDPOINT_GRPC: Final = {grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.NOT_FOUND}
+_TOO_LARGE_HTTP: Final = 413
 _MAX_ANSWER: Final = 4 << 20  # OTLP 1.11: a client need not read more
 _INLINE_BYTES: Final = 64 << 10
+_COMPRESS: Final = {"gzip": gzip, "zstd": zstd}
 
 
 @dataclass(frozen=True)
@@ -85,9 +87,11 @@ class Unacceptable:
 
     Attributes:
         reason: In words, without content.
+        too_large: It may take it in smaller pieces.
     """
 
     reason: str
+    too_large: bool = False
 
 
 Outcome = Delivered | TryAgain | Misconfigured | Unacceptable
@@ -117,18 +121,18 @@ class HttpTransport:
         self._urls = {signal: signal_url(config.endpoint, signal) for signal in Signal}
         self._headers = {"content-type": "application/x-protobuf", "user-agent": "runrecord-gateway"}
         self._headers |= {name.lower(): value.get_secret_value() for name, value in config.headers.items()}
-        self._gzip = config.compression == "gzip"
-        if self._gzip:
-            self._headers["content-encoding"] = "gzip"
-        limits = httpx2.Limits(
-            max_connections=config.concurrency, max_keepalive_connections=config.concurrency
-        )
+        self._compress = _COMPRESS.get(config.compression)
+        if self._compress:
+            self._headers["content-encoding"] = config.compression
+        connections = config.sending_queue.num_consumers
+        limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=connections)
         self._client = httpx2.AsyncClient(timeout=config.timeout, limits=limits, follow_redirects=False)
 
     async def send(self, signal: Signal, body: bytes) -> Outcome:
         """Send a serialised request once."""
-        if self._gzip:
-            body = gzip(body) if len(body) < _INLINE_BYTES else await asyncio.to_thread(gzip, body)
+        if self._compress:
+            small = len(body) < _INLINE_BYTES
+            body = self._compress(body) if small else await asyncio.to_thread(self._compress, body)
         try:
             async with self._client.stream(
                 "POST", self._urls[signal], content=body, headers=self._headers
@@ -180,7 +184,7 @@ def http_outcome(signal: Signal, status: int, headers: Mapping[str, str], conten
         return Misconfigured(reason, "headers")
     if status in _ENDPOINT_HTTP or status < 400:  # noqa: PLR2004 - a redirect is not followed: it may lead anywhere
         return Misconfigured(reason, "endpoint")
-    return Unacceptable(reason)
+    return Unacceptable(reason, too_large=status == _TOO_LARGE_HTTP)
 
 
 def retry_after(value: str | None) -> float | None:
@@ -279,7 +283,8 @@ def grpc_outcome(code: grpc.StatusCode, trailers: Mapping[str, Any], endpoint: s
         return Misconfigured(reason, "headers")
     if code in _ENDPOINT_GRPC:
         return Misconfigured(reason, "endpoint")
-    return Unacceptable(reason)
+    # What grpc's own limit of a message says; a quota that is used up says it too, but should say when to come again.
+    return Unacceptable(reason, too_large=code is grpc.StatusCode.RESOURCE_EXHAUSTED)
 
 
 def _retry_info(details: bytes) -> float | None:

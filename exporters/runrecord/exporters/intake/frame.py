@@ -43,6 +43,7 @@ class IntakeRecord:
         received_unix_nano: When it was accepted, in nanoseconds since the Unix epoch.
         headers: Transport headers that a policy chose to keep; usually empty.
         body: A serialised OTLP ``Export*ServiceRequest``, redacted.
+        partition: Which of several logs it is in; sequences are of one.
     """
 
     sequence: int
@@ -50,6 +51,7 @@ class IntakeRecord:
     received_unix_nano: int
     headers: tuple[tuple[str, str], ...]
     body: bytes
+    partition: int = 0
 
     def __repr__(self) -> str:
         """Leave out headers and body: a repr ends up in logs."""

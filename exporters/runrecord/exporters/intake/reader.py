@@ -1,12 +1,12 @@
 # SPDX-FileCopyrightText: The Runrecord authors
 # SPDX-License-Identifier: Apache-2.0
-"""One consumer's way through the log: read ahead, commit behind."""
+"""One consumer's way through the log: read ahead, finish in any order, commit behind."""
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from runrecord.exporters.errors import IntakeCorrupt
@@ -17,6 +17,7 @@ from runrecord.exporters.intake.frame import (
     decode_payload,
     payload_is_whole,
 )
+from runrecord.exporters.intake.progress import Progress
 from runrecord.exporters.intake.segment import HEADER_SIZE, Segment, heads
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class Consumer:
         self.name = name
         self._intake = log
         self._sequence = log.committed(name)
+        self._progress = Progress(self._sequence)
         self._segment: Segment | None = None
         self._file = -1
         self._offset = HEADER_SIZE
@@ -108,22 +110,31 @@ class Consumer:
             size += len(record.body)
             if wanted is None or wanted(record):
                 records.append(record)
+                self._progress.read(record.sequence)
+            else:
+                self._progress.passed(record.sequence)
         return records
+
+    def done(self, records: Iterable[IntakeRecord]) -> None:
+        """Note that records that were read are done with, in any order; `commit` makes it durable."""
+        for record in records:
+            self._progress.done(record.sequence)
 
     def commit(self, sequence: int | None = None) -> None:
         """Make durable that everything before `sequence` is done with.
 
         Args:
-            sequence: A sequence number; by default everything that was read.
+            sequence: A sequence number; by default that of the first record that was read and is not done.
 
         Raises:
             IntakeStopped: The cursor can't be written.
         """
-        self._intake.commit(self.name, self._sequence if sequence is None else sequence)
+        self._intake.commit(self.name, self._progress.finished if sequence is None else sequence)
 
     def rewind(self) -> None:
         """Go back to what is committed, to read the rest once more."""
         self._sequence = self.committed
+        self._progress = Progress(self._sequence)
         self.close()
 
     def close(self) -> None:
