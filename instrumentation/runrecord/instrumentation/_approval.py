@@ -310,7 +310,12 @@ class Elsewhere(Governed):
         address = stored.root or stored.last
         span = NonRecordingSpan(address.span_context()) if address else INVALID_SPAN
         self._span = span
-        self._context = set_span_in_context(span, leave_scope(get_current()))
+        self._where = set_span_in_context(span, leave_scope(get_current()))
+
+    @property
+    def context(self) -> Context:
+        """A context in which the span of the run is current, and no record of this process."""
+        return self._where
 
 
 def _label(approval: StoredApproval) -> str:

@@ -4,6 +4,7 @@
 
 import threading
 from collections.abc import Sequence as Items
+from contextvars import Token
 from types import TracebackType
 from typing import ClassVar, Final, cast
 
@@ -16,11 +17,12 @@ from typing_extensions import Self
 
 from runrecord.instrumentation._content import captures_content, error_type
 from runrecord.instrumentation._metrics import Metrics
-from runrecord.instrumentation._safety import guarded, swallowed
+from runrecord.instrumentation._safety import guarded, report, swallowed
 from runrecord.instrumentation._state import Attributes, RunState, present
 from runrecord.semconv import attributes as a
 
 _SCOPE_KEY: Final = otel_context.create_key("runrecord-scope")
+_NOWHERE: Final = Context()
 
 
 class Governed:
@@ -35,6 +37,8 @@ class Governed:
     """Whether it takes a number and is one of the records that a ledger expects."""
     signal: ClassVar[str] = ""
     """The signal of the registry, where a preview of an upstream proposal may set attributes on its span."""
+    _where: Context = _NOWHERE
+    """The context that the span was started in."""
     _began = 0.0
     _start_time: int | None = None
 
@@ -45,8 +49,7 @@ class Governed:
         self._span: Span = INVALID_SPAN
         self._owned = True
         self._ended = False
-        self._context: Context = Context()
-        self._tokens: list[object] = []
+        self._tokens: list[Token[Context]] = []
         self._lock = threading.Lock()
         self._sequence_number = -1
         self._late: Attributes = {}
@@ -66,7 +69,11 @@ class Governed:
     @property
     def context(self) -> Context:
         """A context in which this is the current span; nothing is attached by reading it."""
-        return self._context
+        # Made each time: kept here it would be a cycle, which only the garbage collector could free.
+        span = self._span  # invalid if it could not be started; the parent's then stays current
+        return self._scoped(
+            self._where if span is INVALID_SPAN else trace.set_span_in_context(span, self._where)
+        )
 
     @property
     def run_id(self) -> str:
@@ -134,10 +141,11 @@ class Governed:
         span: Span | None = None,
     ) -> None:
         """Start the span, or enrich ``span``, and take the record's number."""
-        self._context = parent
+        self._where = parent
         state = self._state
+        core = state.core
         if state.metrics is not None:
-            self._began = state.core.clock()
+            self._began = core.clock()
         facts: dict[str, AttributeValue] = {a.RUN_ID: state.run_id}
         if self._step_index is not None:
             facts[a.STEP_INDEX] = self._step_index
@@ -147,21 +155,19 @@ class Governed:
             self._sequence_number = self._take_number()
             facts[a.SOURCE_ID] = state.sequence.source_id
             facts[a.RECORD_SEQ] = self._sequence_number
-        if state.core.previews is not None:
-            attributes = state.core.previews.on_span(self.signal, attributes)
+        if core.previews is not None:
+            attributes = core.previews.on_span(self.signal, attributes)
         facts.update(present(attributes))
         if span is None:
-            tracer = state.core.tracer()
-            self._span = tracer.start_span(
+            span = core.tracer().start_span(
                 name, context=parent, kind=kind, attributes=facts, links=links, start_time=self._start_time
             )
         else:
             self._owned = False
-            self._span = span
             span.set_attributes(facts)
             for link in links:
                 span.add_link(link.context, link.attributes)
-        self._context = self._scoped(trace.set_span_in_context(self._span, parent))
+        self._span = span
 
     def _scoped(self, context: Context) -> Context:
         # Not baggage: every propagator sends all of that with every request. See the package `propagation`.
@@ -180,8 +186,9 @@ class Governed:
             late: Attributes = {**self._late, **attributes}
             if self._state.core.previews is not None:
                 late = self._state.core.previews.on_span(self.signal, late)
-            if late and (late := present(late)):
-                span.set_attributes(late)
+            for name, value in late.items():  # a few: one by one is less work for the SDK
+                if value is not None:
+                    span.set_attribute(name, value)
         finally:
             if self._owned:
                 span.end()
@@ -214,17 +221,21 @@ class Governed:
 
     def __enter__(self) -> Self:
         """Make this the current span."""
-        with swallowed("entering a context"):
-            self._tokens.append(otel_context.attach(self._context))
+        try:
+            self._tokens.append(otel_context.attach(self.context))
+        except Exception as problem:  # noqa: BLE001  # a context manager of ours would cost as much as the rest
+            report("entering a context", problem)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Restore what was current and finish; an exception of the block passes through."""
-        with swallowed("leaving a context"):
+        try:
             if self._tokens:
-                otel_context.detach(self._tokens.pop())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+                otel_context.detach(self._tokens.pop())
+        except Exception as problem:  # noqa: BLE001
+            report("leaving a context", problem)
         if error is None:
             self.stop()
         else:

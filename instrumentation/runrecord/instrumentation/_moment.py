@@ -42,5 +42,5 @@ class Moment(Governed):
         reference = SpanRef.of(self.span_context)
         self._finish({a.RUN_RECORDS: 1} if self.alone else {}, None)
         placed: Attributes = {a.STEP_INDEX: self._step_index, **facts}
-        self._state.emit(event, placed, self._context)
+        self._state.emit(event, placed, self.context)
         return reference

@@ -152,7 +152,7 @@ class Decision(Governed):
         if self._finish(decided, None):
             self._note_denial(outcome, action)
             facts: Attributes = {a.STEP_INDEX: self._step_index, **self._facts}
-            self._state.emit(EVENT_POLICY_DECIDED, {**facts, **decided}, self._context)
+            self._state.emit(EVENT_POLICY_DECIDED, {**facts, **decided}, self.context)
 
     def _measure(self, metrics: Metrics, error: str | None) -> None:
         metrics.decided(self._state, self._facts, self._outcome, error)
@@ -230,7 +230,7 @@ class Verification(Governed):
             a.GEN_AI_EVALUATION_EXPLANATION: explanation if captures_content() else None,
             a.ERROR_TYPE: None if error is None else error_type(error),
         }
-        self._state.emit(EVENT_GEN_AI_EVALUATION_RESULT, facts, self._context)
+        self._state.emit(EVENT_GEN_AI_EVALUATION_RESULT, facts, self.context)
 
     def _measure(self, metrics: Metrics, error: str | None) -> None:
         facts: Attributes = {

@@ -315,7 +315,7 @@ class Run(Scope):
         if not self._finish(facts, error):
             return
         closed: Attributes = {a.RUN_SEGMENT: state.segment, **facts}
-        state.emit(EVENT_SOURCE_CLOSED if suspended else EVENT_RUN_CLOSED, closed, self._context)
+        state.emit(EVENT_SOURCE_CLOSED if suspended else EVENT_RUN_CLOSED, closed, self.context)
 
     def _measure(self, metrics: Metrics, error: str | None) -> None:
         state = self._state

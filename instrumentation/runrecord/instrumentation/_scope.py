@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The records that have children: steps and tool calls, and the calls that make them."""
 
+from collections.abc import Sequence
 from typing import Final, Literal, cast
 
 from opentelemetry import trace
@@ -9,7 +10,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import INVALID_SPAN, Link, Span
 from opentelemetry.util.types import AttributeValue
 
-from runrecord.instrumentation._content import UNSET, Unset, as_text, captures_content
+from runrecord.instrumentation._content import UNSET, Unset, as_text
 from runrecord.instrumentation._existing import existing_span, measured_elsewhere
 from runrecord.instrumentation._governed import Governed, parent_for
 from runrecord.instrumentation._inference import Priced
@@ -101,8 +102,16 @@ class Scope(Recording):
             span: An existing ``execute_tool`` span to enrich instead of a new one; the caller ends it. Without ``context``
                 the current span is taken if it is one.
         """
-        tool = Tool(self, context)
-        facts: Attributes = {
+        tool = Tool(self, context, name, call_id)
+        facts: dict[str, AttributeValue | None] = {
+            a.GEN_AI_OPERATION_NAME: "execute_tool",
+            a.GEN_AI_TOOL_NAME: name,
+            a.GEN_AI_TOOL_CALL_ID: call_id,
+            a.GEN_AI_TOOL_TYPE: tool_type,
+            a.GEN_AI_TOOL_DESCRIPTION: description,
+            a.GEN_AI_AGENT_NAME: self._state.agent,
+            a.GEN_AI_CONVERSATION_ID: self._state.conversation_id,
+            a.APPROVAL_ID: approval_id,
             a.SIDE_EFFECT_TYPE: effect,
             a.SIDE_EFFECT_TARGET: target,
             a.SIDE_EFFECT_REVERSIBLE: reversible,
@@ -110,22 +119,12 @@ class Scope(Recording):
             a.TOOL_DESTRUCTIVE: destructive,
             a.TOOL_IDEMPOTENT: idempotent,
             a.TOOL_OPEN_WORLD: open_world,
-            a.GEN_AI_TOOL_TYPE: tool_type,
-            a.GEN_AI_TOOL_DESCRIPTION: description,
             a.DRY_RUN: dry_run,
             a.RETRY_ATTEMPT: attempt,
-            **(attributes or {}),
         }
-        tool.begin(
-            name,
-            call_id=call_id,
-            approval_id=approval_id,
-            arguments=arguments,
-            attributes=facts,
-            links=links or [],
-            span=span,
-            explicit=context is not None,
-        )
+        if attributes is not None:
+            facts.update(attributes)
+        tool.begin(arguments, facts, links or (), span, context is not None)
         return tool
 
 
@@ -201,15 +200,14 @@ class Tool(Scope, Priced):
     said of whether the effect took place, since it may or may not have.
     """
 
-    _type: str | None = None
     _cut_short = False
 
-    def __init__(self, owner: Governed, context: Context | None) -> None:
+    def __init__(self, owner: Governed, context: Context | None, name: str, call_id: str | None) -> None:
         self._where, parent = parent_for(owner, context)
         super().__init__(owner.state, parent, parent.step_index)
-        self._name = ""
-        self._call_id: str | None = None
-        self._effects: dict[str, AttributeValue] = {}
+        self._name = name
+        self._call_id = call_id
+        self._said: dict[str, AttributeValue | None] = {}
 
     @property
     def name(self) -> str:
@@ -224,65 +222,47 @@ class Tool(Scope, Priced):
     @guarded
     def begin(
         self,
-        name: str,
-        *,
-        call_id: str | None,
-        approval_id: str | None,
         arguments: object | Unset,
-        attributes: Attributes,
-        links: list[Link],
+        facts: dict[str, AttributeValue | None],
+        links: Sequence[Link],
         span: Span | None,
         explicit: bool,
     ) -> None:
+        """Start the span; ``facts`` are what is known of the call, and stay with it."""
         parent = self._parent.span if self._parent is not None else INVALID_SPAN
         if span is None and not explicit:
             current = trace.get_current_span(self._where)
-            span = existing_span("execute_tool", current, call_id) if current is not parent else None
+            span = existing_span("execute_tool", current, self._call_id) if current is not parent else None
         # Below a span that is sampled out, so is this one, as a rule; then nothing is committed to.
         recorded = parent.is_recording()
-        every: dict[str, AttributeValue | None] = {
-            a.GEN_AI_OPERATION_NAME: "execute_tool",
-            a.GEN_AI_TOOL_NAME: name,
-            a.GEN_AI_TOOL_CALL_ID: call_id,
-            a.GEN_AI_AGENT_NAME: self._state.agent,
-            a.GEN_AI_CONVERSATION_ID: self._state.conversation_id,
-            a.APPROVAL_ID: approval_id,
-            **(self._arguments(arguments) if recorded else {}),
-            **attributes,
-        }
+        if recorded:
+            facts = {**self._arguments(arguments), **facts}
         # A tool that declares itself read-only reads, if it says nothing else.
-        if every.get(a.TOOL_READ_ONLY) is True and every.get(a.SIDE_EFFECT_TYPE) is None:
-            every[a.SIDE_EFFECT_TYPE] = "read"
-        self._note(every)
-        self._name, self._call_id = name, call_id
-        self._type = cast("str | None", attributes.get(a.GEN_AI_TOOL_TYPE))
-        self._state.stopped.let_run(call_id)
-        self._open(f"execute_tool {name}", every, parent=self._where, links=links, span=span)
+        if facts[a.TOOL_READ_ONLY] is True and facts[a.SIDE_EFFECT_TYPE] is None:
+            facts[a.SIDE_EFFECT_TYPE] = "read"
+        self._said = facts
+        self._state.stopped.let_run(self._call_id)
+        self._open(f"execute_tool {self._name}", facts, parent=self._where, links=links, span=span)
         if not recorded and self._span.is_recording():
             self._span.set_attributes(present(self._arguments(arguments)))
 
     def _arguments(self, arguments: object | Unset) -> Attributes:
         """Commit to the arguments; their text is recorded only where content is captured."""
         facts = {a.ARGUMENTS_DIGEST: self._state.commit(LABEL_TOOL_ARGUMENTS, arguments)}
-        if not isinstance(arguments, Unset) and captures_content():
+        if self._state.captures_content and not isinstance(arguments, Unset):
             facts[a.GEN_AI_TOOL_CALL_ARGUMENTS] = as_text(arguments)
         return facts
-
-    def _note(self, attributes: Attributes) -> None:
-        for name in _OF_EFFECT:
-            value = attributes.get(name)
-            if value is not None:
-                self._effects[name] = value
 
     def _measure(self, metrics: Metrics, error: str | None) -> None:
         if self._cut_short and error is None:
             return  # it waits, and is made again
         state = self._state
         if self._owned or not measured_elsewhere(self._span):
-            metrics.tool_took(state, self._name, self._type, self._seconds(), error)
-        metrics.tool_ended(state, self._name, self._effects, error)
+            kind = cast("str | None", self._said.get(a.GEN_AI_TOOL_TYPE))
+            metrics.tool_took(state, self._name, kind, self._seconds(), error)
+        metrics.tool_ended(state, self._name, self._said, error)
         called: Attributes = {a.GEN_AI_TOOL_NAME: self._name}
-        if self._effects.get(a.RETRY_ATTEMPT):
+        if self._said.get(a.RETRY_ATTEMPT):
             metrics.tried_again(state, called)
         if self._cost is not None:
             metrics.call_cost(state, called, self._cost)
@@ -294,7 +274,10 @@ class Tool(Scope, Priced):
 
     def set(self, attributes: Attributes) -> None:
         """Set attributes; those that are None are left out."""
-        self._note(attributes)
+        for name in _OF_EFFECT:
+            value = attributes.get(name)
+            if value is not None:
+                self._said[name] = value
         super().set(attributes)
 
     @guarded
@@ -304,9 +287,9 @@ class Tool(Scope, Priced):
         Nothing is claimed of an effect of which :meth:`effect` said so itself, of a dry run, and of a repeat that was
         not carried out.
         """
-        said = self._effects
+        said = self._said
         changed = said.get(a.SIDE_EFFECT_TYPE) not in {None, "none", "read"}
-        unknown = a.SIDE_EFFECT_COMMITTED not in said
+        unknown = said.get(a.SIDE_EFFECT_COMMITTED) is None
         real = said.get(a.DRY_RUN) is not True and said.get(a.IDEMPOTENCY_DEDUPLICATED) is not True
         facts: Attributes = {a.SIDE_EFFECT_COMMITTED: True} if changed and unknown and real else {}
         if self._finish(facts, None):
@@ -317,10 +300,10 @@ class Tool(Scope, Priced):
         """Commit to the result; its text is recorded only where content is captured."""
         if self._ended or not self._span.is_recording():
             return
-        # Set with what else the end brings, in one call.
-        self._late = {a.RESULT_DIGEST: self._state.commit(LABEL_TOOL_RESULT, value)}
-        if captures_content():
-            self._late = {**self._late, a.GEN_AI_TOOL_CALL_RESULT: as_text(value)}
+        digest = self._state.commit(LABEL_TOOL_RESULT, value)
+        self._late = {a.RESULT_DIGEST: digest}  # set with what else the end brings
+        if self._state.captures_content:
+            self._late = {a.RESULT_DIGEST: digest, a.GEN_AI_TOOL_CALL_RESULT: as_text(value)}
 
     @guarded
     def effect(

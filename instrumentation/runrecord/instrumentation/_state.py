@@ -17,7 +17,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Tracer
 from opentelemetry.util.types import AttributeValue
 
-from runrecord.instrumentation._content import commitment
+from runrecord.instrumentation._content import captures_content, commitment
 from runrecord.instrumentation._safety import report
 from runrecord.instrumentation._stopped import Stopped
 from runrecord.instrumentation.context_store import ContextKey, ContextStore, SpanRef, StoredContext
@@ -176,6 +176,7 @@ class RunState:
         started_at: When the first segment began, in seconds since the epoch; 0 if that is not known.
         spent: What the calls of all segments cost, by currency.
         metrics: The instruments; None while nobody collects metrics.
+        captures_content: Whether content may be put on the spans of this segment's tool calls.
     """
 
     def __init__(
@@ -195,6 +196,7 @@ class RunState:
         self.started_at = 0.0
         self.spent: dict[str, float] = {}
         self.metrics: Final = core.metrics()
+        self.captures_content: Final = captures_content()
         self._phases: dict[str, None] = {}
         self._next_step = 0
         self._lock = threading.Lock()

@@ -18,7 +18,6 @@ from collections.abc import Set as AbstractSet
 from datetime import date, time
 from decimal import Decimal
 from enum import Enum
-from json import JSONEncoder
 from json.encoder import encode_basestring  # the C implementation where there is one
 from math import isfinite
 from typing import Any, Final, TypeAlias, TypeGuard, cast
@@ -39,10 +38,6 @@ _HIGHEST_BEFORE_SURROGATES: Final = "\ud7ff"
 _EXPONENT_FROM: Final = 21
 _EXPONENT_BELOW: Final = -6
 _PLAIN_DEPTH: Final = 8
-
-_encode_plain: Final = JSONEncoder(
-    ensure_ascii=False, check_circular=False, allow_nan=False, sort_keys=True, separators=(",", ":")
-).encode
 
 
 def canonical_json(value: Json) -> bytes:
@@ -93,31 +88,49 @@ def to_json_domain(value: Any) -> Json:
 
 
 def _plain_form(value: Any) -> bytes | None:
-    """Encode in C what most arguments and results are made of; None for what needs the long way (see ``_is_plain``)."""
-    if not _is_plain(value, _PLAIN_DEPTH):
-        return None
+    """Encode what most arguments and results are made of in one pass; None for what needs the long way (see ``_plain``)."""
+    text = _plain(value, _PLAIN_DEPTH)
     try:
-        return _encode_plain(value).encode()
+        return None if text is None else text.encode()
     except UnicodeEncodeError:  # a surrogate
         return None
 
 
-def _is_plain(value: Any, depth: int) -> bool:
-    """Say whether the encoder of the standard library writes ``value`` as this module does, surrogates apart.
+def _plain(value: Any, depth: int) -> str | None:
+    """Write ``value``, or return None if it holds what is not written here.
 
-    Not of subclasses, which may behave otherwise, nor of floats, whose layout differs, nor of keys beyond ASCII, which it does
-    not sort by UTF-16 code units.
+    That are subclasses, which may behave otherwise, floats, whose layout is special, and keys beyond ASCII, which are not in the
+    order of UTF-16 code units.
     """
     kind = type(cast("object", value))
-    if kind is str or kind is bool or value is None:
-        return True
-    if kind is int:
-        return cast("int", value).bit_length() <= _MAX_INT_BITS
-    if kind is dict and depth > 0:
-        return all(
-            type(key) is str and key.isascii() and _is_plain(item, depth - 1) for key, item in value.items()
-        )
-    return kind is list and depth > 0 and all(_is_plain(item, depth - 1) for item in value)
+    text: str | None = None
+    if kind is str:
+        text = encode_basestring(value)
+    elif kind is dict and depth > 0:
+        text = _plain_object(value, depth - 1)
+    elif kind is list and depth > 0:
+        items = [_plain(item, depth - 1) for item in value]
+        text = None if None in items else "[" + ",".join(cast("list[str]", items)) + "]"
+    elif kind is int and value.bit_length() <= _MAX_INT_BITS:
+        text = int.__repr__(value)
+    elif value is None:
+        text = "null"
+    elif kind is bool:
+        text = "true" if value else "false"
+    return text
+
+
+def _plain_object(value: dict[Any, Any], depth: int) -> str | None:
+    for key in value:
+        if type(key) is not str or not key.isascii():
+            return None
+    parts: list[str] = []
+    for key in sorted(value):
+        item = _plain(value[key], depth)
+        if item is None:
+            return None
+        parts.append(f"{encode_basestring(key)}:{item}")
+    return "{" + ",".join(parts) + "}"
 
 
 def _write(value: Json, parts: list[str], depth: int) -> None:
