@@ -14,7 +14,6 @@ from runrecord.collector.consumers import Forwarder, IntakeConsumer, LedgerSeque
 from runrecord.collector.consumers.quarantine import Quarantine
 from runrecord.collector.consumers.transport import GrpcTransport, HttpTransport, Transport
 from runrecord.collector.errors import StartError
-from runrecord.collector.routing import takes
 from runrecord.ledger.errors import LedgerError
 from runrecord.ledger.ledger import Ledger
 from runrecord.processors import compat
@@ -124,7 +123,6 @@ class Consuming:
 
     def refresh(self) -> None:
         """Set the gauges."""
-        self._metrics.intake_lag_seconds.set(self._intake.oldest_age_seconds())
         for consumer in self._consumers:
             self._metrics.intake_lag_records.labels(consumer.name).set(consumer.backlog_records)
         self.watch()
@@ -147,7 +145,7 @@ class Consuming:
             ledger,
             reopen=lambda: Ledger(exporter.directory, origin=exporter.origin),
             project=project,
-            wanted=takes(name, self._config.pipelines_of(name)),
+            signals=self._config.pipelines_of(name),
             health=self._health,
             metrics=self._metrics,
             quarantine=self._quarantine(name),
@@ -163,7 +161,7 @@ class Consuming:
         return Forwarder(
             self._intake.consumer(name),
             transport,
-            wanted=takes(name, pipelines),
+            signals=pipelines,
             health=self._health,
             metrics=self._metrics,
             quarantine=self._quarantine(name),

@@ -151,6 +151,7 @@ class Receiving:
     def refresh(self) -> None:
         """Set the gauges."""
         self._metrics.intake_bytes.set(self._intake.stored_bytes)
+        self._metrics.intake_lag_seconds.set(self._intake.oldest_age_seconds())
 
     def watch(self) -> None:
         """Show in the health how the intake log is; call it about once a second."""

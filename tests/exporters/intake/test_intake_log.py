@@ -144,9 +144,9 @@ def test_wait_returns_when_there_is_something(open_log):
         assert bodies(consumer) == [1]
 
     asyncio.run(main())
-    assert not consumer.wait_sync(timeout=0.01)
+    assert not log.wait_beyond_sync(consumer.position, timeout=0.01)
     fill(log, 1)
-    assert consumer.wait_sync(timeout=10)
+    assert log.wait_beyond_sync(consumer.position, timeout=10)
 
 
 def test_closing_wakes_those_who_wait(open_log):

@@ -131,7 +131,7 @@ for lane in range(4):
 def consume():
     consumer = log.consumer("b")
     while True:
-        if consumer.wait_sync(1):
+        if log.wait_beyond_sync(consumer.position, 1):
             consumer.read(max_records=7)
             consumer.commit(consumer.position)
 threading.Thread(target=consume).start()

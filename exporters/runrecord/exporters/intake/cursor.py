@@ -17,6 +17,7 @@ import logging
 import os
 import re
 import threading
+import time
 import zlib
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ OUT_OF_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """What a write fails with when the disk, the quota or the process's limit of file size has no room."""
 _SUFFIX: Final = ".cursor"
 _SLOT_BYTES: Final = 4096
+_LOOK_SECONDS: Final = 0.1
 _LINE: Final = re.compile(
     rb"(" + re.escape(FORMAT).encode() + rb" write=([0-9]{1,20}) next=([0-9]{1,20})) check=([0-9a-f]{8})\n"
 )
@@ -272,3 +274,46 @@ class Cursors:
         """Name the slowest consumer, for messages."""
         with self._lock:
             return min(self._positions, key=lambda name: self._positions[name], default="a consumer")
+
+
+class FollowedCursors:
+    """The cursors of a log whose consumers are in another process; looked at from time to time."""
+
+    def __init__(self, directory: Path) -> None:
+        """Look for the first time.
+
+        Args:
+            directory: The directory of the log.
+        """
+        self._directory = directory / "cursors"
+        self._positions: dict[str, int] = {}
+        self._looked = -_LOOK_SECONDS
+        self._lock = threading.Lock()
+
+    def _look(self) -> dict[str, int]:
+        """Read them, unless that was a moment ago: what they said then is only less than what they say now."""
+        with self._lock:
+            now = time.monotonic()
+            if now - self._looked >= _LOOK_SECONDS:
+                self._looked = now
+                try:
+                    files = {
+                        name: read_cursor(self._directory, name) for name in list_cursors(self._directory)
+                    }
+                    self._positions = {name: file.next for name, file in files.items() if file is not None}
+                except (OSError, IntakeCorrupt) as error:  # its own process says what is to be done
+                    _log.debug("the cursors in %s can't be read: %s", self._directory, error)
+            return self._positions
+
+    def __contains__(self, name: str) -> bool:
+        """Say whether there is such a consumer."""
+        return name in self._look()
+
+    def floor(self) -> int:
+        """Return the position of the slowest consumer; 0 if there is none, so that nothing is deleted."""
+        return min(self._look().values(), default=0)
+
+    def slowest(self) -> str:
+        """Name the slowest consumer, for messages."""
+        positions = self._look()
+        return min(positions, key=lambda name: positions[name], default="a consumer")

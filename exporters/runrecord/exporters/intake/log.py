@@ -20,11 +20,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from runrecord.exporters.errors import IntakeError, IntakeFull, IntakeStopped
-from runrecord.exporters.intake.cursor import Cursors
+from runrecord.exporters.errors import IntakeError, IntakeFull, IntakeStopped, IntakeUnusable
+from runrecord.exporters.intake.cursor import Cursors, FollowedCursors
+from runrecord.exporters.intake.durable_end import DurableEnd, EndWriter
 from runrecord.exporters.intake.frame import FRAME_OVERHEAD, encode_payload
 from runrecord.exporters.intake.reader import Consumer
-from runrecord.exporters.intake.segment import HEADER_SIZE
+from runrecord.exporters.intake.segment import HEADER_SIZE, Segment
 from runrecord.exporters.intake.store import SegmentStore, sync_data
 from runrecord.exporters.intake.waiters import Pending, settle, wake
 from runrecord.processors.signal import Signal
@@ -34,6 +35,7 @@ _GROUP_BYTES: Final = 32 << 20
 _GROUP_RECORDS: Final = 4096
 _NOTE_NANO: Final = 1_000_000_000
 _NEVER: Final = 1 << 63
+_LOOK_SECONDS: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +65,10 @@ class IntakeLog:
         self,
         directory: str | Path,
         *,
-        consumers: Iterable[str] = (),
+        consumers: Iterable[str] | None = (),
         limits: IntakeLimits | None = None,
         sync: Callable[[int], None] = sync_data,
+        wake: Callable[[], None] | None = None,
     ) -> None:
         """Open or make a log, repair its end, and start its writer.
 
@@ -73,8 +76,10 @@ class IntakeLog:
             directory: Where the segments are; this log owns it.
             consumers: Everyone who reads it. What all of them took is deleted. A name that was not here before
                 starts at the oldest record; one that is no longer here is forgotten, with a warning.
+                None if they are in another process, as a `FollowedLog`.
             limits: When to roll and when to refuse.
             sync: What makes a file's data durable; another one is for failure tests.
+            wake: Called when records have become durable, by the writer's thread; it must not block.
 
         Raises:
             IntakeUnusable: The directory can't be used.
@@ -94,10 +99,17 @@ class IntakeLog:
         self._no_room: IntakeFull | None = None
         self.no_room_groups = 0
         self._sleepers: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
+        self._wake = wake
+        self._end: EndWriter | None = None
+        self._cursors: Cursors | FollowedCursors
         try:
-            self._cursors = Cursors(
-                self._store.directory, tuple(consumers), self._store.segments[0].first, self.next_sequence
-            )
+            if consumers is None:
+                self._cursors = FollowedCursors(self._store.directory)
+                self._open_end()
+            else:
+                self._cursors = Cursors(
+                    self._store.directory, tuple(consumers), self._store.segments[0].first, self.next_sequence
+                )
         except BaseException:
             self._store.close()
             raise
@@ -106,12 +118,31 @@ class IntakeLog:
         ]
         try:
             self._trim()
-            self._empty_if_taken()
+            if self._empty_if_taken():
+                self._tell_end()
         except BaseException:
             self._store.close()
             raise
         self._writer = threading.Thread(target=self._write_groups, name="runrecord-intake", daemon=True)
         self._writer.start()
+
+    def _open_end(self) -> None:
+        try:
+            self._end = EndWriter(self.directory)
+            self._tell_end()
+        except OSError as error:
+            raise IntakeUnusable(
+                f"the intake log can't use {self.directory} ({error.strerror})",
+                next_step="make room, or set service.state_dir to a directory that this user can write",
+            ) from error
+
+    def _tell_end(self) -> None:
+        """Tell other processes how far the log is durable, and wake who waits for that."""
+        if self._end is not None:
+            active = self._store.active
+            self._end.write(DurableEnd(active.first, active.end, active.size))
+        if self._wake is not None:
+            self._wake()
 
     @property
     def directory(self) -> Path:
@@ -125,8 +156,13 @@ class IntakeLog:
 
     @property
     def store(self) -> SegmentStore:
-        """The files, for readers."""
+        """The files."""
         return self._store
+
+    @property
+    def segments(self) -> tuple[Segment, ...]:
+        """The files with durable records, in the order of the log; an entry grows with its file."""
+        return self._store.segments
 
     @property
     def next_sequence(self) -> int:
@@ -236,7 +272,9 @@ class IntakeLog:
         while True:
             with self._condition:
                 while not self._queue and not self._closing and not self._can_free():
-                    self._condition.wait()
+                    # Consumers in other processes can't notify: what they have taken is looked at now and then.
+                    if not self._condition.wait(None if self._end is None else _LOOK_SECONDS):
+                        self._trim()
                 if not self._queue and self._closing:
                     return
                 group = self._take_group()
@@ -275,15 +313,17 @@ class IntakeLog:
         """Write a group; when the disk is full, free what was taken and try once more. None in it only frees."""
         try:
             try:
-                return self._store_group(group, roll=roll and bool(group)), None
+                first = self._store_group(group, roll=roll and bool(group))
             except IntakeFull:
                 if not self._empty_if_taken():
                     raise
-                return self._store_group(group, roll=False), None
+                first = self._store_group(group, roll=False)
+            self._tell_end()
         except IntakeError as error:
             return -1, error
         except BaseException as error:  # noqa: BLE001 - a waiter must never hang on a dead writer
             return -1, IntakeStopped(f"the writer of the intake log failed: {type(error).__name__}")
+        return first, None
 
     def _store_group(self, group: list[Pending], *, roll: bool) -> int:
         if not group:
@@ -317,9 +357,14 @@ class IntakeLog:
         Raises:
             KeyError: There is no such consumer.
         """
-        if name not in self._cursors:
+        if name not in self._own_cursors():
             raise KeyError(f"no consumer {name!r}: name it when the log is opened")
         return Consumer(self, name)
+
+    def _own_cursors(self) -> Cursors:
+        if isinstance(self._cursors, FollowedCursors):
+            raise TypeError("the consumers of this log are in another process")
+        return self._cursors
 
     def set_consumers(self, names: Iterable[str]) -> None:
         """Change who reads.
@@ -330,12 +375,12 @@ class IntakeLog:
         Raises:
             IntakeUnusable: A cursor can't be written.
         """
-        self._cursors.change(tuple(names), self._store.segments[0].first, self.next_sequence)
+        self._own_cursors().change(tuple(names), self._store.segments[0].first, self.next_sequence)
         self._trim()
 
     def committed(self, name: str) -> int:
         """Return the first sequence number that a consumer has not committed."""
-        return self._cursors[name]
+        return self._own_cursors()[name]
 
     def commit(self, name: str, sequence: int) -> None:
         """Make durable that a consumer is done with everything before `sequence`.
@@ -343,7 +388,7 @@ class IntakeLog:
         Raises:
             IntakeStopped: The cursor can't be written; the consumer would take some records a second time.
         """
-        self._cursors.commit(name, sequence)
+        self._own_cursors().commit(name, sequence)
         self._trim()
 
     async def wait_beyond(self, sequence: int) -> None:
@@ -395,6 +440,8 @@ class IntakeLog:
         with self._condition:
             sleepers, self._sleepers = self._sleepers, []
         wake(sleepers)
+        if self._end is not None:
+            self._end.close()
         self._store.close()
 
     def _trim(self) -> None:

@@ -128,7 +128,3 @@ class Intake(Protocol):
             names: A new one starts where the slowest is now; one that is no longer named is forgotten.
         """
         ...
-
-    def oldest_age_seconds(self) -> float:
-        """Return the age of the oldest record that some consumer has not committed; 0 if there is none."""
-        ...

@@ -7,7 +7,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from runrecord.exporters.errors import IntakeCorrupt
 from runrecord.exporters.intake.frame import (
@@ -21,11 +21,42 @@ from runrecord.exporters.intake.progress import Progress
 from runrecord.exporters.intake.segment import HEADER_SIZE, Segment, heads
 
 if TYPE_CHECKING:
-    from runrecord.exporters.intake.log import IntakeLog
+    from pathlib import Path
 
 _READ_AHEAD = 1 << 20
 
 _log = logging.getLogger(__name__)
+
+
+class ReadableLog(Protocol):
+    """What a consumer needs of a log in files, whoever writes it."""
+
+    @property
+    def directory(self) -> Path:
+        """Where the segments are."""
+        ...
+
+    @property
+    def segments(self) -> tuple[Segment, ...]:
+        """The files with durable records, in the order of the log; an entry grows with its file."""
+        ...
+
+    @property
+    def next_sequence(self) -> int:
+        """The sequence number after the last durable record."""
+        ...
+
+    def committed(self, name: str) -> int:
+        """Return the first sequence number that a consumer has not committed."""
+        ...
+
+    def commit(self, name: str, sequence: int) -> None:
+        """Make durable that a consumer is done with everything before `sequence`."""
+        ...
+
+    async def wait_beyond(self, sequence: int) -> None:
+        """Return when there is a durable record with this number or a later one, or the log has stopped."""
+        ...
 
 
 class Consumer:
@@ -35,7 +66,7 @@ class Consumer:
         name: The name under which its cursor is kept.
     """
 
-    def __init__(self, log: IntakeLog, name: str) -> None:
+    def __init__(self, log: ReadableLog, name: str) -> None:
         """Start behind what was committed; use `IntakeLog.consumer`."""
         self.name = name
         self._intake = log
@@ -58,6 +89,11 @@ class Consumer:
         return self._intake.committed(self.name)
 
     @property
+    def unread(self) -> bool:
+        """Whether there is something to read now."""
+        return self._intake.next_sequence > self._sequence
+
+    @property
     def backlog_records(self) -> int:
         """How many durable records are not committed yet."""
         return max(0, self._intake.next_sequence - self.committed)
@@ -66,7 +102,7 @@ class Consumer:
     def backlog_bytes(self) -> int:
         """How many durable bytes were not read yet (approximate before the first read)."""
         unread = 0
-        for segment in self._intake.store.segments:
+        for segment in self._intake.segments:
             if segment.end > self._sequence:
                 unread += segment.size
         if unread and self._segment is not None:
@@ -76,10 +112,6 @@ class Consumer:
     async def wait(self) -> None:
         """Return when there is something to read, or the log has stopped."""
         await self._intake.wait_beyond(self._sequence)
-
-    def wait_sync(self, timeout: float | None = None) -> bool:
-        """Block until there is something to read; False if there is not."""
-        return self._intake.wait_beyond_sync(self._sequence, timeout)
 
     def read(
         self,
@@ -185,7 +217,7 @@ class Consumer:
 
     def _find(self, done: Segment | None) -> tuple[Segment, int]:
         """Find the next record; a segment that someone moved away makes the one before it end early."""
-        segments = self._intake.store.segments
+        segments = self._intake.segments
         for segment in segments:
             if segment.end <= self._sequence or (segment is done and segment is not segments[-1]):
                 continue
