@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from runrecord.collector.config import GatewayConfig, OtlpGrpcExporter, Pipeline
@@ -126,9 +126,13 @@ class _References:
 
     def pipeline(self, config: GatewayConfig, signal: Signal, pipeline: Pipeline) -> None:
         here = ("service", "pipelines", signal.value)
-        self._names(here, "receivers", pipeline.receivers, _RECEIVERS)
-        self._names(here, "processors", pipeline.processors, _PROCESSORS)
-        self._names(here, "exporters", pipeline.exporters, tuple(config.exporters))
+        self._names((*here, "receivers"), pipeline.receivers, "receivers", _RECEIVERS)
+        self._names((*here, "processors"), pipeline.processors, "processors", _PROCESSORS)
+        self._names((*here, "exporters"), pipeline.exporters, "exporters", config.exporters)
+        if (routing := pipeline.routing) is not None:
+            for tenant, names in routing.table.items():
+                self._names((*here, "routing", "table", tenant), names, "exporters", config.exporters)
+            self._names((*here, "routing", "default"), routing.default or (), "exporters", config.exporters)
         if "compat" in pipeline.processors and config.processors.compat is None:
             self.add("compat is not configured under processors", *here, "processors")
         if pipeline.processors[:1] != ("redaction",):
@@ -138,12 +142,12 @@ class _References:
                 "processors",
             )
 
-    def _names(self, here: tuple[str, ...], kind: str, names: Sequence[str], known: Sequence[str]) -> None:
+    def _names(self, path: tuple[str, ...], names: Sequence[str], kind: str, known: Collection[str]) -> None:
         for index, name in enumerate(names):
             if name not in known:
-                self.add(f"there is no {name!r} under {kind}", *here, kind, index, near=nearest(name, known))
+                self.add(f"there is no {name!r} under {kind}", *path, index, near=nearest(name, known))
             elif name in names[:index]:
-                self.add(f"{name!r} is here a second time", *here, kind, index)
+                self.add(f"{name!r} is here a second time", *path, index)
 
 
 def _addresses(config: GatewayConfig) -> Iterator[tuple[str, tuple[str, ...]]]:

@@ -9,6 +9,7 @@ is in one (resource, scope, schema URL, fields of a newer release) is carried al
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
@@ -105,24 +106,27 @@ def _with(level: Any, children: list[bytes]) -> bytes:
     return body
 
 
-def by_resource(body: bytes, key: str) -> list[tuple[str | None, bytes]]:
-    """Sort what is in a request by the value of a resource attribute.
+def by_resource(
+    body: bytes, key: str, sort: Callable[[str | None], str | None]
+) -> list[tuple[str | None, bytes]]:
+    """Sort what is in a request by a resource attribute.
 
     Args:
         body: A serialised request, valid.
         key: The name of the attribute.
+        sort: Says where a value belongs. It is given None where the attribute is missing, is there with two values, or is no
+            text.
 
     Returns:
-        For each value one request, in the order in which the values come. The value is None where the attribute is missing, is
-        there with two values, or is no text; the body is the very same one if there is one value only.
+        One request for each place, in the order in which they come; the very same body if there is one place only.
     """
     request = _LEVELS[0].FromString(body)
     found: dict[str | None, list[bytes]] = {}
     for child in request.children:
-        found.setdefault(_text_of(_Part.FromString(child).resource, key), []).append(child)
+        found.setdefault(sort(_text_of(_Part.FromString(child).resource, key)), []).append(child)
     if len(found) < 2:  # noqa: PLR2004
         return [(next(iter(found), None), body)]
-    return [(value, _with(request, children)) for value, children in found.items()]
+    return [(place, _with(request, children)) for place, children in found.items()]
 
 
 def _text_of(resource: resource_pb2.Resource, key: str) -> str | None:

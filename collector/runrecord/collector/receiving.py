@@ -96,7 +96,7 @@ class Receiving:
             intake,
             redactor.redact,
             metrics,
-            signals=config.service.pipelines,
+            pipelines=config.service.pipelines,
             executor=self._executor,
             max_in_flight_bytes=config.receivers.otlp.max_in_flight_mib * _MIB,
         )

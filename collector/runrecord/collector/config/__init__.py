@@ -22,7 +22,7 @@ from runrecord.collector.config.receivers import (
     Protocols,
     Receivers,
 )
-from runrecord.collector.config.service import Intake, Pipeline, Service, default_state_dir
+from runrecord.collector.config.service import Intake, Pipeline, Routing, Service, default_state_dir
 
 __all__ = [
     "MIB",
@@ -40,6 +40,7 @@ __all__ = [
     "Protocols",
     "Receivers",
     "Retry",
+    "Routing",
     "SendingQueue",
     "Service",
     "Tls",

@@ -53,7 +53,7 @@ class GatewayConfig(Section):
 
     def pipelines_of(self, exporter: str) -> dict[Signal, Pipeline]:
         """Return the pipelines that end in an exporter."""
-        return {s: p for s, p in self.service.pipelines.items() if exporter in p.exporters}
+        return {s: p for s, p in self.service.pipelines.items() if exporter in p.ends()}
 
     @property
     def ledgers(self) -> dict[str, LedgerExporter]:

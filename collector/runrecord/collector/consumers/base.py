@@ -9,14 +9,13 @@ import contextlib
 import logging
 import traceback
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any
 
 from runrecord.collector.consumers.quarantine import Quarantine
 from runrecord.collector.telemetry import GatewayMetrics, Health
 from runrecord.exporters.errors import IntakeError
 from runrecord.exporters.intake import IntakeRecord, IntakeSource
-from runrecord.processors.signal import Signal
 
 _log = logging.getLogger(__name__)
 _AGAIN_SECONDS = 5.0
@@ -37,7 +36,7 @@ class IntakeConsumer(ABC):
         self,
         consumer: IntakeSource,
         *,
-        signals: Collection[Signal],
+        wanted: Callable[[IntakeRecord], bool],
         health: Health,
         metrics: GatewayMetrics,
         quarantine: Quarantine,
@@ -46,14 +45,14 @@ class IntakeConsumer(ABC):
 
         Args:
             consumer: Its place in the intake log.
-            signals: Records of others are passed over.
+            wanted: Records for which it is false are passed over.
             health: Where it says how it is.
             metrics: Where it counts.
             quarantine: Where it keeps requests that it can't pass on.
         """
         self.name = consumer.name
         self._consumer = consumer
-        self._signals = frozenset(signals)
+        self._wanted = wanted
         self._health = health.part(self.name, self._facts)
         self._metrics = metrics
         self._quarantine = quarantine
@@ -207,9 +206,7 @@ class IntakeConsumer(ABC):
 
     def _read(self) -> list[IntakeRecord]:
         return self._consumer.read(
-            max_records=self.batch_records,
-            max_bytes=self.batch_bytes,
-            wanted=lambda record: record.signal in self._signals,
+            max_records=self.batch_records, max_bytes=self.batch_bytes, wanted=self._wanted
         )
 
     async def _commit_behind(self) -> None:

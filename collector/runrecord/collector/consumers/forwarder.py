@@ -51,7 +51,7 @@ class Forwarder(IntakeConsumer):
         consumer: IntakeSource,
         transport: Transport,
         *,
-        signals: Collection[Signal],
+        wanted: Callable[[IntakeRecord], bool],
         health: Health,
         metrics: GatewayMetrics,
         quarantine: Quarantine,
@@ -65,7 +65,7 @@ class Forwarder(IntakeConsumer):
         Args:
             consumer: Its place in the intake log.
             transport: Sends a request once.
-            signals: The pipelines that end here.
+            wanted: Says which records are for this exporter.
             health: Where it says how it is.
             metrics: Where it counts.
             quarantine: Where it keeps requests that the back end will never take.
@@ -74,7 +74,7 @@ class Forwarder(IntakeConsumer):
             compat: Adds attributes for tracing UIs.
             compat_signals: The pipelines in which it is.
         """
-        super().__init__(consumer, signals=signals, health=health, metrics=metrics, quarantine=quarantine)
+        super().__init__(consumer, wanted=wanted, health=health, metrics=metrics, quarantine=quarantine)
         self._transport = transport
         self._retry = retry
         self._window = queue.num_consumers

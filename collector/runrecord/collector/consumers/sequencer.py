@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from runrecord.collector.consumers.base import IntakeConsumer
@@ -50,7 +50,7 @@ class LedgerSequencer(IntakeConsumer):
         *,
         reopen: Callable[[], Ledger],
         project: Callable[[Signal, bytes], Projected],
-        signals: Collection[Signal],
+        wanted: Callable[[IntakeRecord], bool],
         health: Health,
         metrics: GatewayMetrics,
         quarantine: Quarantine,
@@ -62,12 +62,12 @@ class LedgerSequencer(IntakeConsumer):
             ledger: Open for writing; this object closes it.
             reopen: Opens it once more after it has stopped.
             project: Makes entries of a request.
-            signals: The pipelines that end here.
+            wanted: Says which records are for this ledger.
             health: Where it says how it is.
             metrics: Where it counts.
             quarantine: Where it keeps requests of which no entries can be made.
         """
-        super().__init__(consumer, signals=signals, health=health, metrics=metrics, quarantine=quarantine)
+        super().__init__(consumer, wanted=wanted, health=health, metrics=metrics, quarantine=quarantine)
         self._ledger: Ledger | None = ledger
         self._reopen = reopen
         self._project = project

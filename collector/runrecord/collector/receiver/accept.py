@@ -6,12 +6,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Final, Protocol
 
+from runrecord.collector.config import Pipeline
 from runrecord.collector.receiver.requests import SERVICES, Checked, check
 from runrecord.collector.receiver.status import Code, Refusal, unavailable
+from runrecord.collector.routing import ROUTE_HEADER, Pairs, Piece, route
 from runrecord.collector.telemetry import GatewayMetrics
 from runrecord.exporters.errors import IntakeFull, IntakeStopped
 from runrecord.exporters.intake import IntakeWriter
@@ -81,7 +84,7 @@ class Acceptor:
         redact: Callable[[Signal, bytes], Redacted],
         metrics: GatewayMetrics,
         *,
-        signals: Collection[Signal],
+        pipelines: Mapping[Signal, Pipeline],
         executor: Executor,
         max_in_flight_bytes: int,
     ) -> None:
@@ -91,14 +94,14 @@ class Acceptor:
             intake: Where redacted requests go.
             redact: Redacts a request or raises RedactionError; safe to call from several threads.
             metrics: What is counted.
-            signals: Those that have a pipeline.
+            pipelines: A signal without one is refused.
             executor: Where large requests are parsed and redacted, so that the event loop stays free.
             max_in_flight_bytes: The most bytes of requests that may be under way.
         """
         self._intake = intake
         self._redact = redact
         self._metrics = metrics
-        self._signals = frozenset(signals)
+        self._pipelines = pipelines
         self._executor = executor
         self._in_flight = 0
         self._idle = asyncio.Event()
@@ -139,14 +142,20 @@ class Acceptor:
 
     def check_signal(self, signal: Signal) -> None:
         """Refuse a signal that has no pipeline."""
-        if signal not in self._signals:
+        if signal not in self._pipelines:
             raise Refusal(
                 Code.UNIMPLEMENTED,
                 f"no pipeline for {signal.value}: add service.pipelines.{signal.value} to the configuration",
             )
 
     async def accept(
-        self, signal: Signal, body: bytes, *, transport: str, convert: Callable[[bytes], bytes] | None = None
+        self,
+        signal: Signal,
+        body: bytes,
+        *,
+        transport: str,
+        headers: Pairs = (),
+        convert: Callable[[bytes], bytes] | None = None,
     ) -> Checked:
         """Take a request; when this returns, what it accepted survives any crash.
 
@@ -154,6 +163,7 @@ class Acceptor:
             signal: What the body is a request of.
             body: The request, decompressed.
             transport: ``grpc`` or ``http``, for metrics.
+            headers: Of the transport; none of them is kept.
             convert: Turns the body into protobuf first; used for JSON.
 
         Returns:
@@ -166,9 +176,9 @@ class Acceptor:
         size = max(1, len(body))
         self.reserve(size)
         try:
-            checked, counts = await self._prepare(signal, body, convert)
-            if checked.accepted:
-                await self._store(signal, checked)
+            checked, pieces, counts = await self._prepare(signal, body, headers, convert)
+            if pieces:
+                await self._store(signal, pieces)
             self._metrics.accepted(signal, checked, counts, transport)
         except Refusal as refusal:
             self._metrics.refused(signal, transport, refusal)
@@ -178,38 +188,56 @@ class Acceptor:
         return checked
 
     async def _prepare(
-        self, signal: Signal, body: bytes, convert: Callable[[bytes], bytes] | None
-    ) -> tuple[Checked, dict[str, int]]:
+        self, signal: Signal, body: bytes, headers: Pairs, convert: Callable[[bytes], bytes] | None
+    ) -> tuple[Checked, list[Piece], Counter[str]]:
         if len(body) < _INLINE_BYTES:
-            return self._check_and_redact(signal, body, convert)
+            return self._check_and_redact(signal, body, headers, convert)
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._executor, self._check_and_redact, signal, body, convert)
+        return await loop.run_in_executor(
+            self._executor, self._check_and_redact, signal, body, headers, convert
+        )
 
     def _check_and_redact(
-        self, signal: Signal, body: bytes, convert: Callable[[bytes], bytes] | None
-    ) -> tuple[Checked, dict[str, int]]:
-        checked = check(signal, convert(body) if convert else body)
+        self, signal: Signal, body: bytes, headers: Pairs, convert: Callable[[bytes], bytes] | None
+    ) -> tuple[Checked, list[Piece], Counter[str]]:
+        checked, counts = check(signal, convert(body) if convert else body), Counter[str]()
         if not checked.accepted:
-            return checked, {}
+            return checked, [], counts
+        checked, pieces = route(signal, checked, self._pipelines[signal].routing, headers)
+        return checked, [self._redacted(signal, piece, counts) for piece in pieces], counts
+
+    def _redacted(self, signal: Signal, piece: Piece, counts: Counter[str]) -> Piece:
         try:
             with self._metrics.redaction_seconds.time():
-                redaction = self._redact(signal, checked.body)
+                redaction = self._redact(signal, piece.body)
         except RedactionError as error:
             self._metrics.redaction_failed(signal)
             if error.malformed:
                 raise Refusal(Code.INVALID_ARGUMENT, f"the request can't be redacted: {error}") from error
-            _log.error("a request of %d %s was refused: %s", checked.accepted, SERVICES[signal].items, error)
+            _log.error("a request of %d %s was refused: %s", piece.items, SERVICES[signal].items, error)
             raise Refusal(Code.INTERNAL, f"the request can't be redacted: {error}") from error
         except Exception as error:
             self._metrics.redaction_failed(signal)
             _log.error("a request was refused: the redactor raised %s", type(error).__name__)
             raise Refusal(Code.INTERNAL, "the request can't be redacted") from error
-        kept = Checked(redaction.body, checked.accepted, checked.rejected, checked.reason)
-        return kept, dict(redaction.counts)
+        counts.update(redaction.counts)
+        return piece._replace(body=redaction.body)
 
-    async def _store(self, signal: Signal, checked: Checked) -> None:
+    async def _store(self, signal: Signal, pieces: Iterable[Piece]) -> None:
+        """Store all pieces, at the same time; after a failure the client sends all of them again."""
+        results = await asyncio.gather(
+            *(self._append(signal, piece) for piece in pieces), return_exceptions=True
+        )
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+
+    async def _append(self, signal: Signal, piece: Piece) -> None:
+        headers = [(ITEMS_HEADER, str(piece.items))]
+        if piece.route:
+            headers.append((ROUTE_HEADER, piece.route))
         try:
-            await self._intake.append(signal, checked.body, headers=((ITEMS_HEADER, str(checked.accepted)),))
+            await self._intake.append(signal, piece.body, headers=tuple(headers))
         except IntakeFull as error:
             raise unavailable(str(error), error.retry_after) from error
         except IntakeStopped as error:

@@ -84,8 +84,9 @@ class GrpcReceiver:
 
     async def _export(self, signal: Signal, body: bytes, context: Any) -> bytes:
         try:
+            headers = context.invocation_metadata() or ()
             return response(
-                signal, await self._acceptor.accept(signal, body, transport="grpc")
+                signal, await self._acceptor.accept(signal, body, transport="grpc", headers=headers)
             ).SerializeToString()
         except Refusal as error:
             refusal = error

@@ -15,6 +15,7 @@ from runrecord.collector.receiver.compression import ENCODINGS, BadCompressionEr
 from runrecord.collector.receiver.otlp_json import json_to_protobuf
 from runrecord.collector.receiver.requests import SERVICES, response, response_json
 from runrecord.collector.receiver.status import Code, Refusal, too_large
+from runrecord.collector.routing import Pairs
 from runrecord.processors.signal import Signal
 
 _log = logging.getLogger(__name__)
@@ -101,18 +102,21 @@ class HttpReceiver:
             raw = await self._read(receive, memory)
             body = raw if encoding == "identity" else await self._decompress(encoding, raw, memory)
             del raw
-        return await self._accept(signal, body, content_type)
+        pairs = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
+        return await self._accept(signal, body, content_type, pairs)
 
-    async def _accept(self, signal: Signal, body: bytes, content_type: str) -> bytes:
+    async def _accept(self, signal: Signal, body: bytes, content_type: str, headers: Pairs) -> bytes:
         if content_type == PROTOBUF:
             return response(
-                signal, await self._acceptor.accept(signal, body, transport="http")
+                signal, await self._acceptor.accept(signal, body, transport="http", headers=headers)
             ).SerializeToString()
 
         def convert(text: bytes) -> bytes:
             return json_to_protobuf(signal, text)
 
-        checked = await self._acceptor.accept(signal, body, transport="http", convert=convert)
+        checked = await self._acceptor.accept(
+            signal, body, transport="http", headers=headers, convert=convert
+        )
         return json.dumps(response_json(signal, checked)).encode()
 
     async def _read(self, receive: Receive, memory: Reservation) -> bytes:

@@ -24,6 +24,7 @@ class Code(IntEnum):
     """The codes of google.rpc that the receiver uses."""
 
     INVALID_ARGUMENT = 3
+    PERMISSION_DENIED = 7
     RESOURCE_EXHAUSTED = 8
     UNIMPLEMENTED = 12
     INTERNAL = 13
@@ -32,6 +33,7 @@ class Code(IntEnum):
 
 _HTTP = {
     Code.INVALID_ARGUMENT: 400,
+    Code.PERMISSION_DENIED: 403,
     Code.RESOURCE_EXHAUSTED: 413,
     Code.UNIMPLEMENTED: 404,
     Code.INTERNAL: 500,
