@@ -9,13 +9,14 @@ is in one (resource, scope, schema URL, fields of a newer release) is carried al
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Hashable
+from typing import Any, Final, TypeVar
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.resource.v1 import resource_pb2
 
+_Place = TypeVar("_Place", bound=Hashable)
 _PACKAGE: Final = "runrecord.collector.envelope"
 _FIELD: Final = descriptor_pb2.FieldDescriptorProto
 _FILE: Final = descriptor_pb2.FileDescriptorProto(
@@ -127,6 +128,33 @@ def by_resource(
     if len(found) < 2:  # noqa: PLR2004
         return [(next(iter(found), None), body)]
     return [(place, _with(request, children)) for place, children in found.items()]
+
+
+def by_record(body: bytes, sort: Callable[[bytes], _Place]) -> list[tuple[_Place, bytes]]:
+    """Sort the records in a request.
+
+    Args:
+        body: A serialised request, valid.
+        sort: Says where a record, serialised, belongs. It is called once for each, in order.
+
+    Returns:
+        One request for each place, in the order in which they come, each with the resources and scopes that its records had; the
+        very same body if there is one place only. None for a request without records.
+    """
+    return [*_by_record(body, 0, sort).items()]
+
+
+def _by_record(body: bytes, depth: int, sort: Callable[[bytes], _Place]) -> dict[_Place, bytes]:
+    if depth == len(_LEVELS):
+        return {sort(body): body}
+    level = _LEVELS[depth].FromString(body)
+    found: dict[_Place, list[bytes]] = {}
+    for child in level.children:
+        for place, part in _by_record(child, depth + 1, sort).items():
+            found.setdefault(place, []).append(part)
+    if len(found) == 1:
+        return dict.fromkeys(found, body)
+    return {place: _with(level, children) for place, children in found.items()}
 
 
 def _text_of(resource: resource_pb2.Resource, key: str) -> str | None:

@@ -119,6 +119,14 @@ class GatewayMetrics:
             ("exporter",),
             registry=self.registry,
         )
+        self._sampled = counter("sampling_spans", "Spans that tail sampling decided about.", "decision")
+        self._sampling_waiting = gauge("sampling_waiting_spans", "Spans of runs that are not decided yet.")
+        self._sampling_bytes = gauge(
+            "sampling_waiting_bytes", "Bytes of runs that are not decided yet, on disk."
+        )
+        self._sampling_early = gauge(
+            "sampling_early_runs", "Runs decided before their end for want of room, since the start."
+        )
         self.registry.register(_ProcessMetrics())
         for signal in Signal:
             for transport in ("grpc", "http"):
@@ -155,6 +163,17 @@ class GatewayMetrics:
     def retried(self, exporter: str) -> None:
         """Count an attempt that has to be repeated."""
         self._retries.labels(exporter).inc()
+
+    def sampled(self, kept: int, dropped: int) -> None:
+        """Count spans that tail sampling decided about."""
+        self._sampled.labels("kept").inc(kept)
+        self._sampled.labels("dropped").inc(dropped)
+
+    def sampling_waiting(self, spans: int, size: int, early: int) -> None:
+        """Show what waits for a decision, and how many runs were decided for want of room."""
+        self._sampling_waiting.set(spans)
+        self._sampling_bytes.set(size)
+        self._sampling_early.set(early)
 
     def queue(self, exporter: str, size: int, capacity: int) -> None:
         """Show how much waits for an exporter, in bytes, and how much may."""
