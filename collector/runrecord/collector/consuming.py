@@ -14,6 +14,7 @@ from runrecord.collector.consumers import Forwarder, IntakeConsumer, LedgerSeque
 from runrecord.collector.consumers.quarantine import Quarantine
 from runrecord.collector.consumers.transport import GrpcTransport, HttpTransport, Transport
 from runrecord.collector.errors import StartError
+from runrecord.collector.routing import takes
 from runrecord.ledger.errors import LedgerError
 from runrecord.ledger.ledger import Ledger
 from runrecord.processors import compat
@@ -145,7 +146,7 @@ class Consuming:
             ledger,
             reopen=lambda: Ledger(exporter.directory, origin=exporter.origin),
             project=project,
-            signals=self._config.pipelines_of(name),
+            wanted=takes(name, self._config.pipelines_of(name)),
             health=self._health,
             metrics=self._metrics,
             quarantine=self._quarantine(name),
@@ -161,7 +162,7 @@ class Consuming:
         return Forwarder(
             self._intake.consumer(name),
             transport,
-            signals=pipelines,
+            wanted=takes(name, pipelines),
             health=self._health,
             metrics=self._metrics,
             quarantine=self._quarantine(name),
