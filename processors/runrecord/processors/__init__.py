@@ -6,20 +6,24 @@ from __future__ import annotations
 
 from runrecord.processors.errors import (
     CompatError,
+    ContentStoreError,
     EngineUnavailableError,
     PolicyError,
     ProcessorError,
     ProjectionError,
+    QuarantineError,
     RedactionError,
 )
 from runrecord.processors.signal import Signal
 
 __all__ = [
     "CompatError",
+    "ContentStoreError",
     "EngineUnavailableError",
     "PolicyError",
     "ProcessorError",
     "ProjectionError",
+    "QuarantineError",
     "RedactionError",
     "Signal",
 ]

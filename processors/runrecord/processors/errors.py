@@ -8,6 +8,8 @@
     ├── PolicyError            a policy or a rule file that cannot be used
     ├── EngineUnavailableError a pattern engine that was asked for by name is not there
     ├── RedactionError         a request that could not be redacted and must not be forwarded
+    ├── ContentStoreError      a large text that could not be stored
+    ├── QuarantineError        a request that could not be set aside, or not be read again
     ├── CompatError            a request that a compatibility processor could not translate
     └── ProjectionError        a request from which no ledger entries can be made
 """
@@ -33,12 +35,24 @@ class RedactionError(ProcessorError):
     Attributes:
         disposition: What the policy wants done with the request: ``reject`` or ``quarantine``.
         malformed: The bytes are no export request, so sending them again cannot help.
+        temporary: What failed may work again soon, so sending the request again can help.
     """
 
-    def __init__(self, message: str, *, disposition: str = "reject", malformed: bool = False) -> None:
+    def __init__(
+        self, message: str, *, disposition: str = "reject", malformed: bool = False, temporary: bool = False
+    ) -> None:
         super().__init__(message)
         self.disposition = disposition
         self.malformed = malformed
+        self.temporary = temporary
+
+
+class ContentStoreError(ProcessorError):
+    """A large text could not be stored, so nothing may refer to it."""
+
+
+class QuarantineError(ProcessorError):
+    """A request could not be set aside, or what was set aside cannot be read."""
 
 
 class CompatError(ProcessorError):

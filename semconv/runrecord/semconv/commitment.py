@@ -45,6 +45,7 @@ __all__ = [
     "TenantKey",
     "commit_with_salt",
     "load_tenant_key",
+    "read_tenant_key",
     "state_dir",
     "tenant_key_file",
 ]
@@ -174,7 +175,7 @@ def load_tenant_key(*, create: bool = True) -> TenantKey:
     value = os.environ.get(KEY_VARIABLE, "").strip()
     if value.startswith("file:"):
         path = Path(value.removeprefix("file:")).expanduser()
-        return TenantKey(_parse(_read(path, KEY_VARIABLE), f"the file that {KEY_VARIABLE} names"))
+        return read_tenant_key(path, f"the file that {KEY_VARIABLE} names")
     if value:
         return TenantKey(_parse(value, KEY_VARIABLE))
     path = tenant_key_file()
@@ -189,6 +190,19 @@ def load_tenant_key(*, create: bool = True) -> TenantKey:
     if os.name == "posix" and stat.S_IMODE(path.stat().st_mode) & 0o077:
         raise TenantKeyError(f"others can read the key file {path}; run: chmod 600 {path}")
     return TenantKey(_parse(text, f"the key file {path}"))
+
+
+def read_tenant_key(path: Path, where: str = "the key file") -> TenantKey:
+    """Read a tenant key from a file that holds it as hexadecimal digits or else base64.
+
+    Args:
+        path: The file.
+        where: What to call it in an error.
+
+    Raises:
+        TenantKeyError: the file can't be read, or holds no key.
+    """
+    return TenantKey(_parse(_read(path, where), where))
 
 
 def _parse(text: str, where: str) -> bytes:

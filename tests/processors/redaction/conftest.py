@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -23,8 +25,9 @@ from runrecord.processors import Signal
 from runrecord.processors.redaction import PACKS, RedactionPolicy, Redactor
 from runrecord.processors.redaction.annotate import Findings
 from runrecord.processors.redaction.confirm import Work
+from runrecord.processors.redaction.context import Context
 from runrecord.processors.redaction.keys import joined
-from runrecord.processors.redaction.leaf import ANY, DropAttribute, DropRecord, Leaves, keyed_value
+from runrecord.processors.redaction.leaf import ANY, DropAttribute, DropRecord, Leaves
 
 REQUESTS: dict[Signal, type[Message]] = {
     Signal.TRACES: ExportTraceServiceRequest,
@@ -47,16 +50,32 @@ class Reference:
         request.ParseFromString(body)
         self.leaves = Leaves(self.plan, Work(self.limits.leaf_confirms, self.limits.request_confirms))
         self.record: Any = None
+        self.offloaded: dict[str, bytes] = {}
+        self.waiting: list[tuple[str, bytes]] = []  # texts whose references have no place yet
         self._message(request, None)
         return request, Counter(self.leaves.counts)
 
-    def _tool(self) -> bytes | None:
-        for attribute in reversed(self.record.attributes if self.record is not None else []):
-            if attribute.key == "gen_ai.tool.name" and attribute.value.HasField("string_value"):
-                return attribute.value.string_value.encode()
-        return None
+    def _enter(self, message: Any) -> Context:
+        """The facts about a place, once more: from the parsed attributes."""
+        outer = self.leaves.context
+        name = message.DESCRIPTOR.name
+        names = {"gen_ai.tool.name": "tool", "gen_ai.agent.name": "agent", "runrecord.tenant.id": "tenant"}
+        if name in {"ResourceSpans", "ResourceLogs", "ResourceMetrics"}:
+            attributes = message.resource.attributes
+            names = {"deployment.environment.name": "environment", "runrecord.tenant.id": "tenant"}
+        elif name in {"Span", "LogRecord"} or name.endswith("DataPoint"):
+            attributes = message.attributes
+        else:
+            return outer
+        facts: dict[Any, bytes] = {}
+        for attribute in attributes:
+            if attribute.key in names and attribute.value.HasField("string_value"):
+                facts[names[attribute.key]] = attribute.value.string_value.encode()
+        self.leaves.context = Context(lambda: facts, outer)
+        return outer
 
     def _message(self, message: Any, where: tuple[bytes, bool] | None) -> None:
+        outer = self._enter(message)
         for field in sorted(message.DESCRIPTOR.fields, key=lambda field: field.number):
             if field.type == field.TYPE_MESSAGE:
                 inner = where
@@ -72,11 +91,15 @@ class Reference:
                     values[:] = [self._text(value, where) for value in values]
                 elif field.containing_oneof is None or message.HasField(field.name):
                     setattr(message, field.name, self._text(getattr(message, field.name), where))
+        self.leaves.context = outer
 
     def _repeated(self, items: Any, where: tuple[bytes, bool] | None) -> None:
-        kept = []
+        kept: list[Any] = []
+        edited = False
         for item in items:
             is_record = item.DESCRIPTOR.full_name in RECORDS
+            outermost = isinstance(item, KeyValue) and (where is None or not where[1])
+            context, waiting, offloaded = self.leaves.context, len(self.waiting), dict(self.offloaded)
             try:
                 if is_record:
                     self._record(item)
@@ -88,13 +111,20 @@ class Reference:
             except DropRecord:
                 if not is_record:
                     raise
+                self.leaves.context, self.offloaded = context, offloaded
+                del self.waiting[waiting:]
                 continue
             except DropAttribute:
-                if not isinstance(item, KeyValue) or (where is not None and where[1]):
+                if not outermost:
                     raise
+                self.offloaded = offloaded
+                del self.waiting[waiting:]
                 continue
             kept.append(item)
-        if len(kept) < len(items):
+            if outermost and len(self.waiting) > waiting:
+                edited = True
+                kept += self._references(waiting)
+        if len(kept) < len(items) or edited:
             copies = [type(item).FromString(item.SerializeToString()) for item in kept]
             del items[:]
             items.extend(copies)
@@ -107,6 +137,9 @@ class Reference:
         finally:
             self.record = None
             self.leaves.findings = Findings()
+            if sys.exc_info()[0] is not None:
+                self.waiting.clear()
+        record.attributes.extend(self._references(0))
         if findings and self.plan.annotate:
             record.attributes.add(
                 key="runrecord.redaction.rules"
@@ -122,7 +155,7 @@ class Reference:
         attribute.key = self._text(attribute.key, None)
         if not attribute.HasField("value"):
             return True
-        rule = self.plan.keys.find(path, self._tool, nested=where is not None)
+        rule = self.plan.keys.find(path, self.leaves.context, nested=where is not None)
         value: AnyValue = attribute.value
         if rule is not None and rule.action != "keep":
             if rule.action == "tag":
@@ -134,7 +167,7 @@ class Reference:
                 return False
             else:
                 text = value.string_value.encode() if value.HasField("string_value") else None
-                content = keyed_value(self.plan.replacer, rule, text, value.SerializeToString())
+                content = self.leaves.keyed_value(rule, text, value.SerializeToString())
                 if content is not None:
                     self.leaves.note_key(rule)
                     attribute.value.Clear()
@@ -145,15 +178,35 @@ class Reference:
 
     def _text(self, value: str | bytes, where: tuple[bytes, bool] | None) -> Any:
         text = value.encode() if isinstance(value, str) else value
+        in_attribute = where is not None and where[1]
         redacted = self.leaves.redact(
             text,
             {ANY},
             where[0] if where is not None else None,
-            self._tool,
             in_record=self.record is not None,
-            in_attribute=where is not None and where[1],
+            in_attribute=in_attribute,
         )
-        return redacted.decode() if isinstance(value, str) else redacted
+        kept, offload = self.leaves.fit(redacted, in_attribute=in_attribute, can_refer=where is not None)
+        if offload:
+            assert where is not None
+            digest = hashlib.sha256(redacted).hexdigest()
+            self.offloaded[digest] = redacted
+            self.waiting.append((self.leaves.name(where[0]).decode(), redacted))
+        return kept.decode() if isinstance(value, str) else kept
+
+    def _references(self, since: int) -> list[KeyValue]:
+        found = []
+        for name, content in self.waiting[since:]:
+            digest = hashlib.sha256(content).hexdigest()
+            assert self.plan.store is not None
+            uri = self.plan.store.uri(digest)
+            found += [
+                KeyValue(key=f"{name}.ref", value=AnyValue(string_value=uri)),
+                KeyValue(key=f"{name}.ref.digest", value=AnyValue(string_value=f"sha256:{digest}")),
+                KeyValue(key=f"{name}.ref.size", value=AnyValue(int_value=len(content))),
+            ]
+        del self.waiting[since:]
+        return found
 
 
 # Raw text around secrets: field edges, JSON escapes, words that begin on an escape's letter, non-ASCII, digits.

@@ -24,7 +24,10 @@ CARD = "4111111111111111"
         ({"pack": ["secrets"]}, "redaction: unknown key 'pack'; did you mean 'packs'?"),
         ({"packs": ["secret"]}, "redaction.packs: no pack 'secret'; there are secrets, pii"),
         ({"limits": {"attribute_byte": 1}}, "redaction.limits: unknown key 'attribute_byte'; did you mean 'attribute_bytes'?"),
-        ({"limits": {"on_oversize": "offload"}}, "redaction.limits.on_oversize: 'offload' is not available in this version"),
+        ({"limits": {"on_oversize": "offload"}}, "redaction: limits.on_oversize is offload; name a store"),
+        ({"limits": {"on_oversize": "offload"}, "offload": {"store": "x"}}, "set limits.attribute_bytes, to 1024 or more"),
+        ({"keys": [{"match": "a", "action": "drop", "agent": []}]}, "redaction.keys.0.agent"),
+        ({"content": {"a": {"action": "drop", "enviroment": "x"}}}, "redaction.content.a.0: unknown key 'enviroment'; did you mean 'environment'?"),
         ({"limits": {"attribute_bytes": 10}}, "redaction.limits.attribute_bytes"),
         ({"keys": [{"match": "a", "action": "burn"}]}, "redaction.keys.0.action"),
         ({"keys": [{"match": "", "action": "drop"}]}, "redaction.keys.0.match"),
@@ -85,10 +88,12 @@ def test_the_actions_of_a_pattern(otlp: SimpleNamespace) -> None:
     assert value(otlp, {}, mail) == "to [EMAIL] now"
     assert value(otlp, {"rules": {"email": "mask"}}, mail) == "to *************** now"
     pseudonym = value(otlp, {"rules": {"email": "pseudonym"}}, mail)
-    assert re.fullmatch(r"to \[EMAIL:[0-9a-f]{12}\] now", pseudonym)
+    assert re.fullmatch(r"to \[EMAIL:[0-9a-f]{8}\.[0-9a-f]{12}\] now", pseudonym)
     assert value(otlp, {"rules": {"email": "pseudonym"}}, "to ada@example.org now and") == pseudonym + " and"
     assert value(otlp, {"rules": {"email": "pseudonym"}}, "to eve@example.org now") != pseudonym
-    assert re.fullmatch(r"to hmac-sha256:[0-9a-f]{64} now", value(otlp, {"rules": {"email": "hash"}}, mail))
+    assert re.fullmatch(
+        r"to hmac-sha256:[0-9a-f]{8}:[0-9a-f]{64} now", value(otlp, {"rules": {"email": "hash"}}, mail)
+    )
     assert value(otlp, {"rules": {"email": {"enabled": False}}}, mail) == mail
     assert not redacted(otlp, {"rules": {"email": "drop_span"}}, ("k", mail))
     (span,) = redacted(otlp, {"rules": {"email": "drop"}}, ("k", mail), ("other", "stays"), name=mail)
@@ -170,7 +175,7 @@ def test_rules_by_key(otlp: SimpleNamespace) -> None:
     )
     (span,) = redacted(otlp, data, *attributes, ("gen_ai.tool.name", "create_refund"))
     said = {attribute.key: attribute.value.string_value for attribute in span.attributes}
-    assert re.fullmatch("hmac-sha256:[0-9a-f]{64}", said.pop("gen_ai.tool.call.arguments"))
+    assert re.fullmatch("hmac-sha256:[0-9a-f]{8}:[0-9a-f]{64}", said.pop("gen_ai.tool.call.arguments"))
     assert said.pop("runrecord.redaction.rules").startswith("builtin-1+sha256:")
     assert said == {
         "a.note": "[REDACTED]",

@@ -104,19 +104,6 @@ def _attribute(body: bytes, start: int, end: int) -> tuple[bytes, tuple[int, int
     return name, value
 
 
-def string_attribute(body: bytes, start: int, end: int, number: int, name: bytes) -> bytes | None:
-    """The text of a record's attribute; None if it is not there or no text."""
-    result = None
-    for attribute in fields(body, start, end):
-        if attribute.number == number:
-            key, value = _attribute(body, attribute.content, attribute.end)
-            if key == name:
-                for part in fields(body, *value):
-                    if part.number == _STRING:
-                        result = body[part.content : part.end]
-    return result
-
-
 def _integer(body: bytes, span: tuple[int, int]) -> int:
     """The int value of an AnyValue that this module wrote; 0 for any other."""
     position, end = span

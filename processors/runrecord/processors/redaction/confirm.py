@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from runrecord.processors.errors import RedactionError
+from runrecord.processors.redaction.actions import markers, plain
 from runrecord.processors.redaction.boundaries import escape_around, settle_end, settle_start
 from runrecord.processors.redaction.packs import PACKS
 from runrecord.processors.redaction.rule import Rule
@@ -92,11 +93,7 @@ class Confirmer:
             {"regex": self._regex, "pem": self._pem, "email": self._email}[rule.finder] for rule in rules
         ]
         kinds = {rule.kind.upper() for pack in (*PACKS.values(), self.rules) for rule in pack} | {"REDACTED"}
-        self._marker = re.compile(
-            rf"\[(?:{'|'.join(sorted(kinds))})(?::[0-9a-f]{{12}})?\]|hmac-sha256:[0-9a-f]{{64}}|\*+".encode()
-        )
-        for rule in self.rules:
-            rule.pattern  # noqa: B018  compile now rather than on the first request
+        self._marker = re.compile(markers(kinds).encode())
 
     def find(self, text: bytes, orders: Iterable[int], work: Work) -> list[Match]:
         """Find what the given rules match in one text field.
@@ -135,7 +132,7 @@ class Confirmer:
             return None
         if self._is_marker(text, start, end):
             return None
-        if self._allowed and _plain(text[start:end]) in self._allowed:
+        if self._allowed and plain(text[start:end]) in self._allowed:
             return None
         return Match(start, end, order)
 
@@ -248,12 +245,3 @@ def _in_url_credentials(text: bytes, start: int) -> bool:
     before = text[max(0, start - 80) : start - 1]
     slashes = before.rfind(b"/")
     return slashes > 0 and before[slashes - 1 : slashes] in {b"/", b"\\"} and not before[slashes:].count(b" ")
-
-
-def _plain(text: bytes) -> bytes:
-    r"""The text with the escapes undone that an encoder may use for ``@``, ``+`` and ``/``."""
-    if b"\\" not in text:
-        return text
-    for pattern, char in ((rb"\\{1,15}u0040", b"@"), (rb"\\{1,15}u002[bB]", b"+"), (rb"\\{1,15}/", b"/")):
-        text = re.sub(pattern, char, text)
-    return text

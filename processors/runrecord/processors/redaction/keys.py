@@ -1,16 +1,17 @@
 # SPDX-FileCopyrightText: The Runrecord authors
 # SPDX-License-Identifier: Apache-2.0
-"""Rules by attribute key: which key, of which tool, gets which action."""
+"""Rules by attribute key: which key, of which tool, agent, tenant or environment, gets which action."""
 
 from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from runrecord.processors.errors import PolicyError
+from runrecord.processors.redaction.context import Context, Fact
 
 _FRAGMENT_MINIMUM = 3
 _CACHE_LIMIT = 4096
@@ -32,20 +33,31 @@ class KeyRule:
     Attributes:
         match: Glob over the key (``*`` and ``?``), compared without regard to ASCII case.
         action: An action, or ``keep`` to leave the value to the pattern rules.
-        tool: Only in records whose ``gen_ai.tool.name`` is this; None for all.
         inside_json: Also over the dotted path of keys in nested maps and in JSON text.
+        conditions: For each fact that matters the globs of which one must fit, with regard to case.
     """
 
     match: str
     action: str
-    tool: str | None = None
     inside_json: bool = False
+    conditions: Mapping[Fact, Sequence[str]] = field(default_factory=dict[Fact, Sequence[str]])
 
     @cached_property
     def pattern(self) -> re.Pattern[bytes]:
         """The glob as a regex over lower-case bytes."""
-        translated = fnmatch.translate(self.match.replace("[", "[[]"))
-        return re.compile(translated.encode().lower().replace(b"\\z", b"\\Z"))
+        return _glob(self.match, lower=True)
+
+    @cached_property
+    def _needs(self) -> tuple[tuple[Fact, tuple[re.Pattern[bytes], ...]], ...]:
+        return tuple((fact, tuple(_glob(glob) for glob in globs)) for fact, globs in self.conditions.items())
+
+    def holds(self, context: Context) -> bool:
+        """Whether all conditions hold; a fact that is not known fits no glob."""
+        for fact, globs in self._needs:
+            value = context.get(fact)
+            if value is None or not any(glob.match(value) for glob in globs):
+                return False
+        return True
 
     @property
     def seed(self) -> str | None:
@@ -56,6 +68,11 @@ class KeyRule:
         if len(literal) < _FRAGMENT_MINIMUM:
             return None
         return f"(?i:{re.escape(literal)})"
+
+
+def _glob(glob: str, *, lower: bool = False) -> re.Pattern[bytes]:
+    translated = fnmatch.translate(glob.replace("[", "[[]")).encode()
+    return re.compile((translated.lower() if lower else translated).replace(b"\\z", b"\\Z"))
 
 
 class KeyRules:
@@ -86,12 +103,12 @@ class KeyRules:
         """Whether there are any."""
         return bool(self.rules)
 
-    def find(self, path: bytes, tool: Callable[[], bytes | None], *, nested: bool) -> KeyRule | None:
+    def find(self, path: bytes, context: Context, *, nested: bool) -> KeyRule | None:
         """The rule for a key.
 
         Args:
             path: The key, or the dotted path of keys of a nested value.
-            tool: Tells the record's tool name; called only if a rule asks.
+            context: The place of the text; asked only if a rule has conditions.
             nested: Whether ``path`` leads into a nested map or into JSON text.
         """
         cached = self._cache.get((path, nested))
@@ -107,6 +124,6 @@ class KeyRules:
                     self._cache.clear()
                 self._cache[path, nested] = cached
         for rule in cached:
-            if rule.tool is None or rule.tool.encode() == tool():
+            if rule.holds(context):
                 return rule
         return None

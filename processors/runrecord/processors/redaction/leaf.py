@@ -8,10 +8,13 @@ import re
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
-from runrecord.processors.redaction.actions import TOKEN, Replacer, already_redacted
+from runrecord.processors.redaction.actions import KEYED, TOKEN, Replacer, already_redacted
 from runrecord.processors.redaction.annotate import Findings
 from runrecord.processors.redaction.confirm import Confirmer, LeafBudgetError, Match, Work
+from runrecord.processors.redaction.content_store import ContentStore
+from runrecord.processors.redaction.context import NOWHERE, Context
 from runrecord.processors.redaction.jsonkeys import find_values, quote
 from runrecord.processors.redaction.keys import KeyRule, KeyRules
 from runrecord.processors.redaction.rule import Rule
@@ -21,10 +24,12 @@ ANY = -1
 """In the place of a rule's order: any rule may match here."""
 OVER_BUDGET = "over-budget"
 OVERSIZE = "oversize"
+OFFLOADED = "offloaded"
 MASK_ALL = "mask-all"
 # A replacement can complete what was not a match before; a second round sees that.
 _ROUNDS = 4
 _SAFE_KEY = re.compile(rb"[a-z_]{1,40}(?:\.[a-z_]{1,40}){0,8}")
+_NAME_LIMIT = 256
 
 
 class DropAttribute(Exception):  # noqa: N818  control flow, not an error
@@ -45,9 +50,11 @@ class Plan:
         keys: The rules by key.
         replacer: Makes the replacements.
         attribute_bytes: The size a text may have; None for any.
-        drop_oversize: Whether a larger text's attribute is removed instead of cut.
+        on_oversize: What becomes of a larger text: ``truncate``, ``drop`` or ``offload``.
+        preview_bytes: The size of what stays of an offloaded text.
         annotate: Whether records say what was done.
         rules_version: The version of the set of rules.
+        store: Where large texts go, if they go anywhere.
         narrow: Tells which seeds are in a text, if an engine can tell quickly; None if it cannot.
     """
 
@@ -56,15 +63,23 @@ class Plan:
     keys: KeyRules
     replacer: Replacer
     attribute_bytes: int | None
-    drop_oversize: bool
+    on_oversize: str
+    preview_bytes: int
     annotate: bool
     rules_version: str
+    store: ContentStore | None = None
     narrow: Callable[[bytes], Collection[int] | None] | None = None
 
     @property
     def rules(self) -> tuple[Rule, ...]:
         """The pattern rules in order."""
         return self.confirmer.rules
+
+    @cached_property
+    def asks_for_facts(self) -> bool:
+        """Whether it matters to any rule where a text is."""
+        keyed = KEYED & ({*self.actions} | {rule.action for rule in self.keys.rules})
+        return bool(keyed) or any(rule.conditions for rule in self.keys.rules)
 
     def has_key_hit(self, hits: Collection[int]) -> bool:
         """Whether the seed of a key rule is among the hits."""
@@ -91,6 +106,7 @@ class Leaves:
     Attributes:
         counts: Edits by rule id.
         findings: What was done in the record at hand; the walker replaces it from record to record.
+        context: The place of the text at hand, for the conditions of rules; the walker replaces it, too.
     """
 
     def __init__(self, plan: Plan, work: Work) -> None:
@@ -98,6 +114,7 @@ class Leaves:
         self._work = work
         self.counts: Counter[str] = Counter()
         self.findings = Findings()
+        self.context: Context = NOWHERE
 
     def note(self, rule_id: str, kind: str, edits: int = 1) -> None:
         """Count edits by a rule; none for one that only tags."""
@@ -114,18 +131,16 @@ class Leaves:
         text: bytes,
         hits: Collection[int],
         path: bytes | None,
-        tool: Callable[[], bytes | None],
         *,
         in_record: bool,
         in_attribute: bool,
     ) -> bytes:
-        """Redact one text.
+        """Redact one text, whatever its size; :meth:`fit` comes next.
 
         Args:
             text: The text.
             hits: Which rules may match: places in the order, or ``ANY``.
             path: The key of the text, if keys inside it must be looked at.
-            tool: Tells the tool name of the record around it.
             in_record: Whether there is a record around it that could be removed.
             in_attribute: Whether there is an attribute around it that could be removed.
 
@@ -135,17 +150,45 @@ class Leaves:
             RedactionError: The confirm budget of the request is spent.
         """
         if path is not None and self._plan.keys.inside_json:
-            text = self._inside_json(text, path, tool, in_record=in_record)
+            text = self._inside_json(text, path, in_record=in_record)
         orders = self._plan.orders(hits, text)
         if orders:
             text = self._patterns(text, orders, in_record=in_record, in_attribute=in_attribute)
-        limit = self._plan.attribute_bytes
-        if limit is not None and len(text) > limit:
-            self.note(OVERSIZE, OVERSIZE)
-            if self._plan.drop_oversize and in_attribute:
-                raise DropAttribute
-            text = truncated(text, limit)
         return text
+
+    def fit(self, text: bytes, *, in_attribute: bool, can_refer: bool) -> tuple[bytes, bool]:
+        """Bring a redacted text to the size that is allowed.
+
+        Args:
+            text: The text.
+            in_attribute: Whether there is an attribute around it that could be removed.
+            can_refer: Whether there is a place for a reference to the whole text.
+
+        Returns:
+            The text that stays, and whether the whole of it is to be offloaded.
+
+        Raises:
+            DropAttribute: The policy removes the attribute.
+        """
+        limit = self._plan.attribute_bytes
+        if limit is None or len(text) <= limit:
+            return text, False
+        if self._plan.on_oversize == "offload" and can_refer:
+            self.note(OFFLOADED, OFFLOADED)
+            return truncated(text, self._plan.preview_bytes), True
+        self.note(OVERSIZE, OVERSIZE)
+        if self._plan.on_oversize == "drop" and in_attribute:
+            raise DropAttribute
+        return truncated(text, limit), False
+
+    def name(self, path: bytes) -> bytes:
+        """The path of keys to an offloaded text, as a name that carries no secret."""
+        if _SAFE_KEY.fullmatch(path):
+            return path
+        uncounted = Leaves(self._plan, self._work)
+        orders = range(len(self._plan.actions))
+        clean = uncounted._patterns(path, orders, in_record=False, in_attribute=False)
+        return clean if len(clean) <= _NAME_LIMIT else b"content"
 
     def _patterns(
         self, text: bytes, orders: Collection[int], *, in_record: bool, in_attribute: bool
@@ -179,7 +222,8 @@ class Leaves:
             if first:
                 self.note(rule.id, rule.kind, edits=0)
             return None
-        replacement = self._plan.replacer.match(action, rule.kind, text, match.start, match.end)
+        tenant = self._tenant(action)
+        replacement = self._plan.replacer.match(action, rule.kind, text, match[:2], tenant)
         if text[match.start : match.end] == replacement:
             return None
         self.note(rule.id, rule.kind)
@@ -189,13 +233,32 @@ class Leaves:
             raise DropAttribute
         return replacement
 
-    def _inside_json(
-        self, text: bytes, path: bytes, tool: Callable[[], bytes | None], *, in_record: bool
-    ) -> bytes:
+    def _tenant(self, action: str) -> bytes:
+        return (self.context.get("tenant") or b"") if action in KEYED else b""
+
+    def keyed_value(self, rule: KeyRule, text: bytes | None, raw: bytes) -> bytes | None:
+        """The text that a key rule puts in place of an attribute's value.
+
+        Args:
+            rule: The rule.
+            text: The value, if it is text.
+            raw: The serialised AnyValue.
+
+        Returns:
+            The replacement; None if the value is one already.
+        """
+        if text is not None and already_redacted(text):
+            return None
+        if rule.action == "mask" and text is None:
+            return b"****"
+        original = raw if text is None else text
+        return self._plan.replacer.value(rule.action, "redacted", original, self._tenant(rule.action))
+
+    def _inside_json(self, text: bytes, path: bytes, *, in_record: bool) -> bytes:
         keys = self._plan.keys
         pieces: list[bytes] = []
         position = 0
-        for value in find_values(text, path, lambda key: keys.find(key, tool, nested=True)):
+        for value in find_values(text, path, lambda key: keys.find(key, self.context, nested=True)):
             rule = value.found
             if rule.action == "keep":
                 continue
@@ -213,7 +276,8 @@ class Leaves:
                 if value.is_string and text[value.end : end] != mark:
                     end = value.end  # cut-off JSON
             else:
-                content = self._plan.replacer.value(rule.action, "redacted", value.value)
+                tenant = self._tenant(rule.action)
+                content = self._plan.replacer.value(rule.action, "redacted", value.value, tenant)
                 if not value.is_string:
                     content = b"****" if rule.action == "mask" else content
                     content = quote(value.nesting) + content + quote(value.nesting)
@@ -257,22 +321,3 @@ class Leaves:
     def masked_key(self, key: bytes) -> bytes:
         """A key of such a request: it stays if it is plainly a name."""
         return key if _SAFE_KEY.fullmatch(key) else self.masked(key)
-
-
-def keyed_value(replacer: Replacer, rule: KeyRule, text: bytes | None, raw: bytes) -> bytes | None:
-    """The text that a key rule puts in place of an attribute's value.
-
-    Args:
-        replacer: Makes the replacement.
-        rule: The rule.
-        text: The value, if it is text.
-        raw: The serialised AnyValue.
-
-    Returns:
-        The replacement; None if the value is one already.
-    """
-    if text is not None and already_redacted(text):
-        return None
-    if rule.action == "mask" and text is None:
-        return b"****"
-    return replacer.value(rule.action, "redacted", raw if text is None else text)

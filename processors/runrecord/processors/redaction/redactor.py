@@ -9,15 +9,23 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import NamedTuple
 
-from runrecord.processors.errors import EngineUnavailableError, PolicyError, RedactionError
-from runrecord.processors.redaction.actions import Replacer
+from runrecord.processors.errors import (
+    ContentStoreError,
+    EngineUnavailableError,
+    PolicyError,
+    RedactionError,
+)
+from runrecord.processors.redaction.actions import KEYED, Replacer, pseudonym
 from runrecord.processors.redaction.confirm import Confirmer, Work
+from runrecord.processors.redaction.content_store import open_store
+from runrecord.processors.redaction.context import NOWHERE, Context
 from runrecord.processors.redaction.engines import Scanner, digest, make_scanner
 from runrecord.processors.redaction.keys import KeyRule, KeyRules
 from runrecord.processors.redaction.leaf import Leaves, Plan
 from runrecord.processors.redaction.packs import PACKS_VERSION
 from runrecord.processors.redaction.packs.discovery import find_pack
 from runrecord.processors.redaction.policy import RedactionPolicy
+from runrecord.processors.redaction.pseudonyms import PseudonymKey, read_previous
 from runrecord.processors.redaction.rule import Rule
 from runrecord.processors.redaction.rule_files import load_rules
 from runrecord.processors.redaction.schema import REQUESTS, text_tags
@@ -25,7 +33,7 @@ from runrecord.processors.redaction.walker import Hit, Mode, Walk
 from runrecord.processors.redaction.wire import WireError
 from runrecord.processors.signal import Signal
 
-_KEY_BYTES = 16
+_ANY_KEY = bytes(32)
 _HITS_MINIMUM = 2048
 _BYTES_PER_HIT = 256
 # Where a number may begin, as consumed bytes: behind what is neither digit nor dot, behind a dot that ends no number,
@@ -71,7 +79,7 @@ class Redactor:
 
     Args:
         policy: The policy.
-        key: The secret of ``pseudonym`` and ``hash``, 16 bytes or more; one per tenant.
+        key: The secret of ``pseudonym`` and ``hash``, 16 bytes or more.
         engine: ``hyperscan``, ``re2`` or ``stdlib``; the policy's choice if it is ``auto`` or not given.
 
     Raises:
@@ -88,13 +96,26 @@ class Redactor:
             (policy.rules[rule.id].action or rule.action) if rule.id in policy.rules else rule.action
             for rule in rules
         ]
-        if key is None and (policy.needs_key or {"pseudonym", "hash"} & set(actions)):
+        if key is None and (policy.needs_key or KEYED & set(actions)):
             raise PolicyError("the actions 'pseudonym' and 'hash' need a key: pass key=, or use 'token'")
-        if key is not None and len(key) < _KEY_BYTES:
-            raise PolicyError(f"the key has {len(key)} bytes; give it {_KEY_BYTES} or more")
+        current = PseudonymKey(key) if key is not None else None
+        self._pseudonym_keys = (
+            *((current,) if current else ()),
+            *read_previous(policy.pseudonyms.previous_keys),
+        )
         keys = KeyRules(
-            [KeyRule(item.match, item.action, item.tool, item.inside_json) for item in policy.keys]
-            + [KeyRule(name, action) for name, action in policy.content.items()]
+            [KeyRule(item.match, item.action, item.inside_json, item.conditions) for item in policy.keys]
+            + [
+                KeyRule(name, item.action, conditions=item.conditions)
+                for name, settings in policy.content.items()
+                for item in settings
+            ]
+        )
+        wants_store = policy.limits.on_oversize == "offload" and policy.offload is not None
+        self._store = (
+            open_store(policy.offload.store, policy.offload.options)
+            if wants_store and policy.offload
+            else None
         )
         seeds = [rule.seed for rule in rules] + keys.seeds
         keywords = [rule.keyword_bytes for rule in rules]
@@ -108,9 +129,11 @@ class Redactor:
             confirmer=Confirmer(rules, policy.allow.values),
             actions=actions,
             keys=keys,
-            replacer=Replacer(key),
+            replacer=Replacer(current),
             attribute_bytes=policy.limits.attribute_bytes,
-            drop_oversize=policy.limits.on_oversize == "drop",
+            on_oversize=policy.limits.on_oversize,
+            preview_bytes=policy.offload.preview_bytes if policy.offload else 0,
+            store=self._store,
             annotate=policy.annotate,
             rules_version=self.rules_version,
             narrow=self._fast.narrow,
@@ -138,18 +161,34 @@ class Redactor:
         """The pattern rules in order."""
         return self._plan.rules
 
-    def redact(self, signal: Signal, body: bytes) -> Redaction:
-        """Redact a serialised Export*ServiceRequest.
+    @property
+    def may_wait(self) -> bool:
+        """Whether redacting can wait for a disk or a network, because large texts are offloaded."""
+        return self._store is not None
+
+    def pseudonyms(self, kind: str, text: str, tenant: str = "") -> list[str]:
+        """The pseudonyms of a text: under the current key first, then under the previous ones.
+
+        Args:
+            kind: What it is, like ``email``; ``redacted`` for one that a key rule has made.
+            text: The text as it was before redaction.
+            tenant: Whose text it was.
+        """
+        return [pseudonym(key, kind, text.encode(), tenant.encode()).decode() for key in self._pseudonym_keys]
+
+    def redact(self, signal: Signal, body: bytes, tenant: str | None = None) -> Redaction:
+        """Redact a serialised Export*ServiceRequest. What is offloaded is stored when this returns.
 
         Args:
             signal: Which request it is.
             body: The request.
+            tenant: The tenant that the transport has established; it counts before any attribute.
 
         Raises:
             RedactionError: The request could not be looked at in full; it must not be forwarded.
         """
         try:
-            return self._redact(signal, body)
+            return self._redact(signal, body, tenant)
         except WireError as error:
             raise RedactionError(
                 f"malformed {signal.value} request: {error}; the sender must send OTLP protobuf",
@@ -161,6 +200,10 @@ class Redactor:
                 return self._mask_all(signal, body)
             error.disposition = self._policy.on_error
             raise
+        except ContentStoreError as error:
+            if self._policy.on_error == "mask_all":
+                return self._mask_all(signal, body)
+            raise RedactionError(str(error), disposition=self._policy.on_error, temporary=True) from None
         except Exception as error:  # noqa: BLE001  whatever it is, the request must not pass
             if self._policy.on_error == "mask_all":
                 return self._mask_all(signal, body)
@@ -170,11 +213,11 @@ class Redactor:
                 disposition=self._policy.on_error,
             ) from None
 
-    def _redact(self, signal: Signal, body: bytes) -> Redaction:
+    def _redact(self, signal: Signal, body: bytes, tenant: str | None) -> Redaction:
         hits, mode = self._scan(body)
         if mode is Mode.HITS and not hits and self._plan.attribute_bytes is None:
             return Redaction(body, {})
-        return self._walk(signal, body, hits, mode)
+        return self._walk(signal, body, hits, mode, tenant)
 
     def _scan(self, body: bytes) -> tuple[list[Hit], Mode]:
         if self._plan.keys.needs_walk:
@@ -188,11 +231,16 @@ class Redactor:
         hits = self._strict.scan(body, budget) if self._strict is not None else None
         return ([], Mode.EVERYTHING) if hits is None else (hits, Mode.STRUCTURE)
 
-    def _walk(self, signal: Signal, body: bytes, hits: list[Hit], mode: Mode) -> Redaction:
+    def _walk(
+        self, signal: Signal, body: bytes, hits: list[Hit], mode: Mode, tenant: str | None = None
+    ) -> Redaction:
         limits = self._policy.limits
         leaves = Leaves(self._plan, Work(limits.leaf_confirms, limits.request_confirms))
-        walk = Walk(self._plan, leaves, body, hits, mode)
+        context = Context(tenant=tenant.encode()) if tenant is not None else NOWHERE
+        walk = Walk(self._plan, leaves, body, hits, mode, context=context)
         redacted = walk.run(REQUESTS[signal])
+        if walk.offloaded and self._store is not None:
+            self._store.put({text.digest: text.content for text in walk.offloaded})
         return Redaction(redacted, dict(leaves.counts))
 
     def _mask_all(self, signal: Signal, body: bytes) -> Redaction:
@@ -215,7 +263,7 @@ def check_policy(policy: RedactionPolicy) -> list[PolicyProblem]:
     problems += _globs(policy)
     if not problems:
         try:
-            Redactor(policy, key=bytes(_KEY_BYTES))
+            Redactor(policy, key=_ANY_KEY)
         except EngineUnavailableError as error:
             problems.append(PolicyProblem(("engine",), str(error)))
         except PolicyError as error:

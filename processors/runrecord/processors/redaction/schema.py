@@ -41,12 +41,17 @@ class Message(NamedTuple):
     Attributes:
         name: Its name in opentelemetry-proto, without the package.
         fields: Its length-delimited fields by number.
-        attributes: The field number of a record's attributes, else 0.
+        facts: The path of field numbers to the attributes that say what the message is about, if it has such.
     """
 
     name: str
     fields: dict[int, Field]
-    attributes: int = 0
+    facts: tuple[int, ...] = ()
+
+    @property
+    def attributes(self) -> int:
+        """The field number of a record's attributes."""
+        return self.facts[-1]
 
 
 _TEXT = Field(Kind.TEXT)
@@ -73,8 +78,8 @@ ARRAY_VALUE.fields.update({1: _VALUE})
 KEY_VALUE_LIST.fields.update({1: _ATTRIBUTE})
 
 
-def _message(name: str, fields: dict[int, Field]) -> Field:
-    return Field(Kind.MESSAGE, Message(name, fields))
+def _message(name: str, fields: dict[int, Field], facts: tuple[int, ...] = ()) -> Field:
+    return Field(Kind.MESSAGE, Message(name, fields, facts))
 
 
 _ENTITY = _message("EntityRef", {1: _TEXT, 2: _TEXT, 3: _TEXT, 4: _TEXT})
@@ -84,7 +89,7 @@ _SCOPE = _message("InstrumentationScope", {1: _TEXT, 2: _TEXT, 3: _ATTRIBUTE})
 
 def _request(noun: str, plural: str, inner: Field) -> Message:
     scoped = _message(f"Scope{plural}", {1: _SCOPE, 2: inner, 3: _TEXT})
-    whole = _message(f"Resource{plural}", {1: _RESOURCE, 2: scoped, 3: _TEXT})
+    whole = _message(f"Resource{plural}", {1: _RESOURCE, 2: scoped, 3: _TEXT}, facts=(1, 1))
     return Message(f"Export{noun}ServiceRequest", {1: whole})
 
 
@@ -104,20 +109,22 @@ SPAN = Message(
         13: _LINK,
         15: _STATUS,
     },
-    attributes=9,
+    facts=(9,),
 )
 LOG_RECORD = Message(
-    "LogRecord", {3: _TEXT, 5: _VALUE, 6: _ATTRIBUTE, 9: _TRACE_ID, 10: _SPAN_ID, 12: _TEXT}, attributes=6
+    "LogRecord", {3: _TEXT, 5: _VALUE, 6: _ATTRIBUTE, 9: _TRACE_ID, 10: _SPAN_ID, 12: _TEXT}, facts=(6,)
 )
 _EXEMPLAR = _message("Exemplar", {4: _SPAN_ID, 5: _TRACE_ID, 7: _ATTRIBUTE})
-_NUMBER_POINT = _message("NumberDataPoint", {5: _EXEMPLAR, 7: _ATTRIBUTE})
-_HISTOGRAM_POINT = _message("HistogramDataPoint", {6: _NUMBERS, 7: _NUMBERS, 8: _EXEMPLAR, 9: _ATTRIBUTE})
+_NUMBER_POINT = _message("NumberDataPoint", {5: _EXEMPLAR, 7: _ATTRIBUTE}, facts=(7,))
+_HISTOGRAM_POINT = _message(
+    "HistogramDataPoint", {6: _NUMBERS, 7: _NUMBERS, 8: _EXEMPLAR, 9: _ATTRIBUTE}, facts=(9,)
+)
 _BUCKETS = _message("ExponentialHistogramDataPoint.Buckets", {2: _NUMBERS})
 _EXPONENTIAL_POINT = _message(
-    "ExponentialHistogramDataPoint", {1: _ATTRIBUTE, 8: _BUCKETS, 9: _BUCKETS, 11: _EXEMPLAR}
+    "ExponentialHistogramDataPoint", {1: _ATTRIBUTE, 8: _BUCKETS, 9: _BUCKETS, 11: _EXEMPLAR}, facts=(1,)
 )
 _SUMMARY_POINT = _message(
-    "SummaryDataPoint", {6: _message("SummaryDataPoint.ValueAtQuantile", {}), 7: _ATTRIBUTE}
+    "SummaryDataPoint", {6: _message("SummaryDataPoint.ValueAtQuantile", {}), 7: _ATTRIBUTE}, facts=(7,)
 )
 _METRIC = _message(
     "Metric",

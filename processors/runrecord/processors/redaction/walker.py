@@ -5,23 +5,24 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from typing import NamedTuple
 
 from runrecord.processors.redaction import wire
-from runrecord.processors.redaction.annotate import Findings, annotation, string_attribute
+from runrecord.processors.redaction.annotate import Findings, annotation
+from runrecord.processors.redaction.context import NOWHERE, Context
+from runrecord.processors.redaction.facts import read_facts
 from runrecord.processors.redaction.keys import KeyRule, joined
-from runrecord.processors.redaction.leaf import ANY, DropAttribute, DropRecord, Leaves, Plan, keyed_value
-from runrecord.processors.redaction.schema import ANY_VALUE, Kind, Message
+from runrecord.processors.redaction.leaf import ANY, DropAttribute, DropRecord, Leaves, Plan
+from runrecord.processors.redaction.offload import Offloaded, reference
+from runrecord.processors.redaction.schema import ANY_VALUE, Field, Kind, Message
 from runrecord.processors.redaction.wire import Edit, WireError, WireField
-from runrecord.semconv.attributes import GEN_AI_TOOL_NAME
 
 _MAX_DEPTH = 100  # the limit of the protobuf parsers
 _ID_SIZES = {Kind.TRACE_ID: 16, Kind.SPAN_ID: 8}
-_TOOL = GEN_AI_TOOL_NAME.encode()
 _KEY, _VALUE = 1, 2
 _STRING = 1
 
@@ -70,9 +71,22 @@ class Walk:
         body: The serialised request.
         hits: Where the scan found something, sorted.
         mode: How much to visit.
+        context: What is known about the request as a whole.
+
+    Attributes:
+        offloaded: The texts to which the redacted request refers; they must be stored before it goes on.
     """
 
-    def __init__(self, plan: Plan, leaves: Leaves, body: bytes, hits: Sequence[Hit], mode: Mode) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        leaves: Leaves,
+        body: bytes,
+        hits: Sequence[Hit],
+        mode: Mode,
+        *,
+        context: Context = NOWHERE,
+    ) -> None:
         self._plan = plan
         self._leaves = leaves
         self._body = body
@@ -83,7 +97,10 @@ class Walk:
         self._limit = plan.attribute_bytes if plan.attribute_bytes is not None else len(body) + 1
         self._edits: list[Edit] = []
         self._record: _Record | None = None
-        self.counts: Counter[str] = leaves.counts
+        self._asks = plan.asks_for_facts
+        self.offloaded: list[Offloaded] = []
+        self._unplaced: list[Offloaded] = []  # those of them whose reference has no place yet
+        leaves.context = context
 
     def run(self, message: Message) -> bytes:
         """Redact the request.
@@ -110,9 +127,7 @@ class Walk:
         low = bisect_left(self._positions, start)
         return set(self._orders[low : bisect_left(self._positions, end, low)])
 
-    def _message(  # noqa: C901  one branch for each kind of field
-        self, start: int, end: int, message: Message, where: _Where | None, depth: int
-    ) -> None:
+    def _message(self, start: int, end: int, message: Message, where: _Where | None, depth: int) -> None:
         if depth > _MAX_DEPTH:
             raise WireError(f"messages nested deeper than {_MAX_DEPTH} at byte {start}")
         force = where is not None and where.force
@@ -128,17 +143,29 @@ class Walk:
             elif known.message is None:
                 if known.kind is not Kind.NUMBERS and field.end - field.content > _ID_SIZES[known.kind]:
                     self._opaque(field)
-            elif known.kind is Kind.RECORD:
-                self._visit_record(field, known.message, depth)
             elif known.kind is Kind.KEY_VALUE:
                 self._attribute(field, where, depth)
+            elif known.message.facts and self._asks:
+                outer = self._leaves.context
+                self._leaves.context = Context(
+                    partial(read_facts, self._body, field.content, field.end, known.message.facts), outer
+                )
+                self._inner(field, known, where, depth)
+                self._leaves.context = outer
             else:
-                inner = where
-                if known.kind is Kind.ANY_VALUE and where is None:
-                    inner = _Where(b"body", nested=True, force=False, droppable=False)
-                mark = len(self._edits)
-                self._message(field.content, field.end, known.message, inner, depth + 1)
-                self._relength(field, mark)
+                self._inner(field, known, where, depth)
+
+    def _inner(self, field: WireField, known: Field, where: _Where | None, depth: int) -> None:
+        """Visit a message inside a message."""
+        assert known.message is not None
+        if known.kind is Kind.RECORD:
+            self._visit_record(field, known.message, depth)
+            return
+        if known.kind is Kind.ANY_VALUE and where is None:
+            where = _Where(b"body", nested=True, force=False, droppable=False)
+        mark = len(self._edits)
+        self._message(field.content, field.end, known.message, where, depth + 1)
+        self._relength(field, mark)
 
     def _relength(self, field: WireField, mark: int) -> None:
         """Write the length of a field anew if the edits since ``mark`` have changed it."""
@@ -152,11 +179,14 @@ class Walk:
 
     def _remove(self, field: WireField, mark: int) -> None:
         del self._edits[mark:]
+        for texts in (self.offloaded, self._unplaced):
+            while texts and texts[-1].position >= field.start:
+                texts.pop()
         self._edits.append(Edit(field.start, field.end, b""))
 
     def _visit_record(self, field: WireField, message: Message, depth: int) -> None:
         record = _Record(field.content, field.end, message.attributes, Findings())
-        mark = len(self._edits)
+        mark, unplaced = len(self._edits), len(self._unplaced)
         self._record = record
         self._leaves.findings = record.findings
         try:
@@ -167,6 +197,7 @@ class Walk:
         finally:
             self._record = None
             self._leaves.findings = Findings()
+        self._refer(record.end, record.attributes, unplaced)
         if self._mode is Mode.MASK:
             record.findings.failed = True
         if record.findings and self._plan.annotate:
@@ -174,23 +205,43 @@ class Walk:
         self._relength(field, mark)
 
     def _annotate(self, record: _Record, mark: int) -> None:
-        inside = self._edits[mark:]
+        inside = sorted(self._edits[mark:])
+        starts = [edit.start for edit in inside]
+
+        def is_edited(start: int, end: int) -> bool:
+            first = bisect_left(starts, start)
+            while first < len(inside) and inside[first].end == start:
+                first += 1  # what was put behind the attribute before
+            return first < len(inside) and inside[first].end <= end
+
         added = annotation(
             self._body,
             (record.start, record.end),
             record.attributes,
             record.findings,
             rules=self._plan.rules_version,
-            is_edited=lambda start, end: any(start <= edit.start and edit.end <= end for edit in inside),
+            is_edited=is_edited,
         )
         removed = [edit for edit in added if edit.end > edit.start]
         if removed:  # what was edited inside an attribute that goes is no edit any more
-            self._edits[mark:] = [
-                edit
-                for edit in inside
-                if not any(gone.start <= edit.start and edit.end <= gone.end for gone in removed)
-            ]
+            ends = [edit.end for edit in removed]
+
+            def stays(edit: Edit) -> bool:
+                gone = bisect_left(ends, edit.end)
+                return (
+                    gone == len(removed)
+                    or edit.start < removed[gone].start
+                    or edit.end == removed[gone].start
+                )
+
+            self._edits[mark:] = [edit for edit in self._edits[mark:] if stays(edit)]
         self._edits += added
+
+    def _refer(self, position: int, number: int, mark: int) -> None:
+        """Put references to what was offloaded since ``mark`` at the end of a list of attributes, or behind one."""
+        for text in self._unplaced[mark:]:
+            self._edits.append(Edit(position, position, reference(number, text)))
+        del self._unplaced[mark:]
 
     def _text(self, field: WireField, where: _Where | None) -> None:
         hits = self._hits(field.content, field.end)
@@ -203,10 +254,24 @@ class Walk:
         else:
             keyed = where is not None and (force or self._plan.has_key_hit(hits))
             path = where.path if where is not None and keyed else None
-            replaced = self._leaves.redact(text, hits, path, self._tool, in_record=self._record is not None,
-                                           in_attribute=where is not None and where.droppable)  # fmt: skip
+            in_attribute = where is not None and where.droppable
+            replaced = self._leaves.redact(
+                text, hits, path, in_record=self._record is not None, in_attribute=in_attribute
+            )
+            replaced = self._fitted(replaced, field, where)
         if replaced != text:
             self._replace(field, replaced)
+
+    def _fitted(self, text: bytes, field: WireField, where: _Where | None) -> bytes:
+        in_attribute = where is not None and where.droppable
+        kept, offload = self._leaves.fit(text, in_attribute=in_attribute, can_refer=where is not None)
+        if offload:
+            assert where is not None
+            assert self._plan.store is not None
+            name = self._leaves.name(where.path)
+            self.offloaded.append(Offloaded.of(text, self._plan.store, name, field.content))
+            self._unplaced.append(self.offloaded[-1])
+        return kept
 
     def _opaque(self, field: WireField) -> None:
         """A field that the schema does not know: it may hold a message, so nothing may move in it."""
@@ -216,22 +281,19 @@ class Walk:
         if replaced != text:
             self._edits.append(Edit(field.content, field.end, replaced))
 
-    def _tool(self) -> bytes | None:
-        record = self._record
-        if record is None:
-            return None
-        return string_attribute(self._body, record.start, record.end, record.attributes, _TOOL)
-
     def _attribute(self, field: WireField, where: _Where | None, depth: int) -> None:
-        mark = len(self._edits)
+        mark, unplaced = len(self._edits), len(self._unplaced)
+        outermost = where is None or not where.droppable
         try:
             stays = self._key_value(field, where, depth)
         except DropAttribute:
-            if where is not None and where.droppable:
-                raise  # the outermost attribute goes
+            if not outermost:
+                raise
             stays = False
         if stays:
             self._relength(field, mark)
+            if outermost:
+                self._refer(field.end, field.number, unplaced)
         else:
             self._remove(field, mark)
 
@@ -255,7 +317,11 @@ class Walk:
             looked_at = force or any(
                 self._plan.has_key_hit(self._hits(part.content, part.end)) for part in keys
             )
-            rule = self._plan.keys.find(path, self._tool, nested=where is not None) if looked_at else None
+            rule = (
+                self._plan.keys.find(path, self._leaves.context, nested=where is not None)
+                if looked_at
+                else None
+            )
             if rule is not None and rule.action != "keep" and values:
                 if rule.action == "tag":
                     self._leaves.note_key(rule, edits=0)
@@ -282,7 +348,7 @@ class Walk:
         text: bytes | None = None
         for part in wire.fields(self._body, last.content, last.end):
             text = self._body[part.content : part.end] if part.number == _STRING else None
-        content = keyed_value(self._plan.replacer, rule, text, raw)
+        content = self._leaves.keyed_value(rule, text, raw)
         if content is None:
             if len(values) == 1 and raw == wire.delimited(_STRING, text or b""):
                 return False
@@ -301,31 +367,3 @@ class Walk:
                 self._replace(part, replaced)
         else:
             self._text(part, None)
-
-    def _by_key(self, rule: KeyRule, field: WireField, values: list[WireField]) -> bool:
-        """Apply a key rule; says whether the value is settled."""
-        if not values:
-            return False
-        if rule.action == "tag":
-            self._leaves.note_key(rule, edits=0)
-            return False
-        if rule.action == "drop_span" and self._record is not None:
-            self._leaves.note_key(rule)
-            raise DropRecord
-        if rule.action in {"drop", "drop_span"}:
-            self._leaves.note_key(rule)
-            self._edits.append(Edit(field.start, field.end, b""))
-            return True
-        text: bytes | None = None
-        last = values[-1]
-        for part in wire.fields(self._body, last.content, last.end):
-            text = self._body[part.content : part.end] if part.number == 1 else None
-        raw = self._body[last.content : last.end]
-        content = keyed_value(self._plan.replacer, rule, text, raw)
-        if content is None and len(values) == 1:
-            return True
-        self._leaves.note_key(rule)
-        self._replace(last, wire.delimited(1, content if content is not None else text or b""))
-        for part in values[:-1]:
-            self._edits.append(Edit(part.start, part.end, b""))
-        return True
