@@ -35,6 +35,7 @@ types: $(STAMP)  ## Type-check with mypy and pyright, both strict
 
 generate: $(STAMP)  ## Regenerate constants and reference pages from the registry
 	$(BIN)/python -m runrecord.semconv.generate
+	$(BIN)/python -m runrecord.processors.redaction.packs.build
 	$(BIN)/python docs/tables.py
 	$(BIN)/python docs/situations/make.py
 	$(BIN)/python docs/support.py

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from runrecord.instrumentation.capabilities import markdown
+from runrecord.processors.redaction import PACKS
 from runrecord.semconv.conformance import RULES
 
 HERE = Path(__file__).resolve().parent
@@ -40,9 +41,25 @@ def rules() -> str:
     return "\n".join([*lines, "", ""])
 
 
+def redaction_rules() -> str:
+    """The rules of redaction, each once, with the packs that it is in."""
+    packs: dict[str, list[str]] = {}
+    for name, members in PACKS.items():
+        for rule in members:
+            packs.setdefault(rule.id, []).append(name)
+    known = {rule.id: rule for members in PACKS.values() for rule in members}
+    lines = ["| rule | what it finds | packs | severity | source | licence |", "|---|---|---|---|---|---|"]
+    lines += [
+        f"| `{rule.id}` | {rule.description} | {', '.join(packs[rule.id])} | {rule.severity} | {rule.source} | {rule.licence} |"
+        for rule in known.values()
+    ]
+    return "\n".join([*lines, ""])
+
+
 TABLES: dict[str, tuple[str, Callable[[], str]]] = {
     "instrumentation.md": ("capabilities", markdown),
     "check.md": ("rules", rules),
+    "redaction-rules.md": ("rules", redaction_rules),
 }
 
 

@@ -92,7 +92,7 @@ def problems(text):
         (REDACTION % "engine: re3", "1:26: processors.redaction.engine: must be 'auto', 'hyperscan', 're2' or 'stdlib' (did you mean 're2'?)"),
         (REDACTION % "rules: {email: masc}", f"1:34: processors.redaction.rules.email: {ACTIONS} or 'tag' (did you mean 'mask'?)"),
         (REDACTION % "content: {a: dorp}", f"1:36: processors.redaction.content.a: {ACTIONS}, 'tag' or 'keep' (did you mean 'drop'?)"),
-        (REDACTION % "packs: [piii]", "1:26: processors.redaction.packs: no pack 'piii'; there are secrets, pii"),
+        (REDACTION % "packs: [piii]", "1:26: processors.redaction.packs: no pack 'piii'; there are secrets, secrets-context, pii"),
         ("exporters: {otlphttp: {endpoint: http://x}}", f"1:13: exporters.otlphttp: {KINDS} (did you mean 'otlp_http'?)"),
         ("exporters: {kafka: {}}", f"1:13: exporters.kafka: {KINDS}"),
         ("exporters: {1: {}}", f"1:13: exporters.1: {KINDS}"),

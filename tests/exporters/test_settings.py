@@ -38,7 +38,7 @@ def configured(monkeypatch, tmp_path):
         ("processors: {redaction: hello}", ":1:14: processors.redaction: must be a mapping, not text"),
         ("processors: {redaction: '${env:SECRET}'}", ":1:14: processors.redaction: must be a mapping, not text"),
         ("processors: {compat: [openinference]}", ":1:14: processors.compat: must be a mapping, not a list"),
-        ("processors: {redaction: {packs: [piii]}}", ":1:26: processors.redaction.packs: no pack 'piii'; there are secrets, pii"),
+        ("processors: {redaction: {packs: [piii]}}", ":1:26: processors.redaction.packs: no pack 'piii'; there are secrets, secrets-context, pii"),
         ("processors: {redaction: {packs: ['${env:UNSET}']}}", ":1:34: processors.redaction.packs.0: the environment variable UNSET is not set"),
         ("processors: {redaction: {rules: {nosuch: mask}}}", ":1:34: processors.redaction.rules.nosuch: no rule 'nosuch'; "),
         ("\nprocessors:\n  batch: {}\n", ":3:3: processors.batch: unknown key; valid here: compat, redaction"),

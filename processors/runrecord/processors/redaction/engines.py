@@ -18,8 +18,7 @@ from runrecord.processors.redaction.leaf import ANY
 from runrecord.processors.redaction.walker import Hit
 
 ENGINES = ("hyperscan", "re2", "stdlib")
-RE2_LIMIT = 96
-"""RE2's alternation is as fast as Hyperscan up to here, and collapses at some hundreds (247 seeds: 0.1 MB/s)."""
+_RE2_GROUP = 96  # an alternation is as fast as Hyperscan up to here, and collapses at some hundreds (247 seeds: 0.1 MB/s)
 _NARROW_BUDGET = 2048
 _SLOW = 50e6  # bytes per second; some hyperscan wheels are built without vector instructions
 _SAMPLE = b'\x0a\x18{"role": "user", "content": "The order 4711 of 2024-05-17 costs 12.50 EUR, see https://example.org/a?b=1"}'
@@ -96,29 +95,34 @@ class HyperscanScanner:
 
 
 class Re2Scanner:
-    """RE2: one alternation, searched again from the byte behind each beginning so that no hit hides another."""
+    """RE2: alternations of some seeds each, searched again from the byte behind each beginning so that no hit hides another."""
 
     name = "re2"
 
     def __init__(self, seeds: Sequence[str]) -> None:
-        if len(seeds) > RE2_LIMIT:
-            raise EngineUnavailableError(
-                f"engine re2 takes at most {RE2_LIMIT} rules and the policy has {len(seeds)}: use fewer rules, "
-                "or engine hyperscan or stdlib"
-            )
-        self._pattern: Any
-        self._set: Any
-        self._pattern, self._set = _re2_patterns(tuple(seeds))
+        self._groups = [
+            _re2_patterns(tuple(seeds[first : first + _RE2_GROUP]))
+            for first in range(0, len(seeds), _RE2_GROUP)
+        ]
 
     def scan(self, body: bytes, budget: int) -> list[Hit] | None:
         """Find the seeds; see :class:`Scanner`."""
-        if self._pattern is None:
-            return []
-        return _search_all(self._pattern.search, body, ANY, budget)
+        hits: list[Hit] = []
+        for pattern, _ in self._groups:
+            found = _search_all(pattern.search, body, ANY, budget - len(hits))
+            if found is None:
+                return None
+            hits += found
+        hits.sort()
+        return hits
 
     def narrow(self, text: bytes) -> set[int] | None:
         """Which seeds are in a text; see :class:`Scanner`."""
-        return set(self._set.Match(text) or ()) if self._set is not None else set()
+        return {
+            number * _RE2_GROUP + order
+            for number, (_, one_by_one) in enumerate(self._groups)
+            for order in one_by_one.Match(text) or ()
+        }
 
 
 class StdlibScanner:
@@ -192,8 +196,6 @@ def _hyperscan_database(seeds: tuple[str, ...]) -> Any:
 @lru_cache(maxsize=16)
 def _re2_patterns(seeds: tuple[str, ...]) -> tuple[Any, Any]:
     re2 = _module("re2")
-    if not seeds:
-        return None, None
     options = re2.Options()
     options.encoding = re2.Options.Encoding.LATIN1
     options.dot_nl = True
@@ -215,7 +217,7 @@ def make_scanner(engine: str, seeds: Sequence[str], keywords: Sequence[tuple[byt
         keywords: For the first seeds, the lower-case texts of which one is in every match of the rule.
 
     Raises:
-        EngineUnavailableError: The engine is unknown, not installed, or refuses this many rules.
+        EngineUnavailableError: The engine is unknown or not installed.
     """
     if engine == "hyperscan":
         return HyperscanScanner(seeds)

@@ -15,10 +15,13 @@ import yaml
 from runrecord.processors.errors import PolicyError
 from runrecord.processors.redaction.boundaries import Left
 from runrecord.processors.redaction.confirm import Confirmer, Work
+from runrecord.processors.redaction.packs import templates
 from runrecord.processors.redaction.rule import Action, Finder, Rule, Severity
 
 _FIELDS = {field.name for field in fields(Rule)}
 _TUPLES = ("keywords", "context", "examples", "counter_examples")
+_EXAMPLES = ("examples", "counter_examples")
+_REGEXES = ("seed", "exact")
 _CHOICES: dict[str, tuple[str, ...]] = {
     "action": get_args(Action),
     "severity": get_args(Severity),
@@ -39,7 +42,8 @@ def rule_from_mapping(data: Mapping[str, Any], where: str) -> Rule:
     """Make a rule from the mapping of a rule file.
 
     Args:
-        data: The fields of :class:`Rule`; ``id``, ``seed``, ``exact`` and ``examples`` are required.
+        data: The fields of :class:`Rule`; ``id``, ``seed``, ``exact`` and ``examples`` are required. Regexes and
+            examples may use the short forms of :mod:`.packs.templates`.
         where: What to call the mapping in errors, like ``rules.yaml, rule 3``.
 
     Raises:
@@ -54,12 +58,26 @@ def rule_from_mapping(data: Mapping[str, Any], where: str) -> Rule:
     values: dict[str, Any] = dict(data)
     for name, value in values.items():
         if name in _TUPLES:
-            values[name] = tuple(str(item) for item in (value if _is_list(value) else [value]))
+            texts = [str(item) for item in (value if _is_list(value) else [value])]
+            values[name] = tuple(map(templates.example, texts) if name in _EXAMPLES else texts)
         elif value is not None and not isinstance(value, str):
             raise PolicyError(f"{where}: {name!r} must be text")
         elif name in _CHOICES and value not in _CHOICES[name]:
             raise PolicyError(f"{where}: {name!r} must be one of {', '.join(_CHOICES[name])}")
-    return Rule(**values)
+        elif name in _REGEXES:
+            values[name] = _filled_in(str(value), f"{where}: {name!r}")
+    rule = Rule(**values)
+    rule.check()
+    return rule
+
+
+def _filled_in(regex: str, where: str) -> str:
+    try:
+        return templates.regex(regex)
+    except KeyError as error:
+        raise PolicyError(
+            f"{where}: no short form {error.args[0]!r}; there are {', '.join(templates.PIECES)}"
+        ) from None
 
 
 def check_examples(rule: Rule, where: str) -> None:

@@ -5,7 +5,9 @@
 from __future__ import annotations
 
 import ipaddress
+import math
 import re
+from collections import Counter
 from collections.abc import Callable
 
 Validator = Callable[[bytes, int, int], int]
@@ -22,6 +24,9 @@ _PLACEHOLDER = re.compile(
 )
 _NAME = re.compile(rb"[A-Za-z_$]+(?:\.[A-Za-z_$][A-Za-z0-9_$]*)*[.:]?")
 _PLACEHOLDER_LIMIT = 100
+_DIGIT = re.compile(rb"[0-9]")
+_LETTER = re.compile(rb"[A-Za-z]")
+_RANDOM_BITS = 3.0
 
 
 def luhn(digits: bytes) -> bool:
@@ -152,6 +157,19 @@ def mixed(text: bytes, start: int, end: int) -> int:
     return end if has_both else 0
 
 
+def random(text: bytes, start: int, end: int) -> int:
+    """A value that looks drawn at random: digits and letters, and an entropy of 3 bits per character or more."""
+    value = text[start : min(end, start + 1024)]
+    has_both = _DIGIT.search(value) is not None and _LETTER.search(value) is not None
+    return end if has_both and entropy(value) >= _RANDOM_BITS else 0
+
+
+def entropy(value: bytes) -> float:
+    """The Shannon entropy of a text in bits per byte."""
+    length = len(value)
+    return -sum(count / length * math.log2(count / length) for count in Counter(value).values())
+
+
 VALIDATORS: dict[str, Validator] = {
     "card": card,
     "iban": iban,
@@ -162,4 +180,5 @@ VALIDATORS: dict[str, Validator] = {
     "assigned": assigned,
     "assigned_text": assigned_text,
     "mixed": mixed,
+    "random": random,
 }

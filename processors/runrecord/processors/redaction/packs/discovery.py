@@ -41,6 +41,7 @@ def find_pack(name: str) -> tuple[Rule, ...]:
         for number, rule in enumerate(rules, start=1):
             if not isinstance(rule, Rule):
                 raise PolicyError(f"pack {name!r} ({entry.value}): item {number} is no Rule")
+            rule.check()
             check_examples(rule, f"pack {name!r}, rule {rule.id}")
             checked.append(rule)
         return tuple(checked)
