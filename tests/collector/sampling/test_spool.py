@@ -226,6 +226,14 @@ def test_a_run_that_was_dropped_is_kept_from_the_first_span_that_speaks_for_it(s
     assert add(it, {"run__id": "r", "name": "after"}, now=8 * DAY) == ["after"]
 
 
+def test_runs_of_different_tenants_are_different_runs(spool):
+    it = spool()
+    body = request({"run__id": "r", "error": True, "name": "wrong"})
+    add(it, {"run__id": "r", "name": "default"})
+    assert [(each.route, each.spans) for each in it.add(fragments_of(body, "acme"), 0.0)] == [("acme", 1)]
+    assert it.waiting_spans == 1
+
+
 def test_without_room_the_most_silent_runs_are_decided(spool):
     it = spool(max_bytes=4000)
     for number in range(40):

@@ -16,6 +16,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from runrecord.collector import envelope
 from runrecord.collector.consumers.base import IntakeConsumer
 from runrecord.collector.receiver.accept import ITEMS_HEADER
+from runrecord.collector.routing import ROUTE_HEADER
 from runrecord.collector.sampling.reasons import Seen, look
 from runrecord.collector.sampling.spool import Fragment, Kept, Spool
 from runrecord.exporters.errors import IntakeFull
@@ -93,8 +94,8 @@ class TailSampler(IntakeConsumer):
             async with self._turn:
                 try:
                     kept = await asyncio.to_thread(self._decide, records)
-                    for body, spans in _together(kept):
-                        await self._pass_on(body, spans)
+                    for each in _together(kept):
+                        await self._pass_on(each)
                     await asyncio.to_thread(self._spool.commit)
                 except sqlite3.Error as error:
                     await asyncio.to_thread(self._spool.rollback)
@@ -120,13 +121,19 @@ class TailSampler(IntakeConsumer):
         }
 
     def _decide(self, records: Sequence[IntakeRecord]) -> list[Kept]:
-        fragments = [fragment for record in records for fragment in fragments_of(record.body)]
+        fragments = [
+            fragment
+            for record in records
+            for fragment in fragments_of(record.body, dict(record.headers).get(ROUTE_HEADER, ""))
+        ]
         return self._spool.add(fragments, self._clock())
 
-    async def _pass_on(self, body: bytes, spans: int) -> None:
+    async def _pass_on(self, kept: Kept) -> None:
+        items = (ITEMS_HEADER, str(kept.spans))
+        headers = (items, (ROUTE_HEADER, kept.route)) if kept.route else (items,)
         while True:
             try:
-                await self._sampled.append(Signal.TRACES, body, headers=((ITEMS_HEADER, str(spans)),))
+                await self._sampled.append(Signal.TRACES, kept.body, headers=headers)
             except IntakeFull as error:
                 self.degrade(f"the log of sampled spans is full: {error}; all wait in the intake log")
                 await self.pause(error.retry_after)
@@ -156,11 +163,12 @@ class TailSampler(IntakeConsumer):
             self._spool.rollback()
 
 
-def fragments_of(body: bytes) -> list[Fragment]:
+def fragments_of(body: bytes, route: str = "") -> list[Fragment]:
     """Take a request apart by trace.
 
     Args:
         body: A serialised trace request, valid.
+        route: Of the request.
 
     Returns:
         One fragment per trace; spans of one run may be in several. If there is one only, it has the very same body.
@@ -173,19 +181,19 @@ def fragments_of(body: bytes) -> list[Fragment]:
         return found.trace
 
     parts = envelope.by_record(body, trace_of)
-    return [Fragment(tuple(seen[trace]), len(seen[trace]), part) for trace, part in parts]
+    return [Fragment(tuple(seen[trace]), len(seen[trace]), part, route) for trace, part in parts]
 
 
-def _together(kept: Sequence[Kept]) -> list[tuple[bytes, int]]:
-    """Join what is kept into few requests of a handy size."""
-    requests: list[tuple[list[bytes], int]] = []
-    size = _LARGEST
+def _together(kept: Sequence[Kept]) -> list[Kept]:
+    """Join what is kept and goes the same way into few requests of a handy size."""
+    requests: dict[str, list[list[Kept]]] = {}
     for each in kept:
-        if size + len(each.body) > _LARGEST:
-            requests.append(([], 0))
-            size = 0
-        bodies, spans = requests[-1]
-        bodies.append(each.body)
-        requests[-1] = (bodies, spans + each.spans)
-        size += len(each.body)
-    return [(envelope.merge(bodies), spans) for bodies, spans in requests]
+        of_its_way = requests.setdefault(each.route, [[]])
+        if of_its_way[-1] and sum(len(one.body) for one in of_its_way[-1]) + len(each.body) > _LARGEST:
+            of_its_way.append([])
+        of_its_way[-1].append(each)
+    return [
+        Kept(sum(each.spans for each in parts), envelope.merge([each.body for each in parts]), way)
+        for way, of_its_way in requests.items()
+        for parts in of_its_way
+    ]

@@ -24,7 +24,7 @@ CREATE TABLE IF NOT EXISTS run (
 CREATE TABLE IF NOT EXISTS name (name BLOB PRIMARY KEY, run INTEGER NOT NULL) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS name_run ON name (run);
 CREATE TABLE IF NOT EXISTS waiting (
-    id INTEGER PRIMARY KEY, run INTEGER NOT NULL, spans INTEGER NOT NULL, body BLOB NOT NULL
+    id INTEGER PRIMARY KEY, run INTEGER NOT NULL, spans INTEGER NOT NULL, body BLOB NOT NULL, route TEXT NOT NULL
 );
 CREATE INDEX IF NOT EXISTS waiting_run ON waiting (run);
 CREATE INDEX IF NOT EXISTS run_last ON run (decision, last);
@@ -51,11 +51,13 @@ class Fragment:
         seen: What its spans say.
         spans: How many there are.
         body: A serialised trace request with them.
+        route: Where it goes when it is kept; runs on different ways are different runs.
     """
 
     seen: tuple[Seen, ...]
     spans: int
     body: bytes
+    route: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +67,12 @@ class Kept:
     Attributes:
         spans: How many.
         body: A serialised trace request with them.
+        route: Where they go.
     """
 
     spans: int
     body: bytes
+    route: str = ""
 
 
 class Spool:
@@ -131,13 +135,13 @@ class Spool:
                 kept += self._keep_run(run)
                 decision = _KEPT
             if decision == _KEPT:
-                kept.append(Kept(fragment.spans, fragment.body))
+                kept.append(Kept(fragment.spans, fragment.body, fragment.route))
             elif decision == _DROPPED:
                 self.dropped_spans += fragment.spans
             else:
                 self._db.execute(
-                    "INSERT INTO waiting (run, spans, body) VALUES (?, ?, ?)",
-                    (run, fragment.spans, fragment.body),
+                    "INSERT INTO waiting (run, spans, body, route) VALUES (?, ?, ?, ?)",
+                    (run, fragment.spans, fragment.body, fragment.route),
                 )
                 self.waiting_bytes += len(fragment.body)
                 self.waiting_spans += fragment.spans
@@ -211,8 +215,9 @@ class Spool:
 
     def _run_of(self, fragment: Fragment, now: float) -> tuple[int, int, bool]:
         """Find the run of some spans, or make it; return its id, its decision, and whether it was several until now."""
-        names = {_TRACE + each.trace for each in fragment.seen}
-        names |= {_RUN + each.run.encode() for each in fragment.seen if each.run}
+        way = fragment.route.encode() + b"\0"
+        names = {way + _TRACE + each.trace for each in fragment.seen}
+        names |= {way + _RUN + each.run.encode() for each in fragment.seen if each.run}
         marks = ",".join("?" * len(names))
         found = self._db.execute(
             f"SELECT DISTINCT id, decision FROM name JOIN run ON id = run WHERE name IN ({marks}) ORDER BY id",  # noqa: S608 - only marks
@@ -252,20 +257,20 @@ class Spool:
         return run, decision
 
     def _keep_run(self, run: int) -> list[Kept]:
-        rows = self._db.execute(
-            "SELECT spans, body FROM waiting WHERE run = ? ORDER BY id", (run,)
-        ).fetchall()
-        self._forget(run, rows)
+        kept = self._forget(run)
         self._db.execute("UPDATE run SET decision = 1 WHERE id = ?", (run,))
-        return [Kept(spans, body) for spans, body in rows]
+        return kept
 
     def _drop_run(self, run: int, now: float) -> None:
-        rows = self._db.execute("SELECT spans, body FROM waiting WHERE run = ?", (run,)).fetchall()
-        self._forget(run, rows)
+        self.dropped_spans += sum(each.spans for each in self._forget(run))
         self._db.execute("UPDATE run SET decision = 2, last = ? WHERE id = ?", (now, run))
-        self.dropped_spans += sum(spans for spans, _ in rows)
 
-    def _forget(self, run: int, rows: list[tuple[int, bytes]]) -> None:
+    def _forget(self, run: int) -> list[Kept]:
+        rows = self._db.execute(
+            "SELECT spans, body, route FROM waiting WHERE run = ? ORDER BY id", (run,)
+        ).fetchall()
         self._db.execute("DELETE FROM waiting WHERE run = ?", (run,))
-        self.waiting_bytes -= sum(len(body) for _, body in rows)
-        self.waiting_spans -= sum(spans for spans, _ in rows)
+        waited = [Kept(*row) for row in rows]
+        self.waiting_bytes -= sum(len(each.body) for each in waited)
+        self.waiting_spans -= sum(each.spans for each in waited)
+        return waited
