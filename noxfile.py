@@ -126,6 +126,13 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def fuzz(session: nox.Session) -> None:
+    """The redactor against bytes that a fuzzer makes of the kept seeds: a short run that is always the same, or `-- -max_total_time=600`."""
+    _install(session, "fuzz.txt")
+    session.run("python", "tests/processors/redaction/fuzz_redactor.py", *session.posargs)
+
+
+@nox.session
 def wheel(session: nox.Session) -> None:
     """Everything again, against the installed wheel."""
     _install(session, "dev.txt")

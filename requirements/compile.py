@@ -36,12 +36,12 @@ def _groups(*names: str) -> list[str]:
 
 ENVIRONMENTS: dict[str, list[str]] = {
     "dev.txt": [
-        *_extras("demo", "gateway", "openai-agents", "pydantic-ai", "mcp", "fastmcp", "temporal"),
+        *_extras("demo", "gateway", "offload", "openai-agents", "pydantic-ai", "mcp", "fastmcp", "temporal"),
         *_groups("lint", "test", "task", "propagation", "migration"),
         "--python-version",
         "3.10",
     ],
-    "lowest.txt": [*_extras("demo", "gateway"), *_groups("test", "propagation"), *OLDEST],
+    "lowest.txt": [*_extras("demo", "gateway", "offload"), *_groups("test", "propagation"), *OLDEST],
     "langgraph-newest.txt": [
         *_extras("langgraph", "otlp"),
         *_groups("sdk-langgraph", "official-langgraph"),
@@ -110,6 +110,7 @@ ENVIRONMENTS: dict[str, list[str]] = {
         "--python-version",
         "3.10",
     ],
+    "fuzz.txt": [*_extras("redaction"), *_groups("fuzz"), "--python-version", "3.11"],
     "ui.txt": [*_groups("ui"), "--python-version", "3.10"],
 }
 
