@@ -22,7 +22,7 @@ CARD = "4111111111111111"
     ("data", "message"),
     [
         ({"pack": ["secrets"]}, "redaction: unknown key 'pack'; did you mean 'packs'?"),
-        ({"packs": ["secret"]}, "redaction.packs: no pack 'secret'; there are secrets, pii"),
+        ({"packs": ["secret"]}, "redaction.packs: no pack 'secret'; there are secrets, secrets-context, pii, pii-us, "),
         ({"limits": {"attribute_byte": 1}}, "redaction.limits: unknown key 'attribute_byte'; did you mean 'attribute_bytes'?"),
         ({"limits": {"on_oversize": "offload"}}, "redaction: limits.on_oversize is offload; name a store"),
         ({"limits": {"on_oversize": "offload"}, "offload": {"store": "x"}}, "set limits.attribute_bytes, to 1024 or more"),
@@ -61,10 +61,6 @@ def test_an_engine_is_refused_by_name() -> None:
         EngineUnavailableError, match="no engine 'grep'; there are auto, hyperscan, re2, stdlib"
     ):
         Redactor(RedactionPolicy(), engine="grep")
-    many = [{"match": f"attribute.number{i}", "action": "drop"} for i in range(60)]
-    with pytest.raises(EngineUnavailableError, match="re2 takes at most 96 rules"):
-        Redactor(RedactionPolicy.parse({"keys": many}), engine="re2")
-    assert Redactor(RedactionPolicy.parse({"keys": many})).engine_name in {"hyperscan", "stdlib"}
 
 
 def redacted(
@@ -176,7 +172,7 @@ def test_rules_by_key(otlp: SimpleNamespace) -> None:
     (span,) = redacted(otlp, data, *attributes, ("gen_ai.tool.name", "create_refund"))
     said = {attribute.key: attribute.value.string_value for attribute in span.attributes}
     assert re.fullmatch("hmac-sha256:[0-9a-f]{8}:[0-9a-f]{64}", said.pop("gen_ai.tool.call.arguments"))
-    assert said.pop("runrecord.redaction.rules").startswith("builtin-1+sha256:")
+    assert said.pop("runrecord.redaction.rules").startswith("builtin-2+sha256:")
     assert said == {
         "a.note": "[REDACTED]",
         "gen_ai.output.messages": "for [EMAIL]",
