@@ -88,7 +88,7 @@ def test_a_protocol_that_is_not_named_is_off():
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("recievers: {}", ["1:1: recievers: unknown key; valid here: exporters, processors, receivers, service (did you mean 'receivers'?)"]),
+        ("recievers: {}", ["1:1: recievers: unknown key; valid here: exporters, extensions, processors, receivers, service (did you mean 'receivers'?)"]),
         (
             """
             receivers:
@@ -98,7 +98,7 @@ def test_a_protocol_that_is_not_named_is_off():
                     endpont: 127.0.0.1:1
             """,
             [
-                ("6:9: receivers.otlp.protocols.grpc.endpont: unknown key; valid here: endpoint, max_recv_msg_size_mib"
+                ("6:9: receivers.otlp.protocols.grpc.endpont: unknown key; valid here: auth, endpoint, insecure, max_recv_msg_size_mib, tls"
                 " (did you mean 'endpoint'?)")
             ],
         ),
@@ -141,8 +141,8 @@ def test_a_protocol_that_is_not_named_is_off():
             ["1:32: service.pipelines.traces.processors: compat is not configured under processors"],
         ),
         (
-            "receivers: {otlp: {protocols: {grpc: {endpoint: 'x:9'}, http: {endpoint: 'x:9'}}}}",
-            ["1:64: receivers.otlp.protocols.http.endpoint: receivers.otlp.protocols.grpc.endpoint has the same address"],
+            "receivers: {otlp: {protocols: {grpc: {endpoint: '[::1]:9'}, http: {endpoint: '[::1]:9'}}}}",
+            ["1:68: receivers.otlp.protocols.http.endpoint: receivers.otlp.protocols.grpc.endpoint has the same address"],
         ),
         (
             "{exporters: {ledger/a: {directory: x}, ledger/b: {directory: ./x}}, service: {pipelines: {logs: {exporters: [ledger/a, ledger/b]}}}}",

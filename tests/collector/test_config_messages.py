@@ -105,7 +105,7 @@ def problems(text):
         ("exporters: {ledger: {}, otlp_grpc: {endpoint: 'x:1', tls: {ca_file: /no/s.pem}}}\nservice: {pipelines: {logs: {exporters: [otlp_grpc]}}}", "1:60: exporters.otlp_grpc.tls.ca_file: can't be read (No such file or directory)"),
         ("exporters: {ledger: {origin: a b}}", "1:22: exporters.ledger.origin: must be a name without white space and plus signs, for example example.com/agents"),
         # unknown keys
-        ("on: {}", "1:1: on: unknown key; valid here: exporters, processors, receivers, service"),
+        ("on: {}", "1:1: on: unknown key; valid here: exporters, extensions, processors, receivers, service"),
         ("receivers: {zipkin: {}}", "1:13: receivers.zipkin: unknown key; valid here: otlp"),
         (HTTP % "kind: ledger", "1:57: exporters.otlp_http.kind: unknown key; valid here: compression, endpoint, headers, retry_on_failure, sending_queue, timeout"),
         (REDACTION % "rules: {email: {acton: mask}}", "1:42: processors.redaction.rules.email.acton: unknown key; valid here: action, enabled (did you mean 'action'?)"),

@@ -127,7 +127,7 @@ def test_an_occupied_port_names_itself_and_leaves_nothing_open(run_gateway, sett
 
 def test_an_address_of_another_machine_is_refused(run_gateway, settings):
     config = settings()
-    config["receivers"]["otlp"]["protocols"]["http"]["endpoint"] = "192.0.2.1:4318"
+    config["receivers"]["otlp"]["protocols"]["http"] = {"endpoint": "192.0.2.1:4318", "insecure": True}
     with pytest.raises(AddressError, match=r"192\.0\.2\.1:4318"):
         run_gateway(config=config)
 
@@ -136,7 +136,7 @@ def test_an_address_of_another_machine_is_refused(run_gateway, settings):
 @pytest.mark.parametrize("host", ["no-such-host.invalid", "a..b"])
 def test_a_host_that_is_not_known_says_what_to_do(run_gateway, settings, protocol, host):
     config = settings()
-    config["receivers"]["otlp"]["protocols"][protocol]["endpoint"] = f"{host}:4318"
+    config["receivers"]["otlp"]["protocols"][protocol] = {"endpoint": f"{host}:4318", "insecure": True}
     with pytest.raises(AddressError, match=f"can't listen on {host}:4318 for OTLP over ") as caught:
         run_gateway(config=config)
     assert "127.0.0.1" in caught.value.next_step

@@ -39,6 +39,6 @@ def print_config(
     except ConfigError as error:
         fail(str(error), error.next_step, code=1)
     shown: dict[str, Any] = json.loads(config.model_dump_json(exclude_none=True))
-    for section in shown["exporters"].values():
+    for section in (*shown["exporters"].values(), *shown["extensions"].values()):
         section.pop("kind", None)
     console.print(yaml.safe_dump(shown, sort_keys=False, width=100), markup=False, soft_wrap=True, end="")

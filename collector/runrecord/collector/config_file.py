@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from runrecord.collector.config import GatewayConfig, OtlpGrpcExporter, Pipeline
+from runrecord.collector.config.protection import protection_faults
 from runrecord.collector.errors import ConfigError
 from runrecord.collector.values import parse_address
 from runrecord.exporters.settings_problems import nearest, policy_problems, validate
@@ -90,6 +91,8 @@ def check_references(config: GatewayConfig, document: Document | None = None) ->
         return found.problems
     for signal, pipeline in config.service.pipelines.items():
         found.pipeline(config, signal, pipeline)
+    for fault in protection_faults(config):
+        found.add(fault.message, *fault.path, near=fault.near)
     if config.processors.redaction.on_error == "quarantine":
         message = "quarantine is not available in the gateway in this version; use reject or mask_all"
         found.add(message, "processors", "redaction", "on_error")

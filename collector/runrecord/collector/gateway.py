@@ -80,6 +80,7 @@ class Gateway:
         self.health = Health()
         self.bound = Bound()
         self._consuming: Consuming | None = None
+        self._receiving: Receiving | None = None
         self._stack = AsyncExitStack()
         self._stopped = False
 
@@ -110,6 +111,14 @@ class Gateway:
             await self._start(stack)
             self._stack = stack.pop_all()
 
+    def reload_files(self) -> bool:
+        """Read certificates and tokens again; connections go on, and new ones meet what was read.
+
+        Returns:
+            False if a file can't be used; what it held before stays in use, and the log says why.
+        """
+        return self._receiving is None or self._receiving.reload_files()
+
     async def stop(self) -> None:
         """Answer what is under way, let consumers catch up for a bounded time, publish a checkpoint, close everything."""
         if self._stopped:
@@ -138,7 +147,7 @@ class Gateway:
 
         servers = TelemetryServers(config.service.telemetry, metrics=show_metrics, health=show_health)
         stack.push_async_callback(servers.stop)
-        receiving = Receiving(config, intake, redactor, metrics=metrics, health=health)
+        receiving = self._receiving = Receiving(config, intake, redactor, metrics=metrics, health=health)
         stack.push_async_callback(receiving.stop)
         receiving.bind()
         self.bound = Bound(receiving.grpc, receiving.http, servers.metrics, servers.health)

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 from runrecord.collector.errors import StartError
 from runrecord.collector.receiver import Acceptor, GrpcReceiver, HttpReceiver
+from runrecord.collector.receiver.memory import MemoryWatch
+from runrecord.collector.receiver.protection import Protection
 from runrecord.collector.servers import HttpServer
 from runrecord.collector.values import HostPort, parse_address
 from runrecord.processors.errors import ProcessorError
@@ -99,7 +101,9 @@ class Receiving:
             pipelines=config.service.pipelines,
             executor=self._executor,
             max_in_flight_bytes=config.receivers.otlp.max_in_flight_mib * _MIB,
+            memory=MemoryWatch(config.memory_limiter),
         )
+        self._protection = Protection(config)
         self._started = False
         self._http: HttpServer | None = None
         self._grpc: GrpcReceiver | None = None
@@ -116,15 +120,35 @@ class Receiving:
         """
         protocols = self._config.receivers.otlp.protocols
         if protocols.http:
-            receiver = HttpReceiver(self._acceptor, max_body=protocols.http.max_request_body_size)
-            self._http = HttpServer(receiver, parse_address(protocols.http.endpoint), "OTLP over HTTP")
+            protection = self._protection.http
+            receiver = HttpReceiver(
+                self._acceptor, max_body=protocols.http.max_request_body_size, tokens=protection.tokens
+            )
+            self._http = HttpServer(
+                receiver,
+                parse_address(protocols.http.endpoint),
+                "OTLP over HTTP",
+                certificates=protection.certificates,
+            )
             self.http = self._http.bound
         if protocols.grpc:
             size = protocols.grpc.max_recv_msg_size_mib * _MIB
             self._grpc = GrpcReceiver(
-                self._acceptor, parse_address(protocols.grpc.endpoint), max_message=size
+                self._acceptor,
+                parse_address(protocols.grpc.endpoint),
+                max_message=size,
+                certificates=self._protection.grpc.certificates,
+                tokens=self._protection.grpc.tokens,
             )
             self.grpc = self._grpc.bound
+
+    def reload_files(self) -> bool:
+        """Read certificates and tokens again, without a word to those who are connected.
+
+        Returns:
+            False if a file can't be used; what it held before stays in use, and the log says why.
+        """
+        return self._protection.reload()
 
     async def start(self) -> None:
         """Begin to answer."""

@@ -14,17 +14,20 @@ from typing import Any
 import uvicorn
 
 from runrecord.collector.errors import AddressError
+from runrecord.collector.http_protocol import LimitedHttpProtocol
+from runrecord.collector.tls import ServerCertificates
 from runrecord.collector.values import HostPort
 
 Application = Callable[[Any, Any, Any], Awaitable[None]]
 
 
-def bind(address: HostPort, what: str) -> socket.socket:
+def bind(address: HostPort, what: str, *, share: bool = False) -> socket.socket:
     """Bind a listening socket.
 
     Args:
         address: Where; port 0 lets the system choose.
         what: What it is for, in words.
+        share: Other processes of this user listen there too.
 
     Returns:
         The socket.
@@ -45,6 +48,8 @@ def bind(address: HostPort, what: str) -> socket.socket:
         ) from error
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if share:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listener.bind(target)
         listener.listen(512)
         listener.setblocking(False)
@@ -77,22 +82,32 @@ class HttpServer:
         bound: Where it listens.
     """
 
-    def __init__(self, application: Application, address: HostPort, what: str) -> None:
+    def __init__(
+        self,
+        application: Application,
+        address: HostPort,
+        what: str,
+        *,
+        certificates: ServerCertificates | None = None,
+        share: bool = False,
+    ) -> None:
         """Bind the port.
 
         Args:
             application: What answers.
             address: Where to listen.
             what: What it is for, in words, for errors.
+            certificates: For HTTPS.
+            share: Other processes of this user listen there too.
 
         Raises:
             AddressError: The port is taken or the address can't be used.
         """
-        self._socket = bind(address, what)
+        self._socket = bind(address, what, share=share)
         self.bound = HostPort(address.host, self._socket.getsockname()[1])
         config = uvicorn.Config(
             application,
-            http="httptools",
+            http=LimitedHttpProtocol,
             ws="none",
             loop="asyncio",
             lifespan="off",
@@ -103,6 +118,8 @@ class HttpServer:
             timeout_keep_alive=75,
             timeout_graceful_shutdown=10,
         )
+        config.load()
+        config.ssl = certificates.context if certificates else None
         self._server = _Uvicorn(config)
         self._task: asyncio.Task[None] | None = None
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import re
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, NamedTuple
 from urllib.parse import urlsplit
@@ -60,6 +61,14 @@ def parse_address(text: str) -> HostPort:
     ):
         raise ValueError("must be HOST:PORT, for example 127.0.0.1:4317")
     return HostPort(host.strip("[]"), int(port))
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether only this machine can reach a host by this name; a name other than localhost may be anything."""
+    try:
+        return ip_address(host.partition("%")[0]).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
 
 
 def _address(text: str) -> str:

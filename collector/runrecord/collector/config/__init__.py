@@ -13,6 +13,7 @@ from runrecord.collector.config.exporters import (
     Tls,
     default_ledger,
 )
+from runrecord.collector.config.extensions import Auth, BearerTokenAuth, Extension, MemoryLimiter
 from runrecord.collector.config.gateway import GatewayConfig
 from runrecord.collector.config.receivers import (
     MIB,
@@ -23,16 +24,22 @@ from runrecord.collector.config.receivers import (
     Receivers,
 )
 from runrecord.collector.config.service import Intake, Pipeline, Routing, Service, default_state_dir
+from runrecord.collector.config.tls import ClientTls, ServerTls
 
 __all__ = [
     "MIB",
+    "Auth",
     "Batch",
+    "BearerTokenAuth",
+    "ClientTls",
     "Exporter",
+    "Extension",
     "GatewayConfig",
     "GrpcServer",
     "HttpServer",
     "Intake",
     "LedgerExporter",
+    "MemoryLimiter",
     "OtlpGrpcExporter",
     "OtlpHttpExporter",
     "OtlpReceiver",
@@ -42,6 +49,7 @@ __all__ = [
     "Retry",
     "Routing",
     "SendingQueue",
+    "ServerTls",
     "Service",
     "Tls",
     "default_ledger",

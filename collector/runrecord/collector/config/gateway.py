@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from runrecord.collector.config.exporters import Exporter, LedgerExporter, OtlpGrpcExporter, OtlpHttpExporter
+from runrecord.collector.config.extensions import BearerTokenAuth, Extension, MemoryLimiter
 from runrecord.collector.config.receivers import Receivers
 from runrecord.collector.config.service import Pipeline, Service
 from runrecord.exporters.settings_model import Processors, Section, or_empty
@@ -34,11 +35,12 @@ class GatewayConfig(Section):
     receivers: Receivers = Receivers()
     processors: Processors = Field(default_factory=_processors)
     exporters: dict[str, Exporter] = Field(default_factory=_default_exporters)
+    extensions: dict[str, Extension] = Field(default_factory=dict[str, Extension])
     service: Service = Field(default_factory=_service)
 
-    _defaults = field_validator("receivers", "processors", "service", mode="before")(or_empty)
+    _defaults = field_validator("receivers", "processors", "extensions", "service", mode="before")(or_empty)
 
-    @field_validator("exporters", mode="before")
+    @field_validator("exporters", "extensions", mode="before")
     @classmethod
     def _kind_from_name(cls, value: Any) -> Any:
         """``otlp_http/main`` is an exporter of kind otlp_http with the name main."""
@@ -50,6 +52,18 @@ class GatewayConfig(Section):
             if section is None or is_mapping(section):
                 found[name] = {**(section or {}), "kind": str(name).partition("/")[0]}
         return found
+
+    @property
+    def memory_limiter(self) -> MemoryLimiter:
+        """The one that is in use."""
+        found = (self.extensions.get(name) for name in self.service.extensions)
+        return next((each for each in found if isinstance(each, MemoryLimiter)), MemoryLimiter())
+
+    @property
+    def authenticators(self) -> dict[str, BearerTokenAuth]:
+        """The extensions that say who may send, by name."""
+        found = ((name, self.extensions.get(name)) for name in self.service.extensions)
+        return {name: each for name, each in found if isinstance(each, BearerTokenAuth)}
 
     def pipelines_of(self, exporter: str) -> dict[Signal, Pipeline]:
         """Return the pipelines that end in an exporter."""

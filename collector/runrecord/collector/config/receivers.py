@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from pydantic import Field, field_validator, model_validator
 
+from runrecord.collector.config.extensions import Auth
+from runrecord.collector.config.tls import ServerTls
 from runrecord.collector.values import Address
 from runrecord.exporters.settings_model import Section, or_empty
 from runrecord.processors.redaction.policy import Whole
@@ -13,14 +15,42 @@ from runrecord.processors.redaction.policy import Whole
 MIB = 1 << 20
 
 
-class GrpcServer(Section):
+class _Server(Section):
+    """What both transports have.
+
+    Attributes:
+        tls: Certificates; plain text without.
+        auth: Who may send; anybody without.
+        insecure: Listen beyond this machine without TLS, or without knowing who sends.
+    """
+
+    tls: ServerTls | None = None
+    auth: Auth | None = None
+    insecure: bool = False
+
+    @property
+    def is_protected(self) -> bool:
+        """Whether others can neither read what is sent nor send it."""
+        return self.tls is not None and (self.auth is not None or self.tls.client_ca_file is not None)
+
+
+class GrpcServer(_Server):
     """OTLP over gRPC."""
 
     endpoint: Address = "127.0.0.1:4317"
     max_recv_msg_size_mib: Whole = Field(default=64, ge=1, le=512)
 
+    @field_validator("tls")
+    @classmethod
+    def _version_can_be_set(cls, tls: ServerTls | None) -> ServerTls | None:
+        if tls is not None and tls.min_version != "1.2":
+            raise ValueError(
+                "the library of gRPC takes TLS 1.2 and newer, and can't be told otherwise: leave min_version out"
+            )
+        return tls
 
-class HttpServer(Section):
+
+class HttpServer(_Server):
     """OTLP over HTTP, binary and JSON."""
 
     endpoint: Address = "127.0.0.1:4318"

@@ -121,6 +121,7 @@ class Service(Section):
     Attributes:
         state_dir: The intake log is under it.
         intake: Its limits.
+        extensions: Those of the section ``extensions`` that are in use.
         pipelines: For each signal the parts it goes through; a signal without one is refused.
         telemetry: What the gateway tells about itself.
         drain_timeout: Seconds that consumers have to catch up when the gateway is told to stop.
@@ -128,6 +129,7 @@ class Service(Section):
 
     state_dir: FilePath = Field(default_factory=default_state_dir)
     intake: Intake = Intake()
+    extensions: tuple[str, ...] = ()
     pipelines: dict[Signal, Pipeline] = Field(default_factory=_default_pipelines, min_length=1)
     telemetry: Telemetry = Telemetry()
     drain_timeout: Seconds = Field(default=10.0, ge=0)

@@ -12,6 +12,7 @@ from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Final, Protocol
 
 from runrecord.collector.config import Pipeline
+from runrecord.collector.receiver.memory import MemoryWatch
 from runrecord.collector.receiver.requests import SERVICES, Checked, check
 from runrecord.collector.receiver.status import Code, Refusal, unavailable
 from runrecord.collector.routing import ROUTE_HEADER, Pairs, Piece, route
@@ -87,6 +88,7 @@ class Acceptor:
         pipelines: Mapping[Signal, Pipeline],
         executor: Executor,
         max_in_flight_bytes: int,
+        memory: MemoryWatch | None = None,
     ) -> None:
         """Join the parts.
 
@@ -97,17 +99,34 @@ class Acceptor:
             pipelines: A signal without one is refused.
             executor: Where large requests are parsed and redacted, so that the event loop stays free.
             max_in_flight_bytes: The most bytes of requests that may be under way.
+            memory: Knows whether the process has too much of it.
         """
         self._intake = intake
         self._redact = redact
         self._metrics = metrics
         self._pipelines = pipelines
         self._executor = executor
+        self._memory = memory
         self._in_flight = 0
         self._idle = asyncio.Event()
         self._idle.set()
         self._stopping = False
         self.max_in_flight_bytes = max_in_flight_bytes
+
+    def check_room(self) -> None:
+        """Refuse a request before any of it is read; one at a time is always read, so that there is progress.
+
+        Raises:
+            Refusal: There is no room now.
+        """
+        if self._stopping:
+            raise unavailable("the gateway is stopping")
+        if not self._in_flight:
+            return
+        if self._in_flight >= self.max_in_flight_bytes:
+            raise unavailable("too many requests are under way")
+        if self._memory is not None and self._memory.is_above():
+            raise unavailable("memory is above its soft limit")
 
     def reserve(self, size: int) -> None:
         """Count bytes that are about to be held in memory.

@@ -4,8 +4,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final
 
 import grpc
@@ -13,15 +14,18 @@ import grpc.aio
 
 from runrecord.collector.errors import AddressError
 from runrecord.collector.receiver.accept import Acceptor
+from runrecord.collector.receiver.auth import BearerTokens
 from runrecord.collector.receiver.requests import SERVICES, response
 from runrecord.collector.receiver.status import Code, Refusal
 from runrecord.collector.servers import bind
+from runrecord.collector.tls import ServerCertificates
 from runrecord.collector.values import HostPort
 from runrecord.processors.signal import Signal
 
 _log = logging.getLogger(__name__)
 
 STATUS_DETAILS: Final = "grpc-status-details-bin"
+_MESSAGE_SECONDS: Final = 60.0
 _CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
 
 
@@ -38,7 +42,16 @@ class GrpcReceiver:
         bound: Where it listens, once it has started.
     """
 
-    def __init__(self, acceptor: Acceptor, address: HostPort, *, max_message: int) -> None:
+    def __init__(
+        self,
+        acceptor: Acceptor,
+        address: HostPort,
+        *,
+        max_message: int,
+        certificates: ServerCertificates | None = None,
+        tokens: BearerTokens | None = None,
+        share: bool = False,
+    ) -> None:
         """Make the server and bind its port.
 
         Args:
@@ -46,25 +59,41 @@ class GrpcReceiver:
             address: Where to listen.
             max_message: The most bytes of a message, both before and after decompression: gRPC answers larger ones
                 itself, with RESOURCE_EXHAUSTED, and stops decompressing at the limit.
+            certificates: For TLS.
+            tokens: Those of which a client must have one; anybody may send without.
+            share: Other processes of this user listen there too.
 
         Raises:
             AddressError: The port is taken or the address can't be used.
         """
         self._acceptor = acceptor
+        self._tokens = tokens
         aio: Any = grpc.aio
         self._server = aio.server(
             options=[
                 ("grpc.max_receive_message_length", max_message),
-                ("grpc.so_reuseport", 0),
+                ("grpc.so_reuseport", int(share)),
                 ("grpc.max_connection_age_grace_ms", 10_000),
                 ("grpc.http2.max_ping_strikes", 0),
+                ("grpc.max_concurrent_streams", 256),
+                ("grpc.server_handshake_timeout_ms", 30_000),
+                (
+                    "grpc.keepalive_time_ms",
+                    120_000,
+                ),  # a client that went without a word holds no memory for ever
+                ("grpc.keepalive_timeout_ms", 20_000),
             ]
         )
         self._server.add_generic_rpc_handlers([_Exports(self._export)])
         if address.port:
-            bind(address, "OTLP over gRPC").close()  # gRPC itself does not say why it can't listen
+            bind(
+                address, "OTLP over gRPC", share=share
+            ).close()  # gRPC itself does not say why it can't listen
         try:
-            port = self._server.add_insecure_port(str(address))
+            if certificates is None:
+                port = self._server.add_insecure_port(str(address))
+            else:
+                port = self._server.add_secure_port(str(address), certificates.grpc_credentials())
         except RuntimeError:
             port = 0
         if not port:
@@ -82,8 +111,13 @@ class GrpcReceiver:
         """Take no new requests, and give those under way `grace` seconds."""
         await self._server.stop(grace)
 
-    async def _export(self, signal: Signal, body: bytes, context: Any) -> bytes:
+    async def _export(self, signal: Signal, messages: AsyncIterator[bytes], context: Any) -> bytes:
         try:
+            if self._tokens is not None:
+                self._tokens.check(_authorization(context))
+            self._acceptor.check_signal(signal)
+            self._acceptor.check_room()
+            body = await _message(messages)
             headers = context.invocation_metadata() or ()
             return response(
                 signal, await self._acceptor.accept(signal, body, transport="grpc", headers=headers)
@@ -98,18 +132,38 @@ class GrpcReceiver:
         raise AssertionError  # abort raises
 
 
-class _Exports(_GenericHandler):
-    """Finds the handler of an Export method; everything else is UNIMPLEMENTED."""
+def _authorization(context: Any) -> str:
+    found = (value for name, value in context.invocation_metadata() or () if name == "authorization")
+    value = next(found, "")
+    return value if isinstance(value, str) else ""
 
-    def __init__(self, export: Callable[[Signal, bytes, Any], Awaitable[bytes]]) -> None:
+
+async def _message(messages: AsyncIterator[bytes]) -> bytes:
+    try:
+        return await asyncio.wait_for(messages.__anext__(), _MESSAGE_SECONDS)
+    except StopAsyncIteration:
+        raise Refusal(Code.INVALID_ARGUMENT, "the call has no message") from None
+    except asyncio.TimeoutError:
+        slow = f"the message did not arrive within {_MESSAGE_SECONDS:.0f} s"
+        raise Refusal(Code.INVALID_ARGUMENT, slow) from None
+
+
+class _Exports(_GenericHandler):
+    """Finds the handler of an Export method; everything else is UNIMPLEMENTED.
+
+    A handler of one message is called when it is there in full. These are handlers of a stream, which is the same on the wire, so
+    that a client is told no before its message takes memory.
+    """
+
+    def __init__(self, export: Callable[[Signal, AsyncIterator[bytes], Any], Awaitable[bytes]]) -> None:
         self._handlers: dict[str, Any] = {}
         for signal, service in SERVICES.items():
 
-            async def handle(body: bytes, context: Any, signal: Signal = signal) -> bytes:
-                return await export(signal, body, context)
+            async def handle(messages: AsyncIterator[bytes], context: Any, signal: Signal = signal) -> bytes:
+                return await export(signal, messages, context)
 
             library: Any = grpc
-            self._handlers[service.method] = library.unary_unary_rpc_method_handler(handle)
+            self._handlers[service.method] = library.stream_unary_rpc_method_handler(handle)
 
     def service(self, handler_call_details: Any) -> Any:
         """Look a method up by its full name."""

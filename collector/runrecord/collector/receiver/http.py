@@ -10,7 +10,9 @@ import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
 
+from runrecord.collector.http_protocol import DISCARD_BYTES
 from runrecord.collector.receiver.accept import Acceptor, Reservation
+from runrecord.collector.receiver.auth import BearerTokens
 from runrecord.collector.receiver.compression import ENCODINGS, BadCompressionError, TooLargeError, decompress
 from runrecord.collector.receiver.otlp_json import json_to_protobuf
 from runrecord.collector.receiver.requests import SERVICES, response, response_json
@@ -30,7 +32,6 @@ _PATHS: Final = {service.path: signal for signal, service in SERVICES.items()}
 _BODY_SECONDS: Final = 60.0
 _INLINE_BYTES: Final = 128 << 10
 _USUAL_RATIO: Final = 16
-_DISCARD_BYTES: Final = 1 << 30
 
 
 class Disconnected(Exception):  # noqa: N818 - an event of the connection
@@ -40,14 +41,16 @@ class Disconnected(Exception):  # noqa: N818 - an event of the connection
 class HttpReceiver:
     """The ASGI application."""
 
-    def __init__(self, acceptor: Acceptor, *, max_body: int) -> None:
+    def __init__(self, acceptor: Acceptor, *, max_body: int, tokens: BearerTokens | None = None) -> None:
         """Join it with the common way in.
 
         Args:
             acceptor: Takes the requests.
             max_body: The most bytes of a body, both before and after decompression.
+            tokens: Those of which a client must have one; anybody may send without.
         """
         self._acceptor = acceptor
+        self._tokens = tokens
         self._max_body = max_body
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -74,6 +77,8 @@ class HttpReceiver:
     async def _answer(
         self, scope: Scope, headers: dict[str, str], content_type: str, receive: Receive
     ) -> bytes:
+        if self._tokens is not None:
+            self._tokens.check(headers.get("authorization", ""))
         signal = _PATHS.get(scope["path"])
         if signal is None:
             raise Refusal(Code.UNIMPLEMENTED, f"there is no such path; there are {', '.join(_PATHS)}")
@@ -97,6 +102,7 @@ class HttpReceiver:
         length = headers.get("content-length", "")
         if length.isdecimal() and int(length) > self._max_body:
             raise too_large(self._max_body)
+        self._acceptor.check_room()
         with self._acceptor.reservation() as memory:
             memory.grow_to(int(length) if length.isdecimal() else 1)
             raw = await self._read(receive, memory)
@@ -166,7 +172,7 @@ class HttpReceiver:
         if refusal.retry_after_header:
             extra.append(("retry-after", refusal.retry_after_header))
         length = headers.get("content-length", "")
-        if length.isdecimal() and int(length) > _DISCARD_BYTES:
+        if length.isdecimal() and int(length) > DISCARD_BYTES:
             extra.append(("connection", "close"))
         if content_type == PROTOBUF:
             await _send(send, refusal.http_status, PROTOBUF, refusal.status().SerializeToString(), extra)

@@ -74,7 +74,7 @@ def _no_constant(name: str) -> NoReturn:
 
 
 def _wrong(path: str, what: str) -> Refusal:
-    return Refusal(Code.INVALID_ARGUMENT, f"{path} must be {what}")
+    return Refusal(Code.INVALID_ARGUMENT, f"{path} must be {what}", field=path)
 
 
 @cache

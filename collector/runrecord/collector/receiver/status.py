@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from google.protobuf.duration_pb2 import Duration
 
-from runrecord.collector.receiver.rpc_messages import RetryInfo, Status
+from runrecord.collector.receiver.rpc_messages import BadRequest, RetryInfo, Status
 
 MAX_DEPTH: Final = 100
 """Messages in one another: the limit of protobuf's own parsers, which everyone downstream has."""
@@ -29,6 +29,7 @@ class Code(IntEnum):
     UNIMPLEMENTED = 12
     INTERNAL = 13
     UNAVAILABLE = 14
+    UNAUTHENTICATED = 16
 
 
 _HTTP = {
@@ -38,6 +39,7 @@ _HTTP = {
     Code.UNIMPLEMENTED: 404,
     Code.INTERNAL: 500,
     Code.UNAVAILABLE: 503,
+    Code.UNAUTHENTICATED: 401,
 }
 
 
@@ -50,6 +52,7 @@ class Refusal(Exception):  # noqa: N818 - an answer to a client, not an error of
         retry_after: Seconds after which the client should try again; None if it should not.
         http_status: The HTTP status.
         headers: Further HTTP headers, for example Allow.
+        field: Where in the request the fault is, if that is known.
     """
 
     def __init__(
@@ -60,6 +63,7 @@ class Refusal(Exception):  # noqa: N818 - an answer to a client, not an error of
         retry_after: float | None = None,
         http_status: int | None = None,
         headers: tuple[tuple[str, str], ...] = (),
+        field: str = "",
     ) -> None:
         """See the class."""
         super().__init__(message)
@@ -68,12 +72,17 @@ class Refusal(Exception):  # noqa: N818 - an answer to a client, not an error of
         self.retry_after = retry_after
         self.http_status = http_status or _HTTP[code]
         self.headers = headers
+        self.field = field
 
     def status(self) -> Status:
-        """Return it as `google.rpc.Status`, with a RetryInfo if it is retryable."""
+        """Return it as `google.rpc.Status`, with a RetryInfo if it is retryable, and a BadRequest if the data is bad."""
         status = Status(code=self.code, message=self.message)
         if self.retry_after is not None:
             status.details.add().Pack(RetryInfo(retry_delay=_duration(self.retry_after)))
+        if self.code is Code.INVALID_ARGUMENT:
+            bad = BadRequest()
+            bad.field_violations.add(field=self.field, description=self.message)
+            status.details.add().Pack(bad)
         return status
 
     def status_json(self) -> dict[str, Any]:
@@ -85,6 +94,10 @@ class Refusal(Exception):  # noqa: N818 - an answer to a client, not an error of
                 "retryDelay": f"{self.retry_after:g}s",
             }
             found["details"] = [delay]
+        if self.code is Code.INVALID_ARGUMENT:
+            violation = {"field": self.field, "description": self.message}
+            bad = {"@type": "type.googleapis.com/google.rpc.BadRequest", "fieldViolations": [violation]}
+            found["details"] = [bad]
         return found
 
     @property

@@ -1,0 +1,64 @@
+# SPDX-FileCopyrightText: The Runrecord authors
+# SPDX-License-Identifier: Apache-2.0
+"""Whether ports that others can reach are protected, and whether extensions that are named are there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from runrecord.collector.config.extensions import BearerTokenAuth
+from runrecord.collector.config.gateway import GatewayConfig
+from runrecord.collector.config.receivers import GrpcServer, HttpServer
+from runrecord.collector.values import is_loopback, parse_address
+from runrecord.exporters.settings_problems import nearest
+
+
+class Fault(NamedTuple):
+    """What is wrong.
+
+    Attributes:
+        message: In words.
+        path: The key.
+        near: The nearest valid name; may be empty.
+    """
+
+    message: str
+    path: tuple[str | int, ...]
+    near: str = ""
+
+
+def protection_faults(config: GatewayConfig) -> Iterator[Fault]:
+    """Find what would leave a port open, or name what is not there.
+
+    Args:
+        config: A configuration whose sections are valid.
+    """
+    for index, name in enumerate(config.service.extensions):
+        if name not in config.extensions:
+            near = nearest(name, tuple(config.extensions))
+            yield Fault(f"there is no {name!r} under extensions", ("service", "extensions", index), near)
+    for name in config.extensions:
+        if name not in config.service.extensions:
+            yield Fault("is not in use: name it in service.extensions, or remove it", ("extensions", name))
+    protocols = config.receivers.otlp.protocols
+    for name, server in (("grpc", protocols.grpc), ("http", protocols.http)):
+        if server is not None:
+            yield from _of_port(config, ("receivers", "otlp", "protocols", name), server)
+
+
+def _of_port(
+    config: GatewayConfig, here: tuple[str, ...], server: GrpcServer | HttpServer
+) -> Iterator[Fault]:
+    if server.auth is not None:
+        wanted = server.auth.authenticator
+        known = [name for name, each in config.extensions.items() if isinstance(each, BearerTokenAuth)]
+        if wanted not in known:
+            message = f"there is no {wanted!r} under extensions that says who may send; bearertokenauth does"
+            yield Fault(message, (*here, "auth", "authenticator"), nearest(wanted, known))
+    if not (server.insecure or server.is_protected or is_loopback(parse_address(server.endpoint).host)):
+        yield Fault(
+            "others can reach this address: configure tls, and auth or tls.client_ca_file; "
+            "or say insecure: true if something else protects it",
+            (*here, "endpoint"),
+        )
