@@ -18,7 +18,7 @@ from runrecord.processors.redaction.walker import Mode
 
 ENGINES = ("hyperscan", "re2", "stdlib")
 KEY = bytes(range(32))
-ALL = [rule.id for rules in PACKS.values() for rule in rules]
+ALL = [rule.id for name in RedactionPolicy().packs for rule in PACKS[name]]
 POLICIES = {
     **{action: RedactionPolicy.parse({"rules": dict.fromkeys(ALL, action)}) for action in ("mask", "pseudonym", "hash")},
     "default": RedactionPolicy(),
