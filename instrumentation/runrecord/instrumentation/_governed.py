@@ -145,7 +145,7 @@ class Governed:
         state = self._state
         core = state.core
         if state.metrics is not None:
-            self._began = core.clock()
+            self._began = core.clock() if self._start_time is None else self._start_time / 1e9
         facts: dict[str, AttributeValue] = {a.RUN_ID: state.run_id}
         if self._step_index is not None:
             facts[a.STEP_INDEX] = self._step_index

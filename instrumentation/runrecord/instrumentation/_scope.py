@@ -77,6 +77,7 @@ class Scope(Recording):
         links: list[Link] | None = None,
         context: Context | None = None,
         span: Span | None = None,
+        start_time: int | None = None,
     ) -> "Tool":
         """Start a tool call.
 
@@ -101,8 +102,9 @@ class Scope(Recording):
             context: Parent context.
             span: An existing ``execute_tool`` span to enrich instead of a new one; the caller ends it. Without ``context``
                 the current span is taken if it is one.
+            start_time: When it began, in nanoseconds since the epoch, if that is in the past.
         """
-        tool = Tool(self, context, name, call_id)
+        tool = Tool(self, context, name, call_id, start_time)
         facts: dict[str, AttributeValue | None] = {
             a.GEN_AI_OPERATION_NAME: "execute_tool",
             a.GEN_AI_TOOL_NAME: name,
@@ -202,9 +204,17 @@ class Tool(Scope, Priced):
 
     _cut_short = False
 
-    def __init__(self, owner: Governed, context: Context | None, name: str, call_id: str | None) -> None:
+    def __init__(
+        self,
+        owner: Governed,
+        context: Context | None,
+        name: str,
+        call_id: str | None,
+        start_time: int | None = None,
+    ) -> None:
         self._where, parent = parent_for(owner, context)
         super().__init__(owner.state, parent, parent.step_index)
+        self._start_time = start_time
         self._name = name
         self._call_id = call_id
         self._said: dict[str, AttributeValue | None] = {}
