@@ -60,6 +60,7 @@ class Sink:
     requests: list = field(default_factory=list)
     attempts: int = 0
     hang: threading.Event = field(default_factory=threading.Event)
+    refused_paths: set[str] = field(default_factory=set)
 
     async def __call__(self, scope, receive, send):
         body, more = b"", True
@@ -68,7 +69,7 @@ class Sink:
             body += message.get("body", b"")
             more = message.get("more_body", False)
         self.attempts += 1
-        status = self.status
+        status = 503 if scope["path"] in self.refused_paths else self.status
         while self.hang.is_set():  # noqa: ASYNC110 - set from another thread
             await asyncio.sleep(0.01)
         headers = {name.decode(): value.decode() for name, value in scope["headers"]}

@@ -42,8 +42,8 @@ def test_a_dead_back_end_delays_nobody_and_gets_everything_when_it_is_back(
         assert gateway.post(requests.traces(2, start=2 * number)).status_code == 200
     poll(lambda: len(sealed()) == 80)
     health = poll(lambda: (h := httpx2.get(gateway.health)).status_code == 503 and h.json())
-    assert health["parts"]["otlp_http/backend"]["status"] == "degraded"
-    assert "ConnectError" in health["parts"]["otlp_http/backend"]["message"]
+    assert health["parts"]["otlp_http/backend traces"]["status"] == "degraded"
+    assert "ConnectError" in health["parts"]["otlp_http/backend traces"]["message"]
     assert health["parts"]["ledger"]["status"] == "ok"
     sink.start()
     poll(lambda: sorted(sink.span_ids()) == [f"{n + 1:016x}" for n in range(80)])
@@ -89,7 +89,7 @@ def test_an_answer_about_our_configuration_holds_everything_until_it_is_put_righ
         assert gateway.post(requests.traces(start=number)).status_code == 200
     poll(lambda: sink.attempts >= 20)
     poll(lambda: len(sealed()) == 20)
-    part = gateway.part(BACKEND)
+    part = gateway.part(f"{BACKEND} traces")
     assert part["status"] == "degraded"
     assert (
         part["message"]
@@ -100,7 +100,7 @@ def test_an_answer_about_our_configuration_holds_everything_until_it_is_put_righ
     assert len([record for record in caplog.records if f"HTTP {status}" in record.message]) == 1
     sink.status = 200
     poll(lambda: sorted(sink.span_ids()) == [f"{n + 1:016x}" for n in range(20)])
-    poll(lambda: gateway.part(BACKEND)["status"] == "ok")
+    poll(lambda: gateway.part(f"{BACKEND} traces")["status"] == "ok")
     assert kept() == []
 
 
@@ -133,12 +133,12 @@ def test_a_request_that_is_not_accepted_is_set_aside_and_holds_nothing_up(
     assert gateway.metric(f"runrecord_quarantined_requests_total{labels}") == 3
     [told] = [record.message for record in caplog.records if "is set aside in" in record.message]
     assert f"HTTP {status}: the request is set aside in " in told
-    assert gateway.part(BACKEND)["status"] == "degraded"
+    assert gateway.part(f"{BACKEND} traces")["status"] == "degraded"
     sink.status = 200
     gateway.post(requests.traces(start=100))
     poll(lambda: sink.span_ids() == [f"{101:016x}"])
-    poll(lambda: gateway.part(BACKEND)["status"] == "ok")
-    assert gateway.part(BACKEND)["quarantined_requests"] == 3
+    poll(lambda: gateway.part(f"{BACKEND} traces")["status"] == "ok")
+    assert gateway.part(f"{BACKEND} traces")["quarantined_requests"] == 3
 
 
 def test_what_was_set_aside_can_be_sent_once_more(run_gateway, sink, requests, poll, kept):
@@ -160,12 +160,12 @@ def test_a_request_that_can_not_be_set_aside_waits(run_gateway, sink, requests, 
     (tmp_path / "state" / "quarantine").write_text("")
     gateway = run_gateway(sink.url)
     gateway.post(requests.traces())
-    part = poll(lambda: (p := gateway.part(BACKEND))["status"] == "degraded" and p)
+    part = poll(lambda: (p := gateway.part(f"{BACKEND} traces"))["status"] == "degraded" and p)
     assert "a request (HTTP 400) can't be set aside in " in part["message"]
     assert part["behind_records"] == 1
     (tmp_path / "state" / "quarantine").unlink()
-    poll(lambda: gateway.part(BACKEND)["behind_records"] == 0)
-    assert gateway.part(BACKEND)["quarantined_requests"] == 1
+    poll(lambda: gateway.part(f"{BACKEND} traces")["behind_records"] == 0)
+    assert gateway.part(f"{BACKEND} traces")["quarantined_requests"] == 1
 
 
 def test_a_full_quarantine_holds_what_comes_until_there_is_room(
@@ -179,13 +179,13 @@ def test_a_full_quarantine_holds_what_comes_until_there_is_room(
         # The intake log has no room for two: this waits until it let the first one go.
         poll(lambda request=request: gateway.post(request).status_code == 200)
         poll(lambda number=number: sink.attempts > number)
-    part = poll(lambda: "make room" in (p := gateway.part(BACKEND)).get("message", "") and p)
+    part = poll(lambda: "make room" in (p := gateway.part(f"{BACKEND} traces")).get("message", "") and p)
     assert "which is its limit" in part["message"]
     assert len(kept()) == 1
     (tmp_path / "state" / "quarantine").rename(
         tmp_path / "moved away"
     )  # at once: the gateway tries all the time
-    poll(lambda: gateway.part(BACKEND)["behind_records"] == 0)
+    poll(lambda: gateway.part(f"{BACKEND} traces")["behind_records"] == 0)
     assert len(kept()) == 1
 
 
@@ -213,7 +213,7 @@ def test_records_that_are_rejected_one_by_one_are_counted_and_not_sent_again(
         gateway.post(requests.traces(3, start=3 * number))
     poll(lambda: gateway.metric("otelcol_exporter_send_failed_spans_total") == 4)
     assert gateway.metric("otelcol_exporter_sent_spans_total") == 2
-    poll(lambda: gateway.part(BACKEND)["behind_records"] == 0)
+    poll(lambda: gateway.part(f"{BACKEND} traces")["behind_records"] == 0)
     assert sink.attempts == 2
     assert kept() == []
     assert len([record for record in caplog.records if "one by one" in record.message]) == 1
@@ -281,12 +281,12 @@ def test_a_grpc_code_about_our_configuration_holds_everything(
     for text in "abc":
         gateway.post(requests.logs(text), "/v1/logs")
     poll(lambda: grpc_back_end.attempts >= 6)
-    part = gateway.part("otlp_grpc")
+    part = gateway.part("otlp_grpc logs")
     assert part["message"].startswith(f"{code} to a logs request: check ")
     assert f"exporters.otlp_grpc.{key}" in part["message"]
     grpc_back_end.answers = []
     poll(lambda: len(grpc_back_end.got) == 3)
-    poll(lambda: gateway.part("otlp_grpc")["status"] == "ok")
+    poll(lambda: gateway.part("otlp_grpc logs")["status"] == "ok")
     assert kept("otlp_grpc") == []
 
 
@@ -321,3 +321,22 @@ def test_two_gateways_in_a_row(tmp_path, run_gateway, settings, sink, requests, 
     first = run_gateway(config=config)
     first.post(requests.traces(3))
     poll(lambda: len(sink.spans()) == 3)
+
+
+def test_a_back_end_that_takes_no_logs_gets_its_traces_all_the_same(
+    run_gateway, sink, requests, poll, settings
+):
+    """More logs than may be under way at once wait for ever; behind them in the same intake log are traces."""
+    config = settings(sink.url)
+    config["exporters"][BACKEND]["sending_queue"] = {"num_consumers": 2}
+    sink.refused_paths = {"/v1/logs"}
+    gateway = run_gateway(config=config)
+    for number in range(6):
+        assert gateway.post(requests.logs(str(number)), "/v1/logs").status_code == 200
+    for number in range(6):
+        assert gateway.post(requests.traces(start=number)).status_code == 200
+    poll(lambda: len(set(sink.span_ids())) == 6)
+    assert gateway.part(f"{BACKEND} traces")["status"] == "ok"
+    assert gateway.part(f"{BACKEND} logs")["status"] == "degraded"
+    sink.refused_paths = set()
+    poll(lambda: gateway.part(f"{BACKEND} logs")["behind_records"] == 0)

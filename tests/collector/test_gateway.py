@@ -76,7 +76,9 @@ def test_metrics_and_health_tell_what_happens(run_gateway, sink, requests, poll)
     assert set(health.json()["parts"]) == {
         "ledger",
         "ledger checkpoints",
-        "otlp_http/backend",
+        "otlp_http/backend traces",
+        "otlp_http/backend logs",
+        "otlp_http/backend metrics",
         "intake",
     }
     assert health.json()["parts"]["ledger"]["entries"] == 2

@@ -33,8 +33,19 @@ _POLL_SECONDS: Final = 0.02
 
 
 def consumer_names(config: GatewayConfig) -> list[str]:
-    """Name the cursors that a configuration needs."""
-    return [*config.ledgers, *config.forwarders]
+    """Name the cursors that a configuration needs: one of each ledger, and one of each back end and signal.
+
+    A back end that takes no logs, say, must not keep it from getting traces.
+    """
+    names = [
+        forwarder_name(name, signal) for name in config.forwarders for signal in config.pipelines_of(name)
+    ]
+    return [*config.ledgers, *names]
+
+
+def forwarder_name(exporter: str, signal: Signal) -> str:
+    """Name the cursor of an exporter for one signal."""
+    return f"{exporter} {signal.value}"
 
 
 class Consuming:
@@ -86,7 +97,9 @@ class Consuming:
             self._consumers.append(self._sequencer(name, ledger))
         try:
             for name in self._config.forwarders:
-                self._consumers.append(self._forwarder(name))
+                quarantine = self._quarantine(name)
+                for signal in self._config.pipelines_of(name):
+                    self._consumers.append(self._forwarder(name, signal, quarantine))
         except OSError as error:
             raise StartError(f"a file named in the configuration can't be read: {error}") from error
 
@@ -152,26 +165,25 @@ class Consuming:
             quarantine=self._quarantine(name),
         )
 
-    def _forwarder(self, name: str) -> Forwarder:
+    def _forwarder(self, name: str, signal: Signal, quarantine: Quarantine) -> Forwarder:
         exporter = self._config.forwarders[name]
-        pipelines = self._config.pipelines_of(name)
+        pipeline = self._config.service.pipelines[signal]
         transport: Transport = (
             HttpTransport(exporter) if isinstance(exporter, OtlpHttpExporter) else GrpcTransport(exporter)
         )
         settings = self._config.processors.compat
         return Forwarder(
-            self._intake.consumer(name),
+            self._intake.consumer(forwarder_name(name, signal)),
             transport,
-            wanted=takes(name, pipelines),
+            exporter=name,
+            wanted=takes(name, {signal: pipeline}),
             health=self._health,
             metrics=self._metrics,
-            quarantine=self._quarantine(name),
+            quarantine=quarantine,
             retry=exporter.retry_on_failure,
             queue=exporter.sending_queue,
             compat=compat.openinference if settings and settings.openinference else None,
-            compat_signals=[
-                signal for signal, pipeline in pipelines.items() if "compat" in pipeline.processors
-            ],
+            compat_signals=[signal] if "compat" in pipeline.processors else [],
         )
 
     def _quarantine(self, name: str) -> Quarantine:

@@ -72,10 +72,10 @@ def test_one_slow_request_stalls_no_other_and_the_cursor_stays_before_it(
     for number in range(40):
         gateway.post(requests.traces(start=number))
     poll(lambda: len(sink.spans()) == 39)
-    assert gateway.part(BACKEND)["behind_records"] == 40
+    assert gateway.part(f"{BACKEND} traces")["behind_records"] == 40
     release.append(True)
     poll(lambda: len(sink.spans()) == 40)
-    poll(lambda: gateway.part(BACKEND)["behind_records"] == 0)
+    poll(lambda: gateway.part(f"{BACKEND} traces")["behind_records"] == 0)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_one_bad_request_among_joined_ones_is_found_and_set_aside_alone(
         gateway.post(requests.traces(start=number))
     Choosy(sink, monkeypatch, answer=answer)
     sink.hang.clear()
-    poll(lambda: gateway.part(BACKEND)["behind_records"] == 0)
+    poll(lambda: gateway.part(f"{BACKEND} traces")["behind_records"] == 0)
     assert sorted(sink.span_ids()) == [f"{n + 1:016x}" for n in [*range(7), *range(8, 16), 100]]
     [kept] = (tmp_path / "state" / "quarantine" / "otlp_http%2Fbackend").glob("*")
     assert kept.read_bytes() == requests.traces(start=7).SerializeToString()
@@ -138,7 +138,7 @@ def test_a_request_that_is_too_large_goes_in_pieces_and_only_a_record_that_is_to
     huge.attributes.add(key="large").value.string_value = "x" * limit
     gateway = run_gateway(config=plain_settings)
     assert gateway.post(request).status_code == 200
-    poll(lambda: gateway.part(BACKEND)["behind_records"] == 0)
+    poll(lambda: gateway.part(f"{BACKEND} traces")["behind_records"] == 0)
     assert sorted(sink.span_ids()) == [f"{n + 1:016x}" for n in range(60) if n != 33]
     for _, _, body in sink.requests:
         [part] = ExportTraceServiceRequest.FromString(body).resource_spans
@@ -181,5 +181,5 @@ def test_a_signal_that_the_back_end_refuses_is_named_and_all_are_sent_when_it_is
     poll(lambda: len(sink.spans()) == 20)
     assert httpx2.get(gateway.health).status_code == 503
     wrong.clear()
-    poll(lambda: gateway.part(BACKEND)["behind_records"] == 0)
+    poll(lambda: gateway.part(f"{BACKEND} traces")["behind_records"] == 0)
     poll(lambda: httpx2.get(gateway.health).status_code == 200)

@@ -29,13 +29,15 @@ class IntakeConsumer(ABC):
     """A task that takes every record of some signals, at its own pace.
 
     Attributes:
-        name: The name of its cursor: the exporter's name in the configuration.
+        name: The name of its cursor.
+        exporter: The exporter's name in the configuration.
     """
 
     def __init__(
         self,
         consumer: IntakeSource,
         *,
+        exporter: str,
         wanted: Callable[[IntakeRecord], bool],
         health: Health,
         metrics: GatewayMetrics,
@@ -45,12 +47,14 @@ class IntakeConsumer(ABC):
 
         Args:
             consumer: Its place in the intake log.
+            exporter: Its name in the configuration.
             wanted: Records for which it is false are passed over.
             health: Where it says how it is.
             metrics: Where it counts.
             quarantine: Where it keeps requests that it can't pass on.
         """
         self.name = consumer.name
+        self.exporter = exporter
         self._consumer = consumer
         self._wanted = wanted
         self._health = health.part(self.name, self._facts)
@@ -151,7 +155,7 @@ class IntakeConsumer(ABC):
                 await self.pause(_AGAIN_SECONDS)
             else:
                 break
-        self._metrics.quarantined(self.name, reason)
+        self._metrics.quarantined(self.exporter, reason)
         self.warn_once(
             f"{reason}: the request is set aside in {self._quarantine.directory}; further ones are only counted"
         )

@@ -39,7 +39,7 @@ _ADVICE: Final = {
 
 
 class Forwarder(IntakeConsumer):
-    """One exporter of the configuration.
+    """One exporter of the configuration, for one signal.
 
     A window of requests is under way at any time. One that is slow, or has to be sent again, holds up none of the others; the
     cursor stays in front of it. Requests that wait are joined, and joined ones that are refused are taken apart again until only
@@ -51,6 +51,7 @@ class Forwarder(IntakeConsumer):
         consumer: IntakeSource,
         transport: Transport,
         *,
+        exporter: str,
         wanted: Callable[[IntakeRecord], bool],
         health: Health,
         metrics: GatewayMetrics,
@@ -65,6 +66,7 @@ class Forwarder(IntakeConsumer):
         Args:
             consumer: Its place in the intake log.
             transport: Sends a request once.
+            exporter: Its name in the configuration.
             wanted: Says which records are for this exporter.
             health: Where it says how it is.
             metrics: Where it counts.
@@ -74,7 +76,9 @@ class Forwarder(IntakeConsumer):
             compat: Adds attributes for tracing UIs.
             compat_signals: The pipelines in which it is.
         """
-        super().__init__(consumer, wanted=wanted, health=health, metrics=metrics, quarantine=quarantine)
+        super().__init__(
+            consumer, exporter=exporter, wanted=wanted, health=health, metrics=metrics, quarantine=quarantine
+        )
         self._transport = transport
         self._retry = retry
         self._window = queue.num_consumers
@@ -193,11 +197,11 @@ class Forwarder(IntakeConsumer):
                     why = f"{outcome.reason}; repeating until it is taken"
                 elif isinstance(outcome, Misconfigured):
                     delay = self._delay(self._retry.max_interval, None)
-                    advice = _ADVICE[outcome.key].format(name=self.name, signal=signal.value)
+                    advice = _ADVICE[outcome.key].format(name=self.exporter, signal=signal.value)
                     why = f"{outcome.reason} to a {signal.value} request: {advice}; until then all wait in the intake log"
                 else:
                     return outcome
-                self._metrics.retried(self.name)
+                self._metrics.retried(self.exporter)
                 self._waiting[token] = why
                 self._tell()
                 await self.pause(delay)
@@ -207,9 +211,9 @@ class Forwarder(IntakeConsumer):
     def _delivered(self, signal: Signal, items: int, rejected: int) -> None:
         rejected = min(rejected, items)
         self._sent += 1
-        self._metrics.sent(self.name, signal, items - rejected)
+        self._metrics.sent(self.exporter, signal, items - rejected)
         if rejected:  # OTLP 1.11, "Partial Success": they must not be sent again
-            self._metrics.send_failed(self.name, signal, rejected)
+            self._metrics.send_failed(self.exporter, signal, rejected)
             self.warn_once(
                 f"the back end rejected records of a {signal.value} request one by one; further ones are only counted"
             )
@@ -229,7 +233,7 @@ class Forwarder(IntakeConsumer):
         reason = f"{refused.reason} for too long" if isinstance(refused, TryAgain) else refused.reason
         items = _count(record.signal, body) if piece else _items(record)
         await self.set_aside(replace(record, body=body) if piece else record, reason)
-        self._metrics.send_failed(self.name, record.signal, items)
+        self._metrics.send_failed(self.exporter, record.signal, items)
         self._tell(f"the back end does not accept a request ({reason}); it is set aside")
 
     def _tell(self, otherwise: str = "") -> None:

@@ -67,7 +67,14 @@ class LedgerSequencer(IntakeConsumer):
             metrics: Where it counts.
             quarantine: Where it keeps requests of which no entries can be made.
         """
-        super().__init__(consumer, wanted=wanted, health=health, metrics=metrics, quarantine=quarantine)
+        super().__init__(
+            consumer,
+            exporter=consumer.name,
+            wanted=wanted,
+            health=health,
+            metrics=metrics,
+            quarantine=quarantine,
+        )
         self._ledger: Ledger | None = ledger
         self._reopen = reopen
         self._project = project
