@@ -17,7 +17,7 @@ from runrecord.exporters.settings_yaml import Document, Problem, is_mapping, loa
 from runrecord.processors.signal import Signal
 
 _RECEIVERS = ("otlp",)
-_PROCESSORS = ("redaction", "compat")
+_PROCESSORS = ("redaction", "compat", "tail_sampling")
 
 
 def load_config(path: str | Path, *, environment: Mapping[str, str] | None = None) -> GatewayConfig:
@@ -138,6 +138,11 @@ class _References:
             self._names((*here, "routing", "default"), routing.default or (), "exporters", config.exporters)
         if "compat" in pipeline.processors and config.processors.compat is None:
             self.add("compat is not configured under processors", *here, "processors")
+        if "tail_sampling" in pipeline.processors:
+            if config.processors.tail_sampling is None:
+                self.add("tail_sampling is not configured under processors", *here, "processors")
+            if signal is not Signal.TRACES:
+                self.add("tail_sampling is for traces only", *here, "processors")
         if pipeline.processors[:1] != ("redaction",):
             self.add(
                 "redaction must be the first processor: nothing is stored or sent before it",

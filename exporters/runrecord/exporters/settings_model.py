@@ -29,9 +29,16 @@ class Compat(Section):
 
 
 class Processors(Section):
-    """All processors."""
+    """All processors.
+
+    Attributes:
+        redaction: What is redacted.
+        compat: What is added for tracing UIs.
+        tail_sampling: Only the gateway samples; an app that reads the same file sends everything.
+    """
 
     redaction: RedactionPolicy = Field(default_factory=lambda: RedactionPolicy.model_validate({}))
     compat: Compat | None = None
+    tail_sampling: Any = None
 
     _defaults = field_validator("redaction", "compat", mode="before")(or_empty)

@@ -15,6 +15,7 @@ from runrecord.collector.config.exporters import (
 )
 from runrecord.collector.config.extensions import Auth, BearerTokenAuth, Extension, MemoryLimiter
 from runrecord.collector.config.gateway import GatewayConfig
+from runrecord.collector.config.processors import GatewayProcessors, TailSampling
 from runrecord.collector.config.receivers import (
     MIB,
     GrpcServer,
@@ -35,6 +36,7 @@ __all__ = [
     "Exporter",
     "Extension",
     "GatewayConfig",
+    "GatewayProcessors",
     "GrpcServer",
     "HttpServer",
     "Intake",
@@ -51,6 +53,7 @@ __all__ = [
     "SendingQueue",
     "ServerTls",
     "Service",
+    "TailSampling",
     "Tls",
     "default_ledger",
     "default_state_dir",

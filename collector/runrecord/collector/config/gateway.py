@@ -10,15 +10,16 @@ from pydantic import Field, field_validator
 
 from runrecord.collector.config.exporters import Exporter, LedgerExporter, OtlpGrpcExporter, OtlpHttpExporter
 from runrecord.collector.config.extensions import BearerTokenAuth, Extension, MemoryLimiter
+from runrecord.collector.config.processors import GatewayProcessors
 from runrecord.collector.config.receivers import Receivers
 from runrecord.collector.config.service import Pipeline, Service
-from runrecord.exporters.settings_model import Processors, Section, or_empty
+from runrecord.exporters.settings_model import Section, or_empty
 from runrecord.exporters.settings_yaml import is_mapping
 from runrecord.processors.signal import Signal
 
 
-def _processors() -> Processors:
-    return Processors()
+def _processors() -> GatewayProcessors:
+    return GatewayProcessors()
 
 
 def _service() -> Service:
@@ -33,7 +34,7 @@ class GatewayConfig(Section):
     """The whole file."""
 
     receivers: Receivers = Receivers()
-    processors: Processors = Field(default_factory=_processors)
+    processors: GatewayProcessors = Field(default_factory=_processors)
     exporters: dict[str, Exporter] = Field(default_factory=_default_exporters)
     extensions: dict[str, Extension] = Field(default_factory=dict[str, Extension])
     service: Service = Field(default_factory=_service)

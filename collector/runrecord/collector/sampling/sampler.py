@@ -62,6 +62,7 @@ class TailSampler(IntakeConsumer):
         """
         super().__init__(
             source,
+            exporter=source.name,
             wanted=lambda record: record.signal is Signal.TRACES,
             health=health,
             metrics=metrics,
@@ -129,11 +130,9 @@ class TailSampler(IntakeConsumer):
         return self._spool.add(fragments, self._clock())
 
     async def _pass_on(self, kept: Kept) -> None:
-        items = (ITEMS_HEADER, str(kept.spans))
-        headers = (items, (ROUTE_HEADER, kept.route)) if kept.route else (items,)
         while True:
             try:
-                await self._sampled.append(Signal.TRACES, kept.body, headers=headers)
+                await self._sampled.append(Signal.TRACES, kept.body, headers=headers_of(kept))
             except IntakeFull as error:
                 self.degrade(f"the log of sampled spans is full: {error}; all wait in the intake log")
                 await self.pause(error.retry_after)
@@ -161,6 +160,12 @@ class TailSampler(IntakeConsumer):
         except sqlite3.Error as error:  # `take` says it in the health; what is due stays due
             _log.debug("%s: nothing was settled: %s", self.name, error)
             self._spool.rollback()
+
+
+def headers_of(kept: Kept) -> tuple[tuple[str, str], ...]:
+    """What the log of sampled spans keeps with a request, as the intake log does."""
+    items = (ITEMS_HEADER, str(kept.spans))
+    return (items, (ROUTE_HEADER, kept.route)) if kept.route else (items,)
 
 
 def fragments_of(body: bytes, route: str = "") -> list[Fragment]:

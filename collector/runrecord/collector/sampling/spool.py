@@ -183,6 +183,12 @@ class Spool:
         self._db.executemany("DELETE FROM name WHERE run = ?", ((run,) for run in forgotten))
         self._db.executemany("DELETE FROM run WHERE id = ?", ((run,) for run in forgotten))
 
+    def release(self) -> list[Kept]:
+        """Keep everything that waits."""
+        self._begin()
+        runs = self._db.execute("SELECT id FROM run WHERE decision = 0").fetchall()
+        return [kept for (run,) in runs for kept in self._keep_run(run)]
+
     def commit(self) -> None:
         """Make everything durable."""
         if self._db.in_transaction:
