@@ -7,6 +7,7 @@ from __future__ import annotations
 from runrecord.processors.errors import EngineUnavailableError, PolicyError, RedactionError
 from runrecord.processors.redaction.packs import PACKS
 from runrecord.processors.redaction.policy import RedactionPolicy
+from runrecord.processors.redaction.quarantine import RedactionQuarantine, SetAside
 from runrecord.processors.redaction.redactor import PolicyProblem, Redaction, Redactor, check_policy
 from runrecord.processors.redaction.rule import Rule
 from runrecord.processors.redaction.rule_files import load_rules
@@ -19,8 +20,10 @@ __all__ = [
     "Redaction",
     "RedactionError",
     "RedactionPolicy",
+    "RedactionQuarantine",
     "Redactor",
     "Rule",
+    "SetAside",
     "check_policy",
     "load_rules",
 ]

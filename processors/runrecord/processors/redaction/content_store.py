@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import secrets
 import threading
 import time
 from collections import OrderedDict
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from runrecord.processors.errors import ContentStoreError, PolicyError
+from runrecord.processors.redaction.durable import sync_directory, write_file
 
 _PREFIX_LIMIT: Final = 600
 _KNOWN: Final = 4096
@@ -72,7 +72,7 @@ class LocalContentStore:
             # Also of what was there: whoever wrote it may not have come so far yet.
             directories = {self._path(digest).parent for digest in contents}
             for directory in (*directories, self._directory / "sha256", self._directory):
-                _sync(directory)
+                sync_directory(directory)
         except OSError as error:
             raise ContentStoreError(f"the content store cannot be written ({error.strerror})") from None
 
@@ -84,19 +84,7 @@ class LocalContentStore:
             os.utime(path)
         except FileNotFoundError:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        else:
-            return
-        temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+            write_file(path, content)
 
 
 class ObjectContentStore:
@@ -210,13 +198,3 @@ def _open_object_store(where: str, options: Mapping[str, str]) -> ContentStore:
             "compare offload.store and offload.options with the documentation of obstore"
         ) from None
     return ObjectContentStore(store, where)
-
-
-def _sync(directory: Path) -> None:
-    if os.name != "posix":
-        return
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

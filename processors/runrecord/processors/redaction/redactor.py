@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import difflib
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import NamedTuple
@@ -17,7 +18,7 @@ from runrecord.processors.errors import (
 )
 from runrecord.processors.redaction.actions import KEYED, Replacer, pseudonym
 from runrecord.processors.redaction.confirm import Confirmer, Work
-from runrecord.processors.redaction.content_store import open_store
+from runrecord.processors.redaction.content_store import ContentStore, open_store
 from runrecord.processors.redaction.context import NOWHERE, Context
 from runrecord.processors.redaction.engines import Scanner, digest, make_scanner
 from runrecord.processors.redaction.keys import KeyRule, KeyRules
@@ -111,12 +112,7 @@ class Redactor:
                 for item in settings
             ]
         )
-        wants_store = policy.limits.on_oversize == "offload" and policy.offload is not None
-        self._store = (
-            open_store(policy.offload.store, policy.offload.options)
-            if wants_store and policy.offload
-            else None
-        )
+        self._store = _store(policy)
         seeds = [rule.seed for rule in rules] + keys.seeds
         keywords = [rule.keyword_bytes for rule in rules]
         self._fast: Scanner = make_scanner(
@@ -138,14 +134,9 @@ class Redactor:
             rules_version=self.rules_version,
             narrow=self._fast.narrow,
         )
-        strict = _STRICT.format(tags="".join(f"\\x{tag:02x}" for tag in text_tags()))
-        strict_seeds = [
-            strict + seed if index < len(rules) and rules[index].left == "number" else seed
-            for index, seed in enumerate(seeds)
-        ]
-        self._strict: Scanner | None = (
-            make_scanner(self._fast.name, strict_seeds, keywords) if strict_seeds != seeds else None
-        )
+        self._seeds, self._keywords = seeds, keywords
+        self._lock = threading.Lock()
+        self._strict_scanner: Scanner | None = None
 
     def __repr__(self) -> str:
         """Never show the key or the allowed values."""
@@ -213,6 +204,22 @@ class Redactor:
                 disposition=self._policy.on_error,
             ) from None
 
+    @property
+    def _strict(self) -> Scanner | None:
+        """Made when it is first needed, which it seldom is; None if it would be the same as the fast one."""
+        rules = self._plan.rules
+        if all(rule.left != "number" for rule in rules):
+            return None
+        with self._lock:
+            if self._strict_scanner is None:
+                before = _STRICT.format(tags="".join(f"\\x{tag:02x}" for tag in text_tags()))
+                seeds = [
+                    before + seed if index < len(rules) and rules[index].left == "number" else seed
+                    for index, seed in enumerate(self._seeds)
+                ]
+                self._strict_scanner = make_scanner(self._fast.name, seeds, self._keywords)
+            return self._strict_scanner
+
     def _redact(self, signal: Signal, body: bytes, tenant: str | None) -> Redaction:
         hits, mode = self._scan(body)
         if mode is Mode.HITS and not hits and self._plan.attribute_bytes is None:
@@ -228,7 +235,8 @@ class Redactor:
             return hits, Mode.HITS
         # Digits all over: look only where a number can begin. A field of unknown number has a tag that the strict
         # seeds do not know, so all of those are visited.
-        hits = self._strict.scan(body, budget) if self._strict is not None else None
+        strict = self._strict
+        hits = strict.scan(body, budget) if strict is not None else None
         return ([], Mode.EVERYTHING) if hits is None else (hits, Mode.STRUCTURE)
 
     def _walk(
@@ -309,3 +317,9 @@ def _globs(policy: RedactionPolicy) -> list[PolicyProblem]:
         for name in policy.content
         if any(char in name for char in "*?")
     ]
+
+
+def _store(policy: RedactionPolicy) -> ContentStore | None:
+    if policy.limits.on_oversize != "offload" or policy.offload is None:
+        return None
+    return open_store(policy.offload.store, policy.offload.options)
