@@ -9,8 +9,6 @@ import json
 import os
 from typing import Final, cast
 
-from runrecord.semconv.commitment import LABEL_TOOL_ARGUMENTS, RunKey
-
 CAPTURE_VARIABLE: Final = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 _ON_SPANS: Final = frozenset({"SPAN_ONLY", "SPAN_AND_EVENT", "TRUE"})
 
@@ -47,15 +45,6 @@ def parsed_arguments(value: object) -> object:
         except ValueError:
             return value
     return value
-
-
-def commitment(key: RunKey | None, label: str, value: object) -> str | None:
-    """Commit to ``value`` (see ``runrecord.semconv.commitment``), or return None without a value or a key."""
-    if key is None or isinstance(value, Unset):
-        return None
-    if label == LABEL_TOOL_ARGUMENTS:
-        value = parsed_arguments(value)
-    return key.commit(label, value)
 
 
 def as_text(value: object) -> str:

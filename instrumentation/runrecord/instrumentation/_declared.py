@@ -4,6 +4,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final, TypedDict, cast
 
 from runrecord.instrumentation._versions import VERSIONS, Versions
@@ -25,9 +26,16 @@ _FLAGS: Final = {
 
 def get(value: object, name: str) -> Any:
     """Return a member of what may be an object or a mapping; None without it."""
-    if isinstance(value, Mapping):
+    kind: type[Any] = type(value)
+    if is_mapping(kind):  # type: ignore[arg-type]  # a class can be hashed
         return cast("Mapping[str, Any]", value).get(name)
     return getattr(value, name, None)
+
+
+@lru_cache(maxsize=1024)
+def is_mapping(kind: type[Any]) -> bool:
+    """Say whether ``kind`` is a mapping: for where that is asked often, since to ask the abstract class is slow."""
+    return issubclass(kind, Mapping)
 
 
 def text(value: object) -> str | None:

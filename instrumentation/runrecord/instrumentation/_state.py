@@ -17,12 +17,12 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Tracer
 from opentelemetry.util.types import AttributeValue
 
-from runrecord.instrumentation._content import captures_content, commitment
+from runrecord.instrumentation._content import Unset, captures_content, parsed_arguments
 from runrecord.instrumentation._safety import report
 from runrecord.instrumentation._stopped import Stopped
 from runrecord.instrumentation.context_store import ContextKey, ContextStore, SpanRef, StoredContext
 from runrecord.semconv import attributes as a
-from runrecord.semconv.commitment import RunKey, TenantKey
+from runrecord.semconv.commitment import LABEL_TOOL_ARGUMENTS, RunKey, TenantKey
 
 if TYPE_CHECKING:
     from runrecord.instrumentation._metrics import Metrics
@@ -256,10 +256,14 @@ class RunState:
 
     def commit(self, label: str, value: object) -> str | None:
         """Commit to a value with this run's key; None without a value, or when no key can be loaded."""
+        if isinstance(value, Unset):
+            return None
         try:
             if self._key is None:
                 self._key = self.core.tenant_key().run_key(self.run_id)
-            return commitment(self._key, label, value)
+            return self._key.commit(
+                label, parsed_arguments(value) if label == LABEL_TOOL_ARGUMENTS else value
+            )
         except Exception as error:  # noqa: BLE001  # a missing key costs the commitments only
             report("a commitment", error)
             return None

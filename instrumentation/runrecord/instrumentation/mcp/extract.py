@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
-from runrecord.instrumentation._declared import Hints
+from runrecord.instrumentation._declared import Hints, is_mapping
 from runrecord.instrumentation.context_store import ContextKey
 from runrecord.semconv import attributes as a
 
@@ -26,7 +26,8 @@ _INVALID_REQUEST_STATE: Final = "invalid_request_state"
 
 def get(value: object, name: str, wire: str | None = None) -> Any:
     """Return a member of a model, or of a mapping, where it is called ``wire``; None without it."""
-    if isinstance(value, Mapping):
+    kind: type[Any] = type(value)
+    if is_mapping(kind):  # type: ignore[arg-type]  # a class can be hashed
         known = cast("Mapping[str, Any]", value)
         return known.get(wire or name, known.get(name))
     return getattr(value, name, None)
@@ -88,13 +89,13 @@ _NAMES: Final = {
 def tool_hints(tool: object) -> Hints:
     """Read the annotations of a tool, and ``runrecord.side_effect.*`` in its ``_meta``; what it does not say is left out."""
     hints: dict[str, object] = {}
-    annotations = get(tool, "annotations")
-    for name, wire in _ANNOTATIONS.items():
+    annotations, meta = get(tool, "annotations"), members(get(tool, "meta", "_meta"))
+    for name, wire in _ANNOTATIONS.items() if annotations is not None else ():
         value = get(annotations, f"{name}_hint", wire)
         if isinstance(value, bool):
             hints[name] = value
-    for name, (key, kind) in _META.items():
-        value = in_meta(tool, key)
+    for name, (key, kind) in _META.items() if meta else ():
+        value = meta.get(key)
         if isinstance(value, kind):
             hints[name] = value
     return cast("Hints", hints)

@@ -193,7 +193,10 @@ class ActiveRun:
 
     def notes(self, call_id: str) -> CallNotes:
         """Return what is known of a call; made at the first use."""
-        return self._calls.setdefault(call_id, CallNotes())
+        found = self._calls.get(call_id)
+        if found is None:
+            found = self._calls[call_id] = CallNotes()
+        return found
 
     def forget(self, call_id: str) -> None:
         """Drop what is known of a call that is over."""

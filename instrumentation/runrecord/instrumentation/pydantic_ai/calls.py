@@ -55,5 +55,5 @@ def _failed(active: ActiveRun, call: Tool, part: object, definition: object, err
     elif extract.is_cancellation(error):
         call.cut_short(type(error).__name__)
     else:
-        active.notes(extract.call(part).call_id).failed = True
+        active.notes(extract.call_id(part)).failed = True
         call.fail(extract.root_cause(error))

@@ -24,7 +24,7 @@ from runrecord.instrumentation.recorder import Tool, existing_span
 _Handler = Callable[..., Awaitable[Any]]
 
 
-class _Recording(AbstractCapability[Any]):
+class _Ours(AbstractCapability[Any]):
     """What the three have in common."""
 
     # The durable engines refuse other capabilities of a single run, for the tools that such may bring; ours bring none.
@@ -40,7 +40,7 @@ class _Recording(AbstractCapability[Any]):
         return None if active is None or active.ended else active
 
 
-class Rejoining(_Recording):
+class Rejoining(_Ours):
     """Outside of the SDK's own instrumentation: its span of a resumed run is to be in the run's trace."""
 
     def get_ordering(self) -> CapabilityOrdering:
@@ -59,7 +59,7 @@ class Rejoining(_Recording):
             return await handler()
 
 
-class Governing(_Recording):
+class Governing(_Ours):
     """Right inside of the SDK's own instrumentation, so that its spans are the current ones here."""
 
     def get_ordering(self) -> CapabilityOrdering:
@@ -102,7 +102,7 @@ class Governing(_Recording):
         active = self.active
         if active is not None:
             with swallowed("the span of a tool call"):
-                call_id = extract.call(call).call_id
+                call_id = extract.call_id(call)
                 span = existing_span("execute_tool", trace.get_current_span(), call_id)
                 active.notes(call_id).span = span
         return await handler(args)
@@ -143,7 +143,7 @@ class Governing(_Recording):
         )
 
 
-class Noting(_Recording):
+class Noting(_Ours):
     """Inside of the application's capabilities: what is really sent, validated and received."""
 
     async def before_model_request(self, ctx: Any, request_context: Any) -> Any:
@@ -171,14 +171,14 @@ class Noting(_Recording):
         """Note the arguments that are validated."""
         active = self.active
         if active is not None:
-            active.notes(extract.call(call).call_id).raw = args or {}
+            active.notes(extract.call_id(call)).raw = args or {}
         return args
 
     async def after_tool_validate(self, ctx: Any, *, call: Any, tool_def: Any, args: Any) -> Any:
         """Note what the validation made of them."""
         active = self.active
         if active is not None:
-            active.validated(extract.call(call).call_id, args)
+            active.validated(extract.call_id(call), args)
         return args
 
     async def wrap_tool_execute(
@@ -189,6 +189,10 @@ class Noting(_Recording):
         if active is None or self.beginning.sees_calls:
             return await handler(args)
         return await calls.made(active, call, tool_def, args, handler(args))
+
+
+class Recording(Governing, Noting):
+    """Both in one, for an agent that has nothing to stand between them."""
 
 
 @guarded
@@ -202,7 +206,7 @@ def _completed(active: ActiveRun, result: Any) -> None:
         active.finish()
         return
     approvals.request_all(active, output, active.definitions.get)
-    waiting = [extract.call(part).call_id for part in [*output.approvals, *output.calls]]
+    waiting = [extract.call_id(part) for part in [*output.approvals, *output.calls]]
     active.suspend(extract.waits_for(output), waiting)
 
 

@@ -12,6 +12,13 @@ from runrecord.instrumentation.recorder import UNSET
 from runrecord.semconv import attributes as a
 
 FRAMEWORK: Final = "pydantic_ai"
+_EVERY_AGENTS: Final = frozenset({"PendingMessageDrainCapability", "ToolSearch"})
+
+
+def is_plain(agent: object) -> bool:
+    """Say whether an agent has no capabilities beside those that the SDK gives to every agent."""
+    own = cast("list[object] | None", get(get(agent, "root_capability"), "capabilities"))
+    return own is not None and all(type(item).__name__ in _EVERY_AGENTS for item in own)
 
 
 def agent_name(agent: object) -> str:
@@ -40,10 +47,15 @@ class Call:
     arguments: object
 
 
+def call_id(part: object) -> str:
+    """Return the id of a ``ToolCallPart``."""
+    return text(get(part, "tool_call_id")) or ""
+
+
 def call(part: object) -> Call:
     """Read a ``ToolCallPart``."""
     return Call(
-        text(get(part, "tool_call_id")) or "",
+        call_id(part),
         text(get(part, "tool_name")) or "tool",
         get(part, "args") or {},
     )

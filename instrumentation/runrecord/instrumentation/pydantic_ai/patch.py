@@ -13,7 +13,7 @@ from runrecord.instrumentation._safety import guarded, swallowed
 from runrecord.instrumentation.pydantic_ai import approvals, calls, extract, policies
 from runrecord.instrumentation.pydantic_ai.active import current
 from runrecord.instrumentation.pydantic_ai.begin import Beginning
-from runrecord.instrumentation.pydantic_ai.capabilities import Governing, Noting, Rejoining
+from runrecord.instrumentation.pydantic_ai.capabilities import Governing, Noting, Recording, Rejoining
 from runrecord.instrumentation.recorder import Approval, Recorder
 
 _Wrapped = Callable[..., Any]
@@ -57,10 +57,14 @@ class Patch:
             return None  # a wrapper of an agent came by here already
         options = kwargs if "user_prompt" in kwargs or not args else {**kwargs, "user_prompt": args[0]}
         beginning = Beginning(self._recorder, agent, options, sees_calls=self._sees_calls)
-        return {
-            **kwargs,
-            "capabilities": [Rejoining(beginning), Governing(beginning), *given, Noting(beginning)],
-        }
+        # As few as will do: at every hook the SDK copies its context for each.
+        if given or not self._sees_calls or not extract.is_plain(agent):
+            ours: list[Any] = [Governing(beginning), *given, Noting(beginning)]
+        else:
+            ours = [Recording(beginning)]
+        if kwargs.get("deferred_tool_results") is not None:
+            ours.insert(0, Rejoining(beginning))
+        return {**kwargs, "capabilities": ours}
 
 
 def _in_temporal_workflow() -> bool:
@@ -90,7 +94,7 @@ async def _execute(wrapped: _Wrapped, instance: Any, args: _Args, kwargs: _Kwarg
     if active is None or _is_output(validated):
         return await wrapped(*args, **kwargs)
     part = declared.get(validated, "call")
-    call_id = extract.call(part).call_id
+    call_id = extract.call_id(part)
     notes = active.notes(call_id)
     try:
         result = await wrapped(*args, **kwargs)

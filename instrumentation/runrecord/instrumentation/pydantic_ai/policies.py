@@ -79,7 +79,7 @@ def call_refused(active: ActiveRun, part: object, error: BaseException) -> None:
 
 def asks(active: ActiveRun, part: object, error: BaseException) -> None:
     """Note whose rule it is that a person must agree."""
-    call_id = extract.call(part).call_id
+    call_id = extract.call_id(part)
     policy = extract.policy_behind(error, "approval_required")
     if extract.is_kind(error, "ApprovalRequired") and call_id not in active.asked and policy is not None:
         active.asked[call_id] = policy
