@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import signal
 import sys
 from pathlib import Path
@@ -16,9 +15,13 @@ import typer
 from runrecord.cli.console import console, fail
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from runrecord.collector import Gateway, GatewayConfig
+    from runrecord.collector.workers import Supervisor
 
 _USAGE = 4
+_LEVELS = ("debug", "info", "warning", "error")
 
 
 def gateway(
@@ -38,29 +41,45 @@ def gateway(
         Path | None,
         typer.Option(help="Directory of the ledger. Without a configuration: RUNRECORD_LEDGER, or ./ledger"),
     ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=64, help="Processes that receive, on the same ports; service.workers by default"
+        ),
+    ] = None,
     log_level: Annotated[
-        str, typer.Option(help="debug, info, warning or error; to standard error, never content")
-    ] = "info",
+        str | None,
+        typer.Option(
+            help="debug, info, warning or error; to standard error, never content; service.telemetry.logs.level by default"
+        ),
+    ] = None,
 ) -> None:
     """Receive OTLP, redact it, seal what is governed in the ledger, and forward everything.
 
     A request is acknowledged when it is redacted and durable in the intake log; kill -9 at any moment loses nothing that was.
+    On SIGHUP it reads its configuration and certificates again, without closing a connection.
     Without --config it listens on 127.0.0.1:4317 and :4318, redacts secrets and personal data, and forwards nowhere.
 
     [dim]$ runrecord gateway --forward http://localhost:4328[/]
     """
     try:
         from runrecord.collector import ConfigError, GatewayError
+        from runrecord.collector.own_signals import own_signals
     except ModuleNotFoundError as error:
         fail(
             f"the gateway needs {error.name}, which is not installed.",
             'pip install "runrecord[gateway]"',
             code=_USAGE,
         )
-    _log_to_stderr(log_level)
+    _check_level(log_level)
+
+    def load() -> GatewayConfig:
+        return effective_config(config, forward=forward, ledger=ledger, workers=workers)
+
     try:
-        settings = effective_config(config, forward=forward, ledger=ledger)
-        asyncio.run(_serve(settings))
+        settings = load()
+        with own_signals(settings.service.telemetry, level=log_level):
+            asyncio.run(_serve(settings, load, log_level))
     except ConfigError as error:
         fail(str(error), error.next_step, code=_USAGE)
     except GatewayError as error:
@@ -68,7 +87,11 @@ def gateway(
 
 
 def effective_config(
-    config: Path | None, *, forward: str | None = None, ledger: Path | None = None
+    config: Path | None,
+    *,
+    forward: str | None = None,
+    ledger: Path | None = None,
+    workers: int | None = None,
 ) -> GatewayConfig:
     """Read the file, or the built-in default, and apply the options of the command line.
 
@@ -76,6 +99,7 @@ def effective_config(
         config: The file; None for the default.
         forward: URL of one more back end, in every pipeline.
         ledger: Directory of the ledger; a ledger is added to traces and logs if there is none.
+        workers: How many processes receive.
 
     Returns:
         What the gateway will run.
@@ -109,25 +133,43 @@ def effective_config(
                     pipelines[name] = pipeline.model_copy(
                         update={"exporters": (*pipeline.exporters, names[0])}
                     )
-    service = settings.service.model_copy(update={"pipelines": pipelines})
+    service = settings.service.model_copy(
+        update={"pipelines": pipelines, "workers": workers or settings.service.workers}
+    )
     return settings.model_copy(update={"exporters": exporters, "service": service})
 
 
-async def _serve(settings: GatewayConfig) -> None:
+async def _serve(settings: GatewayConfig, load: Callable[[], GatewayConfig], log_level: str | None) -> None:
     from runrecord.collector import Gateway
+    from runrecord.collector.reload import Reloader
+    from runrecord.collector.workers import Supervisor
 
-    stop = asyncio.Event()
+    stop, again = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    async with Gateway(settings) as running:
-        _announce(running)
+    loop.add_signal_handler(signal.SIGHUP, again.set)
+    gateway = (
+        Gateway(settings) if settings.service.workers == 1 else Supervisor(settings, log_level=log_level)
+    )
+    async with gateway:
+        reloader = Reloader(gateway, load)
+        _announce(gateway)
+
+        async def reload() -> None:
+            while True:
+                await again.wait()
+                again.clear()
+                await reloader.reload()
+
+        reloading = asyncio.create_task(reload())
         await stop.wait()
+        reloading.cancel()
         console.print("Stopping: answering what is under way, then a last checkpoint ...")
     console.print("Stopped. What a back end has not taken yet stays in the intake log.")
 
 
-def _announce(running: Gateway) -> None:
+def _announce(running: Gateway | Supervisor) -> None:
     bound, config = running.bound, running.config
     rows = [
         ("OTLP over gRPC", bound.grpc and str(bound.grpc)),
@@ -137,6 +179,7 @@ def _announce(running: Gateway) -> None:
         *((name, str(exporter.directory.absolute())) for name, exporter in config.ledgers.items()),
         *((name, exporter.endpoint) for name, exporter in config.forwarders.items()),
         ("intake log", str((config.service.state_dir / "intake").absolute())),
+        ("receivers", f"{config.service.workers} processes" if config.service.workers > 1 else None),
         (
             "signals",
             ", ".join(
@@ -159,16 +202,6 @@ def _plain(text: str) -> str:
     return escape(text)
 
 
-def _log_to_stderr(level: str) -> None:
-    numbers = {
-        "debug": logging.DEBUG,
-        "info": logging.INFO,
-        "warning": logging.WARNING,
-        "error": logging.ERROR,
-    }
-    if level.lower() not in numbers:
-        fail(f"--log-level {level} is none of debug, info, warning, error", code=_USAGE)
-    logging.basicConfig(
-        stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.WARNING
-    )
-    logging.getLogger("runrecord").setLevel(numbers[level.lower()])
+def _check_level(level: str | None) -> None:
+    if level is not None and level.lower() not in _LEVELS:
+        fail(f"--log-level {level} is none of {', '.join(_LEVELS)}", code=_USAGE)

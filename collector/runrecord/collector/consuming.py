@@ -7,9 +7,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from runrecord.collector.config import LedgerExporter, OtlpHttpExporter
+from runrecord.collector.config import LedgerExporter, OtlpGrpcExporter, OtlpHttpExporter
 from runrecord.collector.consumers import Forwarder, IntakeConsumer, LedgerSequencer
 from runrecord.collector.consumers.quarantine import Quarantine
 from runrecord.collector.consumers.transport import GrpcTransport, HttpTransport, Transport
@@ -21,9 +22,11 @@ from runrecord.processors import compat
 from runrecord.processors.ledger.projection import Projection, project_counted
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from runrecord.collector.config import GatewayConfig
     from runrecord.collector.telemetry import GatewayMetrics, Health
-    from runrecord.exporters.intake import Intake
+    from runrecord.exporters.intake import Intake, IntakeRecord
     from runrecord.processors.signal import Signal
     from runrecord.semconv.commitment import TenantKey
 
@@ -32,20 +35,55 @@ _MIB: Final = 1 << 20
 _POLL_SECONDS: Final = 0.02
 
 
-def consumer_names(config: GatewayConfig) -> list[str]:
-    """Name the cursors that a configuration needs: one of each ledger, and one of each back end and signal.
+@dataclass(frozen=True)
+class _Route:
+    """One signal to one back end.
 
-    A back end that takes no logs, say, must not keep it from getting traces.
+    Attributes:
+        exporter: Its name.
+        signal: The signal.
+        settings: Of the exporter.
+        compat: Whether attributes for tracing UIs are added.
     """
-    names = [
-        forwarder_name(name, signal) for name in config.forwarders for signal in config.pipelines_of(name)
+
+    exporter: str
+    signal: Signal
+    settings: OtlpHttpExporter | OtlpGrpcExporter
+    compat: bool
+
+    @property
+    def name(self) -> str:
+        """The name of its cursor."""
+        return f"{self.exporter} {self.signal.value}"
+
+    def __hash__(self) -> int:
+        """Hash by name: there is one of each."""
+        return hash(self.name)
+
+
+def _routes(config: GatewayConfig) -> list[_Route]:
+    """List the ways out; a back end that takes no logs, say, must not keep it from getting traces."""
+    settings = config.processors.compat
+    return [
+        _Route(
+            name,
+            signal,
+            exporter,
+            compat="compat" in pipeline.processors and settings is not None and settings.openinference,
+        )
+        for name, exporter in config.forwarders.items()
+        for signal, pipeline in config.pipelines_of(name).items()
     ]
-    return [*config.ledgers, *names]
 
 
-def forwarder_name(exporter: str, signal: Signal) -> str:
-    """Name the cursor of an exporter for one signal."""
-    return f"{exporter} {signal.value}"
+def _transport(route: _Route) -> Transport:
+    settings = route.settings
+    return HttpTransport(settings) if isinstance(settings, OtlpHttpExporter) else GrpcTransport(settings)
+
+
+def consumer_names(config: GatewayConfig) -> list[str]:
+    """Name the cursors that a configuration needs: one of each ledger, and one of each back end and signal."""
+    return [*config.ledgers, *(route.name for route in _routes(config))]
 
 
 class Consuming:
@@ -75,6 +113,7 @@ class Consuming:
         self._metrics = metrics
         self._health = health
         self._consumers: list[IntakeConsumer] = []
+        self._quarantines: dict[str, Quarantine] = {}
         self._started = False
 
     @property
@@ -96,12 +135,47 @@ class Consuming:
             ledger = await asyncio.to_thread(_open_ledger, name, exporter)
             self._consumers.append(self._sequencer(name, ledger))
         try:
-            for name in self._config.forwarders:
-                quarantine = self._quarantine(name)
-                for signal in self._config.pipelines_of(name):
-                    self._consumers.append(self._forwarder(name, signal, quarantine))
+            for route in _routes(self._config):
+                self._consumers.append(self._forwarder(route, _transport(route)))
         except OSError as error:
             raise StartError(f"a file named in the configuration can't be read: {error}") from error
+
+    async def reload(self, config: GatewayConfig) -> None:
+        """Forward as another configuration says, from now on; what did not change goes on undisturbed.
+
+        Args:
+            config: It has the same ledgers.
+
+        Raises:
+            StartError: It can't be used; all stays as it was.
+        """
+        before, after = ({r.name: r for r in _routes(c)} for c in (self._config, config))
+        changed = [name for name in before if after.get(name) != before[name]]
+        try:
+            fresh = {route: _transport(route) for name, route in after.items() if before.get(name) != route}
+        except OSError as error:
+            raise StartError(f"a file named in the configuration can't be read: {error}") from error
+        running = self.consumers
+        await asyncio.gather(*(running[name].stop() for name in changed))
+        self._config = config
+        await asyncio.to_thread(self._intake.set_consumers, consumer_names(config))
+        for name in changed:
+            self._consumers.remove(running[name])
+            if name not in after:
+                self._health.drop(name)
+                self._metrics.intake_lag_records.remove(name)
+        for consumer in self._consumers:
+            consumer.want(self._wanted(consumer))
+        for route, transport in fresh.items():
+            forwarder = self._forwarder(route, transport)
+            self._consumers.append(forwarder)
+            forwarder.start()
+
+    def _wanted(self, consumer: IntakeConsumer) -> Callable[[IntakeRecord], bool]:
+        if isinstance(consumer, LedgerSequencer):
+            return takes(consumer.name, self._config.pipelines_of(consumer.name))
+        [route] = [route for route in _routes(self._config) if route.name == consumer.name]
+        return takes(route.exporter, {route.signal: self._config.service.pipelines[route.signal]})
 
     def start(self) -> None:
         """Begin to consume."""
@@ -165,32 +239,30 @@ class Consuming:
             quarantine=self._quarantine(name),
         )
 
-    def _forwarder(self, name: str, signal: Signal, quarantine: Quarantine) -> Forwarder:
-        exporter = self._config.forwarders[name]
-        pipeline = self._config.service.pipelines[signal]
-        transport: Transport = (
-            HttpTransport(exporter) if isinstance(exporter, OtlpHttpExporter) else GrpcTransport(exporter)
-        )
-        settings = self._config.processors.compat
+    def _forwarder(self, route: _Route, transport: Transport) -> Forwarder:
+        settings = route.settings
         return Forwarder(
-            self._intake.consumer(forwarder_name(name, signal)),
+            self._intake.consumer(route.name),
             transport,
-            exporter=name,
-            wanted=takes(name, {signal: pipeline}),
+            exporter=route.exporter,
+            wanted=takes(route.exporter, {route.signal: self._config.service.pipelines[route.signal]}),
             health=self._health,
             metrics=self._metrics,
-            quarantine=quarantine,
-            retry=exporter.retry_on_failure,
-            queue=exporter.sending_queue,
-            compat=compat.openinference if settings and settings.openinference else None,
-            compat_signals=[signal] if "compat" in pipeline.processors else [],
+            quarantine=self._quarantine(route.exporter),
+            retry=settings.retry_on_failure,
+            queue=settings.sending_queue,
+            compat=compat.openinference if route.compat else None,
+            compat_signals=[route.signal],
         )
 
-    def _quarantine(self, name: str) -> Quarantine:
-        service = self._config.service
-        return Quarantine(
-            service.state_dir / "quarantine", name, max_bytes=service.intake.max_size_mib * _MIB
-        )
+    def _quarantine(self, exporter: str) -> Quarantine:
+        """Return the one of an exporter: all its signals are in one directory, under one limit."""
+        if exporter not in self._quarantines:
+            service = self._config.service
+            self._quarantines[exporter] = Quarantine(
+                service.state_dir / "quarantine", exporter, max_bytes=service.intake.max_size_mib * _MIB
+            )
+        return self._quarantines[exporter]
 
 
 def _open_ledger(name: str, exporter: LedgerExporter) -> Ledger:

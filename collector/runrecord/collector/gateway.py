@@ -10,44 +10,24 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Final
 
+from runrecord.collector.bound import Bound
 from runrecord.collector.config import GatewayConfig
 from runrecord.collector.config_file import check_references
 from runrecord.collector.consumers import IntakeConsumer
 from runrecord.collector.consuming import Consuming, consumer_names
 from runrecord.collector.errors import ConfigError, StartError
+from runrecord.collector.intake_logs import open_alone
 from runrecord.collector.receiving import Receiving, load_key, make_redactor
 from runrecord.collector.telemetry import GatewayMetrics, Health
 from runrecord.collector.telemetry_servers import TelemetryServers
-from runrecord.collector.values import HostPort
-from runrecord.exporters.errors import IntakeError
-from runrecord.exporters.intake import IntakeLimits, IntakeLog
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-_MIB: Final = 1 << 20
 _WATCH_SECONDS: Final = 1.0
-
-
-@dataclass(frozen=True)
-class Bound:
-    """Where a running gateway listens; None for what is off.
-
-    Attributes:
-        grpc: OTLP over gRPC.
-        http: OTLP over HTTP.
-        metrics: Prometheus.
-        health: Health.
-    """
-
-    grpc: HostPort | None = None
-    http: HostPort | None = None
-    metrics: HostPort | None = None
-    health: HostPort | None = None
 
 
 class Gateway:
@@ -111,6 +91,24 @@ class Gateway:
             await self._start(stack)
             self._stack = stack.pop_all()
 
+    async def reload(self, config: GatewayConfig) -> list[str]:
+        """Use another configuration for requests from now on; no connection is closed.
+
+        Args:
+            config: Checked, and no different in what can't change; see `needs_restart`.
+
+        Returns:
+            Why it can't be used; then all stays as it was.
+        """
+        assert self._receiving is not None and self._consuming is not None  # noqa: PT018 - it runs
+        try:
+            await self._receiving.reload(config)
+            await self._consuming.reload(config)
+        except StartError as error:
+            return [str(error)]
+        self.config = config
+        return []
+
     def reload_files(self) -> bool:
         """Read certificates and tokens again; connections go on, and new ones meet what was read.
 
@@ -131,8 +129,7 @@ class Gateway:
         config, metrics, health = self.config, self.metrics, self.health
         key = load_key()
         redactor = make_redactor(config, key)
-        intake = open_intake(config)
-        stack.callback(intake.close)
+        log, intake = stack.enter_context(open_alone(config, consumer_names(config)))
         consuming = self._consuming = Consuming(config, intake, key=key, metrics=metrics, health=health)
         stack.push_async_callback(consuming.stop)
         await consuming.open()
@@ -147,7 +144,7 @@ class Gateway:
 
         servers = TelemetryServers(config.service.telemetry, metrics=show_metrics, health=show_health)
         stack.push_async_callback(servers.stop)
-        receiving = self._receiving = Receiving(config, intake, redactor, metrics=metrics, health=health)
+        receiving = self._receiving = Receiving(config, log, redactor, metrics=metrics, health=health)
         stack.push_async_callback(receiving.stop)
         receiving.bind()
         self.bound = Bound(receiving.grpc, receiving.http, servers.metrics, servers.health)
@@ -163,19 +160,3 @@ class Gateway:
             receiving.watch()
             consuming.watch()
             await asyncio.sleep(_WATCH_SECONDS)
-
-
-def open_intake(config: GatewayConfig) -> IntakeLog:
-    """Open the intake log of a configuration.
-
-    Args:
-        config: The configuration.
-
-    Raises:
-        StartError: It can't be used.
-    """
-    limits = IntakeLimits(config.service.intake.max_size_mib * _MIB, config.service.intake.max_age)
-    try:
-        return IntakeLog(config.service.state_dir / "intake", consumers=consumer_names(config), limits=limits)
-    except IntakeError as error:
-        raise StartError(str(error), next_step=error.next_step) from error

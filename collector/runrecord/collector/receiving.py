@@ -76,6 +76,7 @@ class Receiving:
         *,
         metrics: GatewayMetrics,
         health: Health,
+        share_ports: bool = False,
     ) -> None:
         """Prepare; nothing is bound yet.
 
@@ -85,8 +86,10 @@ class Receiving:
             redactor: What they go through first.
             metrics: What is counted.
             health: Where the intake log says how it is.
+            share_ports: Other processes listen on the same ports.
         """
         self._config = config
+        self._share_ports = share_ports
         self._intake = intake
         self._metrics = metrics
         self._health = health.part("intake", self._facts)
@@ -101,7 +104,7 @@ class Receiving:
             pipelines=config.service.pipelines,
             executor=self._executor,
             max_in_flight_bytes=config.receivers.otlp.max_in_flight_mib * _MIB,
-            memory=MemoryWatch(config.memory_limiter),
+            memory=MemoryWatch(config.memory_limiter, processes=config.service.workers),
         )
         self._protection = Protection(config)
         self._started = False
@@ -110,7 +113,11 @@ class Receiving:
         self.grpc: HostPort | None = None
         self.http: HostPort | None = None
         metrics.intake_limit.set(intake.limits.max_bytes)
-        metrics.redaction_rules.labels(redactor.engine_name, redactor.rules_version).set(1)
+        self._show(redactor)
+
+    def _show(self, redactor: Redactor) -> None:
+        self._metrics.redaction_rules.clear()
+        self._metrics.redaction_rules.labels(redactor.engine_name, redactor.rules_version).set(1)
 
     def bind(self) -> None:
         """Take the ports; nothing is answered yet.
@@ -129,6 +136,7 @@ class Receiving:
                 parse_address(protocols.http.endpoint),
                 "OTLP over HTTP",
                 certificates=protection.certificates,
+                share=self._share_ports,
             )
             self.http = self._http.bound
         if protocols.grpc:
@@ -139,6 +147,7 @@ class Receiving:
                 max_message=size,
                 certificates=self._protection.grpc.certificates,
                 tokens=self._protection.grpc.tokens,
+                share=self._share_ports,
             )
             self.grpc = self._grpc.bound
 
@@ -149,6 +158,21 @@ class Receiving:
             False if a file can't be used; what it held before stays in use, and the log says why.
         """
         return self._protection.reload()
+
+    async def reload(self, config: GatewayConfig) -> None:
+        """Take requests as another configuration says, from now on; nobody is disconnected.
+
+        Args:
+            config: It is no different in what can't change.
+
+        Raises:
+            StartError: It can't be used; all stays as it was.
+        """
+        redactor = await asyncio.to_thread(make_redactor, config, load_key())
+        self._protection.reload_with(config)
+        self._acceptor.use(redactor.redact, config.service.pipelines)
+        self._config = config
+        self._show(redactor)
 
     async def start(self) -> None:
         """Begin to answer."""

@@ -265,6 +265,10 @@ class Health:
         self._parts[name] = PartHealth(facts=facts)
         return self._parts[name]
 
+    def drop(self, name: str) -> None:
+        """Take a part away."""
+        self._parts.pop(name, None)
+
     def render(self) -> tuple[int, bytes]:
         """Return the HTTP status (503 if anything is wrong) and the JSON."""
         parts = {

@@ -124,6 +124,7 @@ class Service(Section):
         extensions: Those of the section ``extensions`` that are in use.
         pipelines: For each signal the parts it goes through; a signal without one is refused.
         telemetry: What the gateway tells about itself.
+        workers: How many processes receive; with more than one there is another that consumes, and a supervisor.
         drain_timeout: Seconds that consumers have to catch up when the gateway is told to stop.
     """
 
@@ -132,6 +133,7 @@ class Service(Section):
     extensions: tuple[str, ...] = ()
     pipelines: dict[Signal, Pipeline] = Field(default_factory=_default_pipelines, min_length=1)
     telemetry: Telemetry = Telemetry()
+    workers: Whole = Field(default=1, ge=1, le=64)
     drain_timeout: Seconds = Field(default=10.0, ge=0)
 
     _defaults = field_validator("intake", "telemetry", mode="before")(or_empty)

@@ -73,6 +73,10 @@ class IntakeConsumer(ABC):
         """How many records it has not committed."""
         return self._consumer.backlog_records
 
+    def want(self, wanted: Callable[[IntakeRecord], bool]) -> None:
+        """Pass over other records than before, from now on."""
+        self._wanted = wanted
+
     def start(self) -> None:
         """Begin to consume."""
         self._task = asyncio.create_task(self._run(), name=f"runrecord-{self.name}")

@@ -113,6 +113,11 @@ class Acceptor:
         self._stopping = False
         self.max_in_flight_bytes = max_in_flight_bytes
 
+    def use(self, redact: Callable[[Signal, bytes], Redacted], pipelines: Mapping[Signal, Pipeline]) -> None:
+        """Take requests in another way from now on; those under way may still go the old one."""
+        self._redact = redact
+        self._pipelines = pipelines
+
     def check_room(self) -> None:
         """Refuse a request before any of it is read; one at a time is always read, so that there is progress.
 

@@ -69,6 +69,10 @@ class BearerTokens:
             return False
         return True
 
+    def become(self, other: BearerTokens) -> None:
+        """Use what another one has read, from now on."""
+        self._config, self._seen, self._digests = other._config, other._seen, other._digests
+
     def _look(self) -> None:
         """Read the file again if it is another one; looks at most once a second."""
         file, now = self._config.filename, time.monotonic()

@@ -85,7 +85,7 @@ class GrpcReceiver:
             ]
         )
         self._server.add_generic_rpc_handlers([_Exports(self._export)])
-        if address.port:
+        if address.port and not share:  # who shares it was told that it is free
             bind(
                 address, "OTLP over gRPC", share=share
             ).close()  # gRPC itself does not say why it can't listen

@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from runrecord.collector.errors import StartError
 from runrecord.collector.receiver.auth import BearerTokens
 from runrecord.collector.tls import ServerCertificates
 
@@ -53,6 +54,23 @@ class Protection:
         key = f"receivers.otlp.protocols.{name}.tls"
         certificates = None if server.tls is None else ServerCertificates(server.tls, key)
         return PortProtection(certificates, self._tokens[server.auth.authenticator] if server.auth else None)
+
+    def reload_with(self, config: GatewayConfig) -> None:
+        """Read every file again, and use the tokens of another configuration.
+
+        Args:
+            config: It has the same authenticators at the same ports.
+
+        Raises:
+            StartError: A file can't be used; everything stays as it was, but certificates that could be read may be new.
+        """
+        fresh = {name: BearerTokens(config.authenticators[name], name) for name in self._tokens}
+        certificates = [part for part in (self.grpc.certificates, self.http.certificates) if part is not None]
+        done = [part.reload() for part in certificates]
+        if not all(done):
+            raise StartError("a certificate can't be used, the log says why; the one before stays in use")
+        for name, tokens in self._tokens.items():
+            tokens.become(fresh[name])
 
     def reload(self) -> bool:
         """Read every file again; connections go on, and new ones meet what was read.
