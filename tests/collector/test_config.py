@@ -156,10 +156,6 @@ def test_a_protocol_that_is_not_named_is_off():
         ("a: !!python/object/apply:os.system [x]", ["1:4: not valid YAML: tags (!...) and keys that are no text are not allowed"]),
         ("exporters: {ledger: {directory: '${env:NOPE}'}}", ["1:33: exporters.ledger.directory: the environment variable NOPE is not set"]),
         ("exporters: {ledger: {directory: '${NOPE}'}}", ["1:33: exporters.ledger.directory: only ${env:NAME} and ${env:NAME:-default} are known; $$ is a dollar sign"]),
-        (
-            "processors: {redaction: {on_error: quarantine}}",
-            ["1:26: processors.redaction.on_error: quarantine is not available in the gateway in this version; use reject or mask_all"],
-        ),
     ],
 )  # fmt: skip
 def test_an_error_names_place_key_and_nearest(text, expected):

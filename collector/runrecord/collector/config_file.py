@@ -93,9 +93,6 @@ def check_references(config: GatewayConfig, document: Document | None = None) ->
         found.pipeline(config, signal, pipeline)
     for fault in protection_faults(config):
         found.add(fault.message, *fault.path, near=fault.near)
-    if config.processors.redaction.on_error == "quarantine":
-        message = "quarantine is not available in the gateway in this version; use reject or mask_all"
-        found.add(message, "processors", "redaction", "on_error")
     for first, second in _twice(_addresses(config)):
         found.add(f"{'.'.join(first)} has the same address", *second)
     directories = (

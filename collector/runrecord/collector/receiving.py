@@ -18,7 +18,7 @@ from runrecord.collector.receiver.protection import Protection
 from runrecord.collector.servers import HttpServer
 from runrecord.collector.values import HostPort, parse_address
 from runrecord.processors.errors import ProcessorError
-from runrecord.processors.redaction import Redactor
+from runrecord.processors.redaction import RedactionQuarantine, Redactor
 from runrecord.semconv.commitment import TenantKey, load_tenant_key
 from runrecord.semconv.errors import TenantKeyError
 
@@ -54,8 +54,10 @@ def make_redactor(config: GatewayConfig, key: TenantKey) -> Redactor:
     Raises:
         StartError: The policy can't be used.
     """
+    policy, secret = config.processors.redaction, key.pseudonym_key()
+    directory = config.service.state_dir / "quarantine" / "redaction"
     try:
-        return Redactor(config.processors.redaction, key=key.pseudonym_key())
+        return Redactor(policy, secret, quarantine=RedactionQuarantine.make(policy, secret, directory))
     except ProcessorError as error:
         raise StartError(f"redaction: {error}") from error
 
@@ -105,6 +107,8 @@ class Receiving:
             executor=self._executor,
             max_in_flight_bytes=config.receivers.otlp.max_in_flight_mib * _MIB,
             memory=MemoryWatch(config.memory_limiter, processes=config.service.workers),
+            redaction_waits=redactor.may_wait,
+            set_aside=redactor.quarantine.keep if redactor.quarantine else None,
         )
         self._protection = Protection(config)
         self._started = False
@@ -170,7 +174,12 @@ class Receiving:
         """
         redactor = await asyncio.to_thread(make_redactor, config, load_key())
         self._protection.reload_with(config)
-        self._acceptor.use(redactor.redact, config.service.pipelines)
+        self._acceptor.use(
+            redactor.redact,
+            config.service.pipelines,
+            redaction_waits=redactor.may_wait,
+            set_aside=redactor.quarantine.keep if redactor.quarantine else None,
+        )
         self._config = config
         self._show(redactor)
 

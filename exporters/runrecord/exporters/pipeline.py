@@ -4,7 +4,8 @@
 
 The rule (architecture, "Redact before anything is written or sent"): when a processor raises, no byte of what it was
 given goes on. The request is taken apart and tried one span (or log record) at a time, so that one poisonous span
-costs only itself; those that still fail are replaced by a marker, see `runrecord.exporters.marker`.
+costs only itself; those that still fail are replaced by a marker, see `runrecord.exporters.marker`, and set aside before if
+the policy says so.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from opentelemetry.metrics import Counter, get_meter
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
@@ -21,7 +22,10 @@ from opentelemetry.proto.logs.v1.logs_pb2 import ResourceLogs, ScopeLogs
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans
 
 from runrecord.exporters.marker import mark_logs, mark_traces
-from runrecord.processors import Signal
+from runrecord.processors import QuarantineError, Signal
+
+if TYPE_CHECKING:
+    from runrecord.processors.redaction import RedactionQuarantine
 
 _logger = logging.getLogger(__name__)
 
@@ -131,9 +135,23 @@ class Pipeline:
             try:
                 result += self._apply(single.SerializeToString())
             except Exception as failure:  # noqa: BLE001
+                self._set_aside(single)
                 self.count_failures(1, failure)
                 result += _marked(single).SerializeToString()
         return bytes(result)
+
+    def _set_aside(self, single: ExportRequest) -> None:
+        """Keep what failed, sealed, if the redactor has a place for it; if that fails, too, the content is lost."""
+        quarantine: RedactionQuarantine | None = getattr(self._redactor, "quarantine", None)
+        if quarantine is None:
+            return
+        try:
+            quarantine.keep(self.signal, single.SerializeToString())
+        except QuarantineError as failure:
+            # No traceback: what a frame holds is content.
+            _logger.error(  # noqa: TRY400
+                "A record that could not be redacted could not be set aside either: %s", failure
+            )
 
 
 def _request_type(signal: Signal) -> type[ExportTraceServiceRequest | ExportLogsServiceRequest]:

@@ -20,7 +20,7 @@ from runrecord.exporters.settings_model import Processors
 from runrecord.exporters.settings_problems import policy_problems, validate
 from runrecord.exporters.settings_yaml import Document, Problem, is_mapping, load_yaml
 from runrecord.processors import PolicyError, compat
-from runrecord.processors.redaction import Redactor
+from runrecord.processors.redaction import RedactionQuarantine, Redactor
 from runrecord.semconv.commitment import load_tenant_key
 from runrecord.semconv.errors import SemconvError
 
@@ -83,8 +83,9 @@ def _make(path: str) -> Protection:
     if path and (problems := policy_problems(policy, document)):
         raise SettingsError(path, problems)
     try:
-        keyed = policy.needs_key or bool(policy.rule_files)
-        redactor = Redactor(policy, key=_pseudonym_key() if keyed else None)
+        keyed = policy.needs_key or bool(policy.rule_files) or policy.on_error == "quarantine"
+        key = _pseudonym_key() if keyed else None
+        redactor = Redactor(policy, key, quarantine=RedactionQuarantine.make(policy, key))
     except PolicyError as error:
         if not path:
             raise

@@ -77,9 +77,11 @@ def test_one_that_cannot_be_written_refuses(tmp_path: Path) -> None:
 def test_a_policy_without_directory_or_key_has_none(tmp_path: Path) -> None:
     policy = RedactionPolicy.parse({"on_error": "quarantine", "quarantine": {"max_size_mib": 1}})
     with pytest.raises(PolicyError, match="name a directory"):
-        RedactionQuarantine.make(policy.quarantine, KEY)
+        RedactionQuarantine.make(policy, KEY)
     with pytest.raises(PolicyError, match="needs the tenant key"):
-        RedactionQuarantine.make(policy.quarantine, None, tmp_path)
-    made = RedactionQuarantine.make(policy.quarantine, KEY, tmp_path / "default")
+        RedactionQuarantine.make(policy, None, tmp_path)
+    assert RedactionQuarantine.make(RedactionPolicy(), None) is None
+    made = RedactionQuarantine.make(policy, KEY, tmp_path / "default")
+    assert made is not None
     assert made.directory == tmp_path / "default"
     assert KEY.hex() not in repr(made)

@@ -19,7 +19,7 @@ from runrecord.collector.routing import ROUTE_HEADER, Pairs, Piece, route
 from runrecord.collector.telemetry import GatewayMetrics
 from runrecord.exporters.errors import IntakeFull, IntakeStopped
 from runrecord.exporters.intake import IntakeWriter
-from runrecord.processors.errors import RedactionError
+from runrecord.processors.errors import QuarantineError, RedactionError
 from runrecord.processors.signal import Signal
 
 if TYPE_CHECKING:
@@ -89,6 +89,8 @@ class Acceptor:
         executor: Executor,
         max_in_flight_bytes: int,
         memory: MemoryWatch | None = None,
+        redaction_waits: bool = False,
+        set_aside: Callable[[Signal, bytes], object] | None = None,
     ) -> None:
         """Join the parts.
 
@@ -100,6 +102,9 @@ class Acceptor:
             executor: Where large requests are parsed and redacted, so that the event loop stays free.
             max_in_flight_bytes: The most bytes of requests that may be under way.
             memory: Knows whether the process has too much of it.
+            redaction_waits: Redacting may wait for a disk or a network, so it never happens on the event loop.
+            set_aside: Makes a request durable that can't be redacted, for the policy that wants that; raises
+                QuarantineError.
         """
         self._intake = intake
         self._redact = redact
@@ -107,14 +112,25 @@ class Acceptor:
         self._pipelines = pipelines
         self._executor = executor
         self._memory = memory
+        self._inline_bytes = 0 if redaction_waits else _INLINE_BYTES
+        self._set_aside = set_aside
         self._in_flight = 0
         self._idle = asyncio.Event()
         self._idle.set()
         self._stopping = False
         self.max_in_flight_bytes = max_in_flight_bytes
 
-    def use(self, redact: Callable[[Signal, bytes], Redacted], pipelines: Mapping[Signal, Pipeline]) -> None:
+    def use(
+        self,
+        redact: Callable[[Signal, bytes], Redacted],
+        pipelines: Mapping[Signal, Pipeline],
+        *,
+        redaction_waits: bool = False,
+        set_aside: Callable[[Signal, bytes], object] | None = None,
+    ) -> None:
         """Take requests in another way from now on; those under way may still go the old one."""
+        self._inline_bytes = 0 if redaction_waits else _INLINE_BYTES
+        self._set_aside = set_aside
         self._redact = redact
         self._pipelines = pipelines
 
@@ -214,7 +230,7 @@ class Acceptor:
     async def _prepare(
         self, signal: Signal, body: bytes, headers: Pairs, convert: Callable[[bytes], bytes] | None
     ) -> tuple[Checked, list[Piece], Counter[str]]:
-        if len(body) < _INLINE_BYTES:
+        if len(body) < self._inline_bytes:
             return self._check_and_redact(signal, body, headers, convert)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(
@@ -228,9 +244,18 @@ class Acceptor:
         if not checked.accepted:
             return checked, [], counts
         checked, pieces = route(signal, checked, self._pipelines[signal].routing, headers)
-        return checked, [self._redacted(signal, piece, counts) for piece in pieces], counts
+        kept = [
+            redacted for piece in pieces if (redacted := self._redacted(signal, piece, counts)) is not None
+        ]
+        aside = sum(piece.items for piece in pieces) - sum(piece.items for piece in kept)
+        if aside:
+            why = f"{aside} {SERVICES[signal].items} could not be redacted and were set aside"
+            reason = f"{checked.reason}; {why}" if checked.reason else why
+            checked = Checked(checked.body, checked.accepted - aside, checked.rejected + aside, reason)
+        return checked, kept, counts
 
-    def _redacted(self, signal: Signal, piece: Piece, counts: Counter[str]) -> Piece:
+    def _redacted(self, signal: Signal, piece: Piece, counts: Counter[str]) -> Piece | None:
+        """Redact a piece; None if it was set aside instead."""
         try:
             with self._metrics.redaction_seconds.time():
                 redaction = self._redact(signal, piece.body)
@@ -238,6 +263,11 @@ class Acceptor:
             self._metrics.redaction_failed(signal)
             if error.malformed:
                 raise Refusal(Code.INVALID_ARGUMENT, f"the request can't be redacted: {error}") from error
+            if error.disposition == "quarantine" and self._set_aside is not None:
+                self._quarantine(signal, piece, error, self._set_aside)
+                return None
+            if error.temporary:
+                raise unavailable(f"the request can't be redacted now: {error}") from error
             _log.error("a request of %d %s was refused: %s", piece.items, SERVICES[signal].items, error)
             raise Refusal(Code.INTERNAL, f"the request can't be redacted: {error}") from error
         except Exception as error:
@@ -246,6 +276,20 @@ class Acceptor:
             raise Refusal(Code.INTERNAL, "the request can't be redacted") from error
         counts.update(redaction.counts)
         return piece._replace(body=redaction.body)
+
+    def _quarantine(
+        self,
+        signal: Signal,
+        piece: Piece,
+        error: RedactionError,
+        set_aside: Callable[[Signal, bytes], object],
+    ) -> None:
+        try:
+            set_aside(signal, piece.body)
+        except QuarantineError as failure:
+            _log.error("a request of %d %s was refused: %s", piece.items, SERVICES[signal].items, failure)
+            raise unavailable(f"the request can't be redacted, nor set aside: {failure}") from failure
+        _log.error("a request of %d %s was set aside: %s", piece.items, SERVICES[signal].items, error)
 
     async def _store(self, signal: Signal, pieces: Iterable[Piece]) -> None:
         """Store all pieces, at the same time; after a failure the client sends all of them again."""

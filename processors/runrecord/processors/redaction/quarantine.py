@@ -19,7 +19,7 @@ from typing import Any, Final, NamedTuple
 
 from runrecord.processors.errors import PolicyError, QuarantineError
 from runrecord.processors.redaction.durable import sync_directory, write_file
-from runrecord.processors.redaction.policy import QuarantineSetting
+from runrecord.processors.redaction.policy import RedactionPolicy
 from runrecord.processors.signal import Signal
 
 _MAGIC: Final = b"runrecord-quarantine/1\n"
@@ -68,26 +68,28 @@ class RedactionQuarantine:
 
     @classmethod
     def make(
-        cls, setting: QuarantineSetting, key: bytes | None, default: Path | None = None
-    ) -> RedactionQuarantine:
-        """Make the quarantine of a policy.
+        cls, policy: RedactionPolicy, key: bytes | None, directory: Path | None = None
+    ) -> RedactionQuarantine | None:
+        """Make the quarantine of a policy; none if it sets nothing aside.
 
         Args:
-            setting: The section ``quarantine``.
+            policy: The policy.
             key: As for the class.
-            default: The directory if the policy names none.
+            directory: Where it is if the policy does not say.
 
         Raises:
             PolicyError: There is no directory, or no key.
         """
-        directory = setting.directory or default
+        if policy.on_error != "quarantine":
+            return None
+        directory = policy.quarantine.directory or directory
         if directory is None:
             raise PolicyError(
                 "on_error is quarantine; name a directory that only this user can read: quarantine: {directory: ...}"
             )
         if key is None:
             raise PolicyError("on_error is quarantine, which needs the tenant key: set RUNRECORD_KEY")
-        return cls(directory, key, max_bytes=setting.max_size_mib << 20)
+        return cls(directory, key, max_bytes=policy.quarantine.max_size_mib << 20)
 
     def __repr__(self) -> str:
         """Never show the key."""

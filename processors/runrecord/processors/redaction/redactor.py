@@ -27,6 +27,7 @@ from runrecord.processors.redaction.packs import PACKS_VERSION
 from runrecord.processors.redaction.packs.discovery import find_pack
 from runrecord.processors.redaction.policy import RedactionPolicy
 from runrecord.processors.redaction.pseudonyms import PseudonymKey, read_previous
+from runrecord.processors.redaction.quarantine import RedactionQuarantine
 from runrecord.processors.redaction.rule import Rule
 from runrecord.processors.redaction.rule_files import load_rules
 from runrecord.processors.redaction.schema import REQUESTS, text_tags
@@ -83,13 +84,26 @@ class Redactor:
         key: The secret of ``pseudonym`` and ``hash``, 16 bytes or more.
         engine: ``hyperscan``, ``re2`` or ``stdlib``; the policy's choice if it is ``auto`` or not given.
 
+        quarantine: Where callers set aside what cannot be redacted; for them, nothing here uses it.
+
+    Attributes:
+        quarantine: As given.
+
     Raises:
         PolicyError: The policy names a rule that is not there, or needs a key that is not given.
         EngineUnavailableError: The engine is not there, or refuses this many rules.
     """
 
-    def __init__(self, policy: RedactionPolicy, key: bytes | None = None, engine: str | None = None) -> None:
+    def __init__(
+        self,
+        policy: RedactionPolicy,
+        key: bytes | None = None,
+        engine: str | None = None,
+        *,
+        quarantine: RedactionQuarantine | None = None,
+    ) -> None:
         self._policy = policy
+        self.quarantine = quarantine
         rules, problems = _gather(policy)
         for problem in (*problems, *_globs(policy)):
             raise PolicyError(str(problem))
