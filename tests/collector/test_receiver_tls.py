@@ -8,10 +8,12 @@ import threading
 import grpc
 import httpx2
 import pytest
+import yaml
 from certificates import Authority
 
 from runrecord.collector import ConfigError, StartError
-from runrecord.collector.config_file import parse_config
+from runrecord.collector.config import GatewayConfig
+from runrecord.collector.config_file import check_references, parse_config
 
 TRACES = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 
@@ -214,12 +216,22 @@ def test_an_address_that_others_reach_is_protected_or_said_to_be_open(transport,
         f"receivers: {{otlp: {{protocols: {{{transport}: {section}}}}}}}\n"
         "extensions: {bearertokenauth: {token: t}}\nservice: {extensions: [bearertokenauth]}\n"
     )
-    if not is_refused:
-        parse_config(text)
-        return
-    with pytest.raises(ConfigError) as caught:
-        parse_config(text)
-    [problem] = caught.value.problems
-    assert problem.line == 1
-    assert f"{transport}.endpoint" in str(caught.value)
-    assert "insecure: true" in str(caught.value)
+    problems = check_references(GatewayConfig.model_validate(yaml.safe_load(text)))
+    assert [problem.key for problem in problems] == (
+        [f"receivers.otlp.protocols.{transport}.endpoint"] if is_refused else []
+    )
+    assert all("insecure: true" in problem.message for problem in problems)
+
+
+def test_validate_names_a_certificate_that_can_not_be_used(authority):
+    cert_file, _ = authority.issue("a")
+    _, key_file = authority.issue("b")
+    text = (
+        f"receivers: {{otlp: {{protocols: {{http: {{tls: {{cert_file: '{cert_file}', key_file: KEY}}}}}}}}}}"
+    )
+    with pytest.raises(ConfigError, match=r"protocols\.http\.tls\.key_file: can't be read \(No such file"):
+        parse_config(text.replace("KEY", "nowhere.pem"))
+    with pytest.raises(
+        ConfigError, match=r"protocols\.http\.tls: cert_file and key_file do not fit together"
+    ):
+        parse_config(text.replace("KEY", f"'{key_file}'"))

@@ -8,8 +8,8 @@ import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from runrecord.collector.config import GatewayConfig, OtlpGrpcExporter, Pipeline
-from runrecord.collector.config.protection import protection_faults
+from runrecord.collector.config import GatewayConfig, Pipeline
+from runrecord.collector.config.protection import file_faults, protection_faults
 from runrecord.collector.errors import ConfigError
 from runrecord.collector.values import parse_address
 from runrecord.exporters.settings_problems import nearest, policy_problems, validate
@@ -106,13 +106,7 @@ def check_references(config: GatewayConfig, document: Document | None = None) ->
 def _check_files(config: GatewayConfig, document: Document) -> list[Problem]:
     """Check what the file names outside of itself, as the gateway would when it starts: rules, and certificates."""
     problems = policy_problems(config.processors.redaction, document)
-    for name, exporter in config.forwarders.items():
-        if isinstance(exporter, OtlpGrpcExporter) and exporter.tls.ca_file is not None:
-            try:
-                exporter.tls.ca_file.read_bytes()
-            except OSError as error:
-                key = ("exporters", name, "tls", "ca_file")
-                problems.append(document.problem(key, f"can't be read ({error.strerror})"))
+    problems += [document.problem(fault.path, fault.message) for fault in file_faults(config)]
     return problems
 
 

@@ -10,7 +10,6 @@ from runrecord.collector.config.exporters import (
     OtlpHttpExporter,
     Retry,
     SendingQueue,
-    Tls,
     default_ledger,
 )
 from runrecord.collector.config.extensions import Auth, BearerTokenAuth, Extension, MemoryLimiter
@@ -54,7 +53,6 @@ __all__ = [
     "ServerTls",
     "Service",
     "TailSampling",
-    "Tls",
     "default_ledger",
     "default_state_dir",
 ]

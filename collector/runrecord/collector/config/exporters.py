@@ -8,8 +8,9 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
+from runrecord.collector.config.tls import ClientTls
 from runrecord.collector.values import (
     Address,
     FilePath,
@@ -83,18 +84,17 @@ class OtlpHttpExporter(_Forwarder):
     kind: Literal["otlp_http"] = "otlp_http"
     endpoint: Url
     compression: Literal["gzip", "zstd", "none"] = "gzip"
+    tls: ClientTls = ClientTls()
 
-
-class Tls(Section):
-    """How a gRPC forwarder talks to its back end.
-
-    Attributes:
-        insecure: Without TLS.
-        ca_file: PEM file of the authorities to trust, instead of the system's.
-    """
-
-    insecure: bool = False
-    ca_file: FilePath | None = None
+    @model_validator(mode="after")
+    def _the_url_says_tls(self) -> OtlpHttpExporter:
+        if self.tls != ClientTls() and not self.endpoint.startswith("https:"):
+            raise ValueError("tls goes with an endpoint that begins with https://")
+        if self.tls.insecure:
+            raise ValueError(
+                "tls.insecure goes with otlp_grpc; begin the endpoint with http:// to send plain text"
+            )
+        return self
 
 
 class OtlpGrpcExporter(_Forwarder):
@@ -108,7 +108,7 @@ class OtlpGrpcExporter(_Forwarder):
     kind: Literal["otlp_grpc"] = "otlp_grpc"
     endpoint: Address
     compression: Literal["gzip", "none"] = "none"
-    tls: Tls = Tls()
+    tls: ClientTls = ClientTls()
 
 
 def default_ledger() -> Path:

@@ -10,6 +10,9 @@ from typing import NamedTuple
 from runrecord.collector.config.extensions import BearerTokenAuth
 from runrecord.collector.config.gateway import GatewayConfig
 from runrecord.collector.config.receivers import GrpcServer, HttpServer
+from runrecord.collector.config.tls import ClientTls, ServerTls
+from runrecord.collector.errors import StartError
+from runrecord.collector.tls import ServerCertificates, client_context
 from runrecord.collector.values import is_loopback, parse_address
 from runrecord.exporters.settings_problems import nearest
 
@@ -61,4 +64,34 @@ def _of_port(
             "others can reach this address: configure tls, and auth or tls.client_ca_file; "
             "or say insecure: true if something else protects it",
             (*here, "endpoint"),
+        )
+
+
+def file_faults(config: GatewayConfig) -> Iterator[Fault]:
+    """Find certificates that can't be used, as the gateway would when it starts.
+
+    Args:
+        config: A configuration whose sections are valid.
+    """
+    protocols = config.receivers.otlp.protocols
+    for name, server in (("grpc", protocols.grpc), ("http", protocols.http)):
+        if server is not None and server.tls is not None:
+            yield from _of_files(server.tls, ("receivers", "otlp", "protocols", name, "tls"))
+    for name, exporter in config.forwarders.items():
+        if exporter.tls != ClientTls():
+            yield from _of_files(exporter.tls, ("exporters", name, "tls"))
+
+
+def _of_files(tls: ServerTls | ClientTls, here: tuple[str, ...]) -> Iterator[Fault]:
+    try:
+        if isinstance(tls, ServerTls):
+            ServerCertificates(tls, "")
+        else:
+            client_context(tls, "")
+    except StartError as error:
+        key, _, why = str(error).removeprefix(".").partition(" ")
+        yield (
+            Fault(why, (*here, key))
+            if key in type(tls).model_fields
+            else Fault(str(error).removeprefix(": "), here)
         )

@@ -21,6 +21,7 @@ from runrecord.collector.receiver.compression import gzip, zstd
 from runrecord.collector.receiver.grpc import STATUS_DETAILS
 from runrecord.collector.receiver.requests import SERVICES
 from runrecord.collector.receiver.rpc_messages import RetryInfo, Status
+from runrecord.collector.tls import channel_credentials, client_context
 from runrecord.processors.signal import Signal
 
 # OTLP 1.11, "Failures", sorts answers into retryable and not. Those that are not are told apart here: some say that this gateway
@@ -126,7 +127,10 @@ class HttpTransport:
             self._headers["content-encoding"] = config.compression
         connections = config.sending_queue.num_consumers
         limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=connections)
-        self._client = httpx2.AsyncClient(timeout=config.timeout, limits=limits, follow_redirects=False)
+        verify = client_context(config.tls, "tls") if config.endpoint.startswith("https:") else True
+        self._client = httpx2.AsyncClient(
+            timeout=config.timeout, limits=limits, follow_redirects=False, verify=verify
+        )
 
     async def send(self, signal: Signal, body: bytes) -> Outcome:
         """Send a serialised request once."""
@@ -237,8 +241,7 @@ class GrpcTransport:
                 config.endpoint, options=options, compression=compression
             )
         else:
-            roots = config.tls.ca_file.read_bytes() if config.tls.ca_file else None
-            credentials = grpc.ssl_channel_credentials(roots)
+            credentials = channel_credentials(config.tls, "tls")
             channel = grpc.aio.secure_channel(
                 config.endpoint, credentials, options=options, compression=compression
             )
