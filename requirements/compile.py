@@ -36,12 +36,22 @@ def _groups(*names: str) -> list[str]:
 
 ENVIRONMENTS: dict[str, list[str]] = {
     "dev.txt": [
-        *_extras("demo", "gateway", "offload", "openai-agents", "pydantic-ai", "mcp", "fastmcp", "temporal"),
+        *_extras(
+            "demo",
+            "gateway",
+            "kafka",
+            "offload",
+            "openai-agents",
+            "pydantic-ai",
+            "mcp",
+            "fastmcp",
+            "temporal",
+        ),
         *_groups("lint", "test", "task", "propagation", "migration"),
         "--python-version",
         "3.10",
     ],
-    "lowest.txt": [*_extras("demo", "gateway", "offload"), *_groups("test", "propagation"), *OLDEST],
+    "lowest.txt": [*_extras("demo", "gateway", "kafka", "offload"), *_groups("test", "propagation"), *OLDEST],
     "langgraph-newest.txt": [
         *_extras("langgraph", "otlp"),
         *_groups("sdk-langgraph", "official-langgraph"),

@@ -15,6 +15,7 @@ from typing import Any, Final, TypeVar
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.resource.v1 import resource_pb2
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 _Place = TypeVar("_Place", bound=Hashable)
 _PACKAGE: Final = "runrecord.collector.envelope"
@@ -105,6 +106,20 @@ def _with(level: Any, children: list[bytes]) -> bytes:
     level.children.extend(children)
     body: bytes = level.SerializeToString()
     return body
+
+
+def first_trace_id(body: bytes) -> bytes | None:
+    """Read the trace id of the first span of a request; None if there is none.
+
+    Args:
+        body: A serialised trace request, valid.
+    """
+    for level in _LEVELS:
+        children = level.FromString(body).children
+        if not children:
+            return None
+        body = children[0]
+    return Span.FromString(body).trace_id
 
 
 def by_resource(

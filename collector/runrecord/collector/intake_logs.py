@@ -5,11 +5,12 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from runrecord.collector.errors import StartError
+from runrecord.collector.kafka import open_kafka
 from runrecord.exporters.errors import IntakeError
 from runrecord.exporters.intake import IntakeLimits, IntakeLog
 from runrecord.exporters.intake.followed import FollowedLog
@@ -17,7 +18,7 @@ from runrecord.exporters.intake.merged import MergedIntake
 
 if TYPE_CHECKING:
     from runrecord.collector.config import GatewayConfig
-    from runrecord.exporters.intake import Intake
+    from runrecord.exporters.intake import Intake, IntakeWriter
     from runrecord.exporters.intake.wakeup import WakeupReader, WakeupWriter
 
 _MIB: Final = 1 << 20
@@ -41,8 +42,8 @@ def former_numbers(state_dir: Path, workers: int) -> list[int]:
 
 
 @contextmanager
-def open_alone(config: GatewayConfig, consumers: Iterable[str]) -> Generator[tuple[IntakeLog, Intake]]:
-    """Open the log of a gateway in one process, and what is left of earlier receivers.
+def open_alone(config: GatewayConfig, consumers: Iterable[str]) -> Generator[tuple[IntakeWriter, Intake]]:
+    """Open the log of a gateway in one process, and what is left of earlier receivers; or the topic in its place.
 
     Args:
         config: The configuration.
@@ -54,6 +55,10 @@ def open_alone(config: GatewayConfig, consumers: Iterable[str]) -> Generator[tup
     Raises:
         StartError: A log can't be used.
     """
+    if config.service.intake.kafka is not None:
+        with closing(open_kafka(config.service.intake.kafka)) as topic:
+            yield topic, topic
+        return
     consumers = tuple(consumers)
     with _as_start_error(), ExitStack() as stack:
         log = IntakeLog(
@@ -65,8 +70,8 @@ def open_alone(config: GatewayConfig, consumers: Iterable[str]) -> Generator[tup
 
 
 @contextmanager
-def open_for_receiver(config: GatewayConfig, number: int, wake: WakeupWriter) -> Generator[IntakeLog]:
-    """Open the log of one of several receivers.
+def open_for_receiver(config: GatewayConfig, number: int, wake: WakeupWriter) -> Generator[IntakeWriter]:
+    """Open the log of one of several receivers, or the topic in its place.
 
     Args:
         config: The configuration, with this receiver's share of the limits.
@@ -76,6 +81,10 @@ def open_for_receiver(config: GatewayConfig, number: int, wake: WakeupWriter) ->
     Raises:
         StartError: The log can't be used.
     """
+    if config.service.intake.kafka is not None:
+        with closing(open_kafka(config.service.intake.kafka)) as topic:
+            yield topic
+        return
     with _as_start_error():
         directory = log_directory(config.service.state_dir, number)
         log = IntakeLog(directory, consumers=None, limits=_limits(config), wake=wake)
@@ -88,8 +97,8 @@ def open_for_receiver(config: GatewayConfig, number: int, wake: WakeupWriter) ->
 @contextmanager
 def open_for_consumers(
     config: GatewayConfig, consumers: Iterable[str], wakeup: WakeupReader
-) -> Generator[MergedIntake]:
-    """Open the logs of several receivers, and what is left of earlier ones, to be read.
+) -> Generator[Intake]:
+    """Open the logs of several receivers, and what is left of earlier ones, to be read; or the topic in their place.
 
     Args:
         config: The configuration.
@@ -99,6 +108,10 @@ def open_for_consumers(
     Raises:
         StartError: A log can't be used.
     """
+    if config.service.intake.kafka is not None:
+        with closing(open_kafka(config.service.intake.kafka)) as topic:
+            yield topic
+        return
     consumers = tuple(consumers)
     with _as_start_error(), ExitStack() as stack:
         logs: dict[int, FollowedLog] = {}

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 from runrecord.collector.config import Pipeline, Routing
 from runrecord.collector.envelope import by_resource
-from runrecord.collector.receiver.requests import SERVICES, Checked, count
+from runrecord.collector.receiver.requests import Checked, count_in
 from runrecord.collector.receiver.status import Code, Refusal
 from runrecord.exporters.intake import IntakeRecord
 from runrecord.processors.signal import Signal
@@ -67,11 +67,7 @@ def route(
         if way is None:
             raise Refusal(Code.PERMISSION_DENIED, f"no route for {routing.what}")
         return checked, [Piece(body, checked.accepted, way)]
-    pieces = [
-        Piece(body, count(signal, SERVICES[signal].request.FromString(body)), way)
-        for way, body in found
-        if way is not None
-    ]
+    pieces = [Piece(body, count_in(signal, body), way) for way, body in found if way is not None]
     accepted = sum(piece.items for piece in pieces)
     rejected = checked.accepted - accepted
     if not rejected:

@@ -6,6 +6,7 @@
 ExporterError
 └── IntakeError
     ├── IntakeFull       retryable: at its limit of bytes or age, or the disk is full
+    ├── IntakeTooLarge   one request is larger than what it stores in takes; a part of it may not be
     ├── IntakeStopped    an fsync failed, or the log was closed; nothing more is accepted
     ├── IntakeLocked     another process has it open
     ├── IntakeCorrupt    bytes that were acknowledged can't be read back
@@ -55,6 +56,10 @@ class IntakeFull(IntakeError):  # noqa: N818 - the name says the state; callers 
         """
         super().__init__(message, next_step=next_step)
         self.retry_after = retry_after
+
+
+class IntakeTooLarge(IntakeError):  # noqa: N818
+    """The request is larger than a record may be; it was not stored, and will not be next time."""
 
 
 class IntakeStopped(IntakeError):  # noqa: N818

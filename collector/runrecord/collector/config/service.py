@@ -11,6 +11,7 @@ from typing import Annotated
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticKnownError
 
+from runrecord.collector.config.kafka import Kafka
 from runrecord.collector.telemetry_config import Telemetry
 from runrecord.collector.values import FilePath, HeaderName, Seconds
 from runrecord.exporters.settings_model import Section, or_empty
@@ -95,15 +96,17 @@ class Pipeline(Section):
 
 
 class Intake(Section):
-    """Limits of the intake log.
+    """The intake log, its limits, and what can take its place.
 
     Attributes:
+        kafka: A topic in its place; `max_age` is then for the topic to say.
         max_size_mib: Above it new requests are refused, retryable. The quarantine of each exporter may grow to it too.
         max_age: Refuse as well while a consumer is so many seconds behind; none by default.
     """
 
     max_size_mib: Whole = Field(default=4096, ge=1)
     max_age: Seconds | None = None
+    kafka: Kafka | None = None
 
 
 def default_state_dir() -> Path:

@@ -86,7 +86,7 @@ class IntakeConsumer(ABC):
         self._stop.set()
         if self._task is not None:
             await self._task
-        self._consumer.close()
+        await asyncio.to_thread(self._consumer.close)
 
     @abstractmethod
     async def take(self, records: Sequence[IntakeRecord]) -> None:

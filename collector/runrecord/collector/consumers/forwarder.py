@@ -24,7 +24,7 @@ from runrecord.collector.consumers.transport import (
 )
 from runrecord.collector.envelope import halve, merge
 from runrecord.collector.receiver.accept import ITEMS_HEADER
-from runrecord.collector.receiver.requests import SERVICES, count
+from runrecord.collector.receiver.requests import count_in
 from runrecord.collector.telemetry import GatewayMetrics, Health
 from runrecord.exporters.intake import IntakeRecord, IntakeSource
 from runrecord.processors.signal import Signal
@@ -226,12 +226,12 @@ class Forwarder(IntakeConsumer):
         halves = halve(body) if isinstance(refused, Unacceptable) and refused.too_large else None
         if halves is not None:
             for half in halves:
-                again = await self._send(record.signal, half, _count(record.signal, half))
+                again = await self._send(record.signal, half, count_in(record.signal, half))
                 if again is not None:
                     await self._refused(record, half, again, piece=True)
             return
         reason = f"{refused.reason} for too long" if isinstance(refused, TryAgain) else refused.reason
-        items = _count(record.signal, body) if piece else _items(record)
+        items = count_in(record.signal, body) if piece else _items(record)
         await self.set_aside(replace(record, body=body) if piece else record, reason)
         self._metrics.send_failed(self.exporter, record.signal, items)
         self._tell(f"the back end does not accept a request ({reason}); it is set aside")
@@ -278,8 +278,3 @@ class Forwarder(IntakeConsumer):
 def _items(record: IntakeRecord) -> int:
     """How many records a request has, as it was counted when it came."""
     return int(dict(record.headers).get(ITEMS_HEADER, "1"))
-
-
-def _count(signal: Signal, body: bytes) -> int:
-    """Count the records of a piece."""
-    return count(signal, SERVICES[signal].request.FromString(body))

@@ -12,12 +12,13 @@ from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Final, Protocol
 
 from runrecord.collector.config import Pipeline
+from runrecord.collector.envelope import halve
 from runrecord.collector.receiver.memory import MemoryWatch
-from runrecord.collector.receiver.requests import SERVICES, Checked, check
+from runrecord.collector.receiver.requests import SERVICES, Checked, check, count_in
 from runrecord.collector.receiver.status import Code, Refusal, unavailable
 from runrecord.collector.routing import ROUTE_HEADER, Pairs, Piece, route
 from runrecord.collector.telemetry import GatewayMetrics
-from runrecord.exporters.errors import IntakeFull, IntakeStopped
+from runrecord.exporters.errors import IntakeFull, IntakeStopped, IntakeTooLarge
 from runrecord.exporters.intake import IntakeWriter
 from runrecord.processors.errors import QuarantineError, RedactionError
 from runrecord.processors.signal import Signal
@@ -306,6 +307,13 @@ class Acceptor:
             headers.append((ROUTE_HEADER, piece.route))
         try:
             await self._intake.append(signal, piece.body, headers=tuple(headers))
+        except IntakeTooLarge as error:
+            halves = halve(piece.body)
+            if halves is None:
+                raise Refusal(Code.RESOURCE_EXHAUSTED, f"one record of it is too large: {error}") from error
+            await self._store(
+                signal, [piece._replace(body=half, items=count_in(signal, half)) for half in halves]
+            )
         except IntakeFull as error:
             raise unavailable(str(error), error.retry_after) from error
         except IntakeStopped as error:

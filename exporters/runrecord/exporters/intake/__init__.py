@@ -8,6 +8,7 @@ from runrecord.exporters.errors import (
     IntakeFull,
     IntakeLocked,
     IntakeStopped,
+    IntakeTooLarge,
     IntakeUnusable,
 )
 from runrecord.exporters.intake.frame import IntakeRecord
@@ -27,6 +28,7 @@ __all__ = [
     "IntakeRecord",
     "IntakeSource",
     "IntakeStopped",
+    "IntakeTooLarge",
     "IntakeUnusable",
     "IntakeWriter",
 ]
