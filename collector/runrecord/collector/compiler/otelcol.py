@@ -126,8 +126,8 @@ def _receiver(raw: Mapping[str, Any]) -> dict[str, Any]:
     protocols: dict[str, dict[str, Any]] = {}
     for name in given:
         section = _section(given, name)
-        kept = {key: section[key] for key in _RECEIVER_KEYS if key in section}
-        protocols[name] = {"endpoint": defaults[name], **kept}
+        kept: dict[str, Any] = {key: section[key] for key in _RECEIVER_KEYS if key in section}
+        protocols[name] = {"endpoint": defaults[name]} | kept
     return {"protocols": protocols}
 
 
@@ -174,7 +174,7 @@ def _redaction(
         name = f"transform/{signal.value}"
         processors[name] = {
             "error_mode": "propagate",
-            _STATEMENTS[signal]: [_doubled(statement) for statement in parts.statements],
+            _STATEMENTS[signal]: _grouped(parts.statements),
         }
         steps.append(name)
     # Maps and lists as attribute values are out of OTTL's reach; the redaction processor turns those with a match into text.
@@ -188,6 +188,15 @@ def _redaction(
     }
     steps.append(name)
     return steps
+
+
+def _grouped(statements: Sequence[str]) -> list[dict[str, Any]]:
+    """Put statements that change the same kind of record together: each group runs once for each of those records."""
+    groups: dict[str, list[str]] = {}
+    for statement in statements:
+        target = statement.partition("(")[2].partition(".")[0]
+        groups.setdefault(target, []).append(_doubled(statement))
+    return [{"context": context, "statements": found} for context, found in groups.items()]
 
 
 def _doubled(text: str) -> str:

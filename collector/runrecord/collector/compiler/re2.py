@@ -115,7 +115,22 @@ def _around_value(exact: str) -> tuple[str, str, str]:
 def _utf8(expression: str) -> str:
     """Ours run on bytes, Go's on characters; and a repeat of more than a thousand is one without an end there."""
     expression = re.sub(r"\{(\d+),\d{4,}\}", r"{\1,}", expression)
-    return re.sub(r"\\x80-\\xff|\x80-\xff", r"\\x{80}-\\x{10FFFF}", expression)
+    expression = re.sub(r"[\x80-\xff]", lambda found: f"\\x{ord(found[0]):02x}", expression)
+    expression = re.sub(r"\\x80-\\xff", r"\\x{80}-\\x{10FFFF}", expression)
+    return _CHARACTERS.sub(_characters, expression)
+
+
+_BYTE: Final = r"\\x[89a-fA-F][0-9a-fA-F]"
+_CHARACTERS: Final = re.compile(rf"(?P<bytes>(?:{_BYTE})+)(?:\[(?P<last>(?:{_BYTE})+)\])?")
+
+
+def _characters(found: re.Match[str]) -> str:
+    """Decode bytes; a class behind them is of what ends a character."""
+    head = bytes.fromhex(found["bytes"].replace("\\x", ""))
+    if found["last"] is None:
+        return head.decode()
+    ends = bytes.fromhex(found["last"].replace("\\x", ""))
+    return "[" + "".join((head + bytes([end])).decode() for end in ends) + "]"
 
 
 # -- reading an expression, as far as needed ------------------------------------------------------------------------
