@@ -17,11 +17,12 @@ import subprocess
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from xml.sax.saxutils import escape
 
 import pytest
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
 VERSION = "4.1.1"
 _START_SECONDS = 60.0
@@ -129,7 +130,7 @@ class Broker:
 
     def make_topic(self, name: str, partitions: int, **settings: str) -> str:
         """Make a topic, and return its name."""
-        admin = self._admin()
+        admin: Any = self._admin()
         [made] = admin.create_topics([NewTopic(name, partitions, 1, config=settings)]).values()
         made.result(30)
         return name
