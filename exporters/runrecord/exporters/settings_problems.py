@@ -154,7 +154,8 @@ def _translate(error: ValidationError, value: Any, document: Document, top: KeyP
         elif kind == "union_tag_invalid":
             kinds = _QUOTED.findall(str(context["expected_tags"]))
             name, slash, rest = str(path[-1]).partition("/")
-            message = f"unknown kind of exporter; there are {', '.join(kinds)}"
+            section = str(path[-2]).removesuffix("s")
+            message = f"unknown kind of {section}; there are {', '.join(kinds)}"
             near = (best := nearest(name, kinds)) and best + slash + rest
         elif kind in {"literal_error", "enum"}:
             names = _QUOTED.findall(str(context["expected"]))
