@@ -240,12 +240,15 @@ class Supervised:
     def _take(self, report: dict[str, Any]) -> None:
         """Show what a child reports as if it were of this process."""
         self._totals.update(self.name, report["metrics"])
+        prefix = f"{self.name} " if self._number else ""
+        for name in self._parts.keys() - report["parts"].keys():
+            del self._parts[name]
+            self._health.drop(prefix + name)
         for name, told in report["parts"].items():
             facts = {key: value for key, value in told.items() if key not in {"status", "message", "since"}}
-            shown = f"{self.name} {name}" if self._number else name
             part = self._parts.get(name)
             if part is None:
-                part = self._parts[name] = self._health.part(shown)
+                part = self._parts[name] = self._health.part(prefix + name)
             part.facts = facts.copy
             part.set(ok=told["status"] == "ok", message=told.get("message", ""))
 
