@@ -47,7 +47,7 @@ ENVIRONMENTS: dict[str, list[str]] = {
             "fastmcp",
             "temporal",
         ),
-        *_groups("lint", "test", "task", "propagation", "migration"),
+        *_groups("lint", "test", "task", "propagation", "migration", "oracles"),
         "--python-version",
         "3.10",
     ],

@@ -301,7 +301,7 @@ def _gather(policy: RedactionPolicy) -> tuple[list[Rule], list[PolicyProblem]]:
     def take(path: tuple[str | int, ...], load: Callable[[], Iterable[Rule]]) -> None:
         try:
             for rule in load():
-                if rule.id in known:
+                if known.get(rule.id, rule) is not rule:  # the same one may be in two packs
                     problems.append(
                         PolicyProblem(
                             path, f"two rules have the id {rule.id!r}; rename the one in your rule file"

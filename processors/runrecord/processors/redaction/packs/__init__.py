@@ -16,7 +16,7 @@ from runrecord.processors.redaction.rule import Rule
 
 PACKS_VERSION: Final = 2
 """Raised whenever a rule changes what it finds."""
-PACK_NAMES: Final = ("secrets", "secrets-context", "pii", "pii-us", "pii-uk", "pii-eu")
+PACK_NAMES: Final = ("secrets", "secrets-context", "pii", "pii-us", "pii-uk", "pii-eu", "pii-optional")
 RULES_FILE: Final = Path(__file__).resolve().parent / "rules.json"
 _LISTS: Final = ("keywords", "context")
 _EXAMPLES: Final = ("examples", "counter_examples")

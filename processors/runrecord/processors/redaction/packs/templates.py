@@ -20,6 +20,10 @@ PIECES: Final[dict[str, str]] = {
     "end": "(?![0-9A-Za-z_])",
     "tail": "(?![0-9A-Za-z_-])",
     "number_end": r"(?![0-9A-Za-z_]|[.-][0-9])",
+    # Before a word that says what follows: no letter, or an escape that ends in one.
+    "apart": r"(?:(?<![A-Za-z])|(?<=\\[nrtbf])|(?<=\\u[0-9A-Fa-f]{4}))",
+    # Between that word and the number that it is about.
+    "near": r"(?:[^0-9\x00-\x08]|\\u[0-9A-Fa-f]{4}){0,40}?",
     "uuid": "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",
 }
 """What ``{name}`` in ``seed`` and ``exact`` stands for. No regex has a quantifier of this form."""
