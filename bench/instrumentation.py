@@ -17,7 +17,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import cycle
@@ -56,13 +56,12 @@ def measure(sdk: str, rounds: int) -> tuple[float, list[Row]]:
     with ExitStack() as stack:
         ours = stack.enter_context(_worker(sdk, OURS))
         made = _turn(ours, OURS)  # the number of their spans and attributes is what the bare ones have
-        each = {FEW: 3.0, MANY: made["attributes"] / made["spans"]}
+        late = made["attributes"] - made["first"]
+        each = {FEW: (made["spans"], 3.0, 0.0), MANY: (made["spans"], made["first"] / made["spans"], late)}
         workers = {
             variant: ours
             if variant == OURS
-            else stack.enter_context(
-                _worker(sdk, variant, *((made["spans"], each[variant]) if variant in each else ()))
-            )
+            else stack.enter_context(_worker(sdk, variant, *each.get(variant, ())))
             for variant in variants
         }
         turns: dict[str, list[dict[str, float]]] = {variant: [] for variant in variants}
@@ -88,8 +87,10 @@ def measure(sdk: str, rounds: int) -> tuple[float, list[Row]]:
     ]
 
 
-def _worker(sdk: str, variant: str, spans: float = 0, attributes: float = 0) -> subprocess.Popen[str]:
-    figures = [str(round(spans)), str(round(attributes))]
+def _worker(
+    sdk: str, variant: str, spans: float = 0, attributes: float = 0, late: float = 0
+) -> subprocess.Popen[str]:
+    figures = [str(round(spans)), str(round(attributes)), str(round(late))]
     command = [sys.executable, "-m", "bench.instrumentation", sdk, variant, *figures]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
@@ -107,13 +108,13 @@ def _turn(worker: subprocess.Popen[str], variant: str) -> dict[str, float]:
 
 
 class _Counter:
-    """A span exporter's place that only counts."""
+    """A span exporter's place that only counts: spans, the attributes that they start with, and those at their end."""
 
     def __init__(self) -> None:
-        self.spans = self.attributes = 0
+        self.spans = self.first = self.attributes = 0
 
     def on_start(self, span: Any, parent_context: Any = None) -> None:
-        pass
+        self.first += len(span.attributes)
 
     def on_end(self, span: Any) -> None:
         self.spans += 1
@@ -206,23 +207,34 @@ def _pydantic_native(provider: Any) -> None:
     Agent.instrument_all(InstrumentationSettings(tracer_provider=provider))
 
 
-def _bare_spans(tracer: Any, spans: int, attributes: int, spent: list[float]) -> Callable[[], None]:
-    """What makes its part of ``spans`` spans in each tool call of a run, and adds its CPU seconds to ``spent``."""
+def _bare_spans(
+    tracer: Any, spans: int, attributes: int, late: int, spent: list[float]
+) -> Callable[[], None]:
+    """What makes its part of ``spans`` spans in each tool call of a run, and adds its CPU seconds to ``spent``.
+
+    Each starts with ``attributes`` attributes; ``late`` more, such as of results, are set in a run while spans are open.
+    """
     calls = agents.STEPS * agents.CALLS_PER_STEP
-    parts = cycle([(call + 1) * spans // calls - call * spans // calls for call in range(calls)])
+    parts, later = _parts(spans, calls), _parts(late, spans)
     given = {f"some.name.{number}": "text" for number in range(attributes)}
 
     def make() -> None:
         before = time.thread_time()
         for _ in range(next(parts)):
-            with tracer.start_as_current_span("span", attributes=given):
-                pass
+            with tracer.start_as_current_span("span", attributes=given) as span:
+                for number in range(next(later)):
+                    span.set_attribute(f"some.late.name.{number}", "text")
         spent.append(time.thread_time() - before)
 
     return make
 
 
-def _process(sdk: str, variant: str, spans: int, attributes: int) -> None:
+def _parts(whole: int, count: int) -> Iterator[int]:
+    """Return the sizes of ``count`` parts of ``whole``, as equal as may be, again and again."""
+    return cycle([(part + 1) * whole // count - part * whole // count for part in range(count)])
+
+
+def _process(sdk: str, variant: str, spans: int, attributes: int, late: int) -> None:
     """Take a turn for every line of the standard input, and print its figures."""
     from opentelemetry.sdk.trace import TracerProvider
 
@@ -232,11 +244,11 @@ def _process(sdk: str, variant: str, spans: int, attributes: int) -> None:
     provider.add_span_processor(counter)  # type: ignore[arg-type]
     spent: list[float] = []
     if spans:
-        agents.inside.append(_bare_spans(provider.get_tracer("bench"), spans, attributes, spent))
+        agents.inside.append(_bare_spans(provider.get_tracer("bench"), spans, attributes, late, spent))
     for _ in range(3):
         run()
     for _ in sys.stdin:
-        counter.spans = counter.attributes = 0
+        counter.spans = counter.first = counter.attributes = 0
         spent.clear()
         before = time.process_time()
         for _ in range(RUNS_PER_TURN):
@@ -245,6 +257,7 @@ def _process(sdk: str, variant: str, spans: int, attributes: int) -> None:
             "cpu": (time.process_time() - before) / RUNS_PER_TURN * 1e6,
             "inside": sum(spent) / RUNS_PER_TURN * 1e6,
             "spans": counter.spans / RUNS_PER_TURN,
+            "first": counter.first / RUNS_PER_TURN,
             "attributes": counter.attributes / RUNS_PER_TURN,
             "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         }
@@ -252,4 +265,4 @@ def _process(sdk: str, variant: str, spans: int, attributes: int) -> None:
 
 
 if __name__ == "__main__":
-    _process(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
+    _process(sys.argv[1], sys.argv[2], *map(int, sys.argv[3:]))

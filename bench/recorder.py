@@ -22,13 +22,14 @@ TITLES = (
 
 
 class _Kept:
-    """A span exporter's place that notes how many attributes each span has."""
+    """A span exporter's place that notes how many attributes each span has, at its start and at its end."""
 
     def __init__(self) -> None:
+        self.first: list[int] = []
         self.attributes: list[int] = []
 
     def on_start(self, span: Any, parent_context: Any = None) -> None:
-        pass
+        self.first.append(len(span.attributes))
 
     def on_end(self, span: Any) -> None:
         self.attributes.append(len(span.attributes))
@@ -58,12 +59,13 @@ def measure(rounds: int) -> dict[str, float]:
         _run(kept_by)
         spans = len(kept.attributes)
         few = {"a": 1, "b": "text", "c": True}
-        many = {f"some.name.{number}": "text" for number in range(round(statistics.mean(kept.attributes)))}
+        many = {f"some.name.{number}": "text" for number in range(round(statistics.mean(kept.first)))}
+        late = sum(kept.attributes) - sum(kept.first)  # such as of results, which are not known before
         programs: list[Callable[[], None]] = [
-            lambda: _bare(on.get_tracer("bench"), spans, few),
-            lambda: _bare(on.get_tracer("bench"), spans, many),
+            lambda: _bare(on.get_tracer("bench"), spans, few, 0),
+            lambda: _bare(on.get_tracer("bench"), spans, many, late),
             lambda: _run(kept_by),
-            lambda: _bare(off.get_tracer("bench"), spans, many),
+            lambda: _bare(off.get_tracer("bench"), spans, many, 0),
             lambda: _run(dropped_by),
         ]
         found: list[list[float]] = [[] for _ in programs]
@@ -93,7 +95,8 @@ def _run(recorder: Any) -> None:
                         call.result("nothing about q")
 
 
-def _bare(tracer: Any, spans: int, attributes: dict[str, object]) -> None:
-    for _ in range(spans):
-        with tracer.start_as_current_span("span", attributes=attributes):
-            pass
+def _bare(tracer: Any, spans: int, attributes: dict[str, object], late: int) -> None:
+    for number in range(spans):
+        with tracer.start_as_current_span("span", attributes=attributes) as span:
+            if number < late:
+                span.set_attribute("some.late.name", "text")

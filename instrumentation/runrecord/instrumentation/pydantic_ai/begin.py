@@ -84,6 +84,9 @@ class Beginning:
         """Start recording."""
         outer = current()
         self.active = self._inner(outer) if outer is not None else self._outer()
+        self._context = (
+            None  # it knows the capabilities, and they know this: a cycle that would hold the messages
+        )
         return self.active
 
     def _outer(self) -> ActiveRun:
