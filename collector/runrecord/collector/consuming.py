@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from runrecord.collector.config import LedgerExporter, OtlpGrpcExporter, OtlpHttpExporter
@@ -16,10 +16,14 @@ from runrecord.collector.consumers.quarantine import Quarantine
 from runrecord.collector.consumers.transport import GrpcTransport, HttpTransport, Transport
 from runrecord.collector.errors import StartError
 from runrecord.collector.routing import takes
+from runrecord.collector.sampling.sampler import TailSampler
+from runrecord.collector.sampling.stage import NAME as TAIL_SAMPLING
+from runrecord.collector.sampling.stage import SamplingStage, samples
 from runrecord.ledger.errors import LedgerError
 from runrecord.ledger.ledger import Ledger
 from runrecord.processors import compat
 from runrecord.processors.ledger.projection import Projection, project_counted
+from runrecord.processors.signal import Signal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +31,6 @@ if TYPE_CHECKING:
     from runrecord.collector.config import GatewayConfig
     from runrecord.collector.telemetry import GatewayMetrics, Health
     from runrecord.exporters.intake import Intake, IntakeRecord
-    from runrecord.processors.signal import Signal
     from runrecord.semconv.commitment import TenantKey
 
 _log = logging.getLogger(__name__)
@@ -44,17 +47,19 @@ class _Route:
         signal: The signal.
         settings: Of the exporter.
         compat: Whether attributes for tracing UIs are added.
+        sampled: Whether it takes what tail sampling kept, not what is in the intake log.
     """
 
     exporter: str
     signal: Signal
     settings: OtlpHttpExporter | OtlpGrpcExporter
     compat: bool
+    sampled: bool = False
 
     @property
     def name(self) -> str:
         """The name of its cursor."""
-        return f"{self.exporter} {self.signal.value}"
+        return f"{self.exporter} {self.signal.value}{' sampled' if self.sampled else ''}"
 
     def __hash__(self) -> int:
         """Hash by name: there is one of each."""
@@ -70,6 +75,7 @@ def _routes(config: GatewayConfig) -> list[_Route]:
             signal,
             exporter,
             compat="compat" in pipeline.processors and settings is not None and settings.openinference,
+            sampled=signal is Signal.TRACES and samples(config),
         )
         for name, exporter in config.forwarders.items()
         for signal, pipeline in config.pipelines_of(name).items()
@@ -83,7 +89,13 @@ def _transport(route: _Route) -> Transport:
 
 def consumer_names(config: GatewayConfig) -> list[str]:
     """Name the cursors that a configuration needs: one of each ledger, and one of each back end and signal."""
-    return [*config.ledgers, *(route.name for route in _routes(config))]
+    direct = [route.name for route in _routes(config) if not route.sampled]
+    return [*config.ledgers, *direct, *([TAIL_SAMPLING] if samples(config) else ())]
+
+
+def _leftover(config: GatewayConfig) -> list[_Route]:
+    """List the ways out of what tail sampling kept, whether or not it is still in the configuration."""
+    return [replace(route, sampled=True) for route in _routes(config) if route.signal is Signal.TRACES]
 
 
 class Consuming:
@@ -114,6 +126,7 @@ class Consuming:
         self._health = health
         self._consumers: list[IntakeConsumer] = []
         self._quarantines: dict[str, Quarantine] = {}
+        self._sampling: SamplingStage | None = None
         self._started = False
 
     @property
@@ -134,8 +147,19 @@ class Consuming:
         for name, exporter in self._config.ledgers.items():
             ledger = await asyncio.to_thread(_open_ledger, name, exporter)
             self._consumers.append(self._sequencer(name, ledger))
+        leftover = _leftover(self._config)
+        self._sampling = await SamplingStage.open(
+            self._config,
+            self._intake,
+            [route.name for route in leftover],
+            health=self._health,
+            metrics=self._metrics,
+            quarantine=self._quarantine(TAIL_SAMPLING),
+        )
+        if self._sampling is not None and self._sampling.sampler is not None:
+            self._consumers.append(self._sampling.sampler)
         try:
-            for route in _routes(self._config):
+            for route in self._routes(self._config):
                 self._consumers.append(self._forwarder(route, _transport(route)))
         except OSError as error:
             raise StartError(f"a file named in the configuration can't be read: {error}") from error
@@ -149,7 +173,7 @@ class Consuming:
         Raises:
             StartError: It can't be used; all stays as it was.
         """
-        before, after = ({r.name: r for r in _routes(c)} for c in (self._config, config))
+        before, after = ({r.name: r for r in self._routes(c)} for c in (self._config, config))
         changed = [name for name in before if after.get(name) != before[name]]
         try:
             fresh = {route: _transport(route) for name, route in after.items() if before.get(name) != route}
@@ -159,6 +183,9 @@ class Consuming:
         await asyncio.gather(*(running[name].stop() for name in changed))
         self._config = config
         await asyncio.to_thread(self._intake.set_consumers, consumer_names(config))
+        if self._sampling is not None:
+            names = [route.name for route in _leftover(config)]
+            await asyncio.to_thread(self._sampling.log.set_consumers, names)
         for name in changed:
             self._consumers.remove(running[name])
             if name not in after:
@@ -171,10 +198,17 @@ class Consuming:
             self._consumers.append(forwarder)
             forwarder.start()
 
+    def _routes(self, config: GatewayConfig) -> list[_Route]:
+        """List the ways out, with those of what is left of a tail sampling that is no more."""
+        left = self._sampling is not None and self._sampling.sampler is None
+        return [*_routes(config), *(_leftover(config) if left else ())]
+
     def _wanted(self, consumer: IntakeConsumer) -> Callable[[IntakeRecord], bool]:
         if isinstance(consumer, LedgerSequencer):
             return takes(consumer.name, self._config.pipelines_of(consumer.name))
-        [route] = [route for route in _routes(self._config) if route.name == consumer.name]
+        if isinstance(consumer, TailSampler):
+            return lambda record: record.signal is Signal.TRACES
+        [route] = [route for route in self._routes(self._config) if route.name == consumer.name]
         return takes(route.exporter, {route.signal: self._config.service.pipelines[route.signal]})
 
     def start(self) -> None:
@@ -192,6 +226,8 @@ class Consuming:
                         "%s: %d requests stay in the intake log", consumer.name, consumer.backlog_records
                     )
         await asyncio.gather(*(consumer.stop() for consumer in self._consumers))
+        if self._sampling is not None:
+            await asyncio.to_thread(self._sampling.close)
 
     async def caught_up(self, timeout: float) -> bool:
         """Wait until every consumer has taken everything.
@@ -241,8 +277,9 @@ class Consuming:
 
     def _forwarder(self, route: _Route, transport: Transport) -> Forwarder:
         settings = route.settings
+        log = self._sampling.log if route.sampled and self._sampling is not None else self._intake
         return Forwarder(
-            self._intake.consumer(route.name),
+            log.consumer(route.name),
             transport,
             exporter=route.exporter,
             wanted=takes(route.exporter, {route.signal: self._config.service.pipelines[route.signal]}),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from runrecord.collector.config import MemoryLimiter
 from runrecord.collector.errors import ConfigError
+from runrecord.collector.sampling.stage import samples
 from runrecord.exporters.settings_yaml import is_mapping
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ _FIXED: Final = (
     ("service", "intake"),
     ("service", "workers"),
     ("service", "telemetry"),
+    ("processors", "tail_sampling"),
 )
 
 
@@ -58,6 +60,7 @@ def needs_restart(old: GatewayConfig, new: GatewayConfig) -> list[str]:
     changed = {key for key in before.keys() | after.keys() if before.get(key, ...) != after.get(key, ...)}
     found = {key for key in changed if any(key[: len(prefix)] == prefix for prefix in fixed)}
     found |= {("exporters", name) for name in old.ledgers.keys() ^ new.ledgers.keys()}
+    found |= {("service", "pipelines", "traces", "processors")} if samples(old) != samples(new) else set()
     found |= {("service", "extensions")} if set(old.authenticators) != set(new.authenticators) else set()
     return sorted(".".join(key) for key in found)
 
