@@ -34,10 +34,10 @@ def test_validate_prints_every_problem_with_its_place(run, tmp_path):
     result = run(validate, file)
     assert result.exit_code == 1
     assert result.stderr.splitlines() == [
-        f"{file}:1:1: recievers: unknown key; valid here: exporters, processors, receivers, service (did you mean 'receivers'?)",
+        f"{file}:1:1: recievers: unknown key; valid here: exporters, extensions, processors, receivers, service (did you mean 'receivers'?)",
         f"{file}:4:5: service.pipelines.traces.exporters: is required",
         (
-            f"{file}:4:14: service.pipelines.traces.exporterz: unknown key; valid here: exporters, processors, receivers"
+            f"{file}:4:14: service.pipelines.traces.exporterz: unknown key; valid here: exporters, processors, receivers, routing"
             " (did you mean 'exporters'?)"
         ),
         "3 problems",

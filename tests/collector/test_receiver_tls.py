@@ -2,8 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """TLS and mTLS of the receiver with real certificates: over both transports, and replaced under traffic without losing a request."""
 
+import shutil
 import ssl
 import threading
+from pathlib import Path
 
 import grpc
 import httpx2
@@ -235,3 +237,29 @@ def test_validate_names_a_certificate_that_can_not_be_used(authority):
         ConfigError, match=r"protocols\.http\.tls: cert_file and key_file do not fit together"
     ):
         parse_config(text.replace("KEY", f"'{key_file}'"))
+
+
+def test_the_example_of_the_documentation_works(authority, run_gateway, tmp_path, monkeypatch):
+    page = Path(__file__).parents[2] / "docs" / "gateway.md"
+    text = page.read_text().partition("## TLS, tokens and memory")[2].split("```")[1].removeprefix("yaml\n")
+    monkeypatch.chdir(tmp_path)
+    for target, source in (("clients.pem", authority.ca_file), ("ca.pem", authority.ca_file)):
+        shutil.copy(source, target)
+    for name in ("server", "client"):
+        cert_file, key_file = authority.issue(name)
+        shutil.copy(cert_file, f"{name}.pem")
+        shutil.copy(key_file, f"{name}.key")
+    Path("tokens").write_text("first # of the agents\n")
+    telemetry = {"metrics": None, "health": None}
+    assert parse_config(text).memory_limiter.limit_mib == 2000
+    config = yaml.safe_load(text.replace("0.0.0.0:4317", "127.0.0.1:0"))
+    config["service"] |= {"state_dir": str(tmp_path / "state"), "telemetry": telemetry, "drain_timeout": 0}
+    config["receivers"]["otlp"]["protocols"]["http"]["endpoint"] = "127.0.0.1:0"
+    gateway = run_gateway(config=config)
+    with httpx2.Client(verify=context_of(authority.ca_file, authority.issue("client"))) as session:
+        url = f"https://{gateway.gateway.bound.http}/v1/traces"
+        answers = [
+            session.post(url, json={}, headers={"authorization": f"Bearer {token}"})
+            for token in ("first", "second")
+        ]
+    assert [answer.status_code for answer in answers] == [200, 401]
