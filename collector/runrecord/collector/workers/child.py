@@ -57,6 +57,7 @@ class Child:
         self._health = Health()
         self._go = asyncio.Event()
         self._stop = asyncio.Event()
+        self._opened = asyncio.Event()
         self._side: _Side | None = None
 
     async def run(self) -> None:
@@ -69,11 +70,14 @@ class Child:
                 except GatewayError as error:
                     await self._channel.send_answer({"failed": str(error), "next_step": error.next_step})
                     return
+                self._opened.set()
                 await self._channel.send_answer({"ready": opened})
+                working = asyncio.create_task(self._work())
                 stopping = asyncio.create_task(self._stop.wait())
-                watching = asyncio.create_task(self._watch())
-                stack.callback(watching.cancel)
-                await stopping
+                stack.callback(working.cancel)
+                await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+                if working.done():
+                    await working  # it never ends by itself
                 self._health.stopping = True
             await self._tell()
         finally:
@@ -108,7 +112,7 @@ class Child:
         self._starting = start
         return {"pid": os.getpid()}
 
-    async def _watch(self) -> None:
+    async def _work(self) -> None:
         await self._go.wait()
         await self._starting()
         while True:
@@ -148,6 +152,7 @@ class Child:
         )
 
     async def _reload(self, config: GatewayConfig) -> None:
+        await self._opened.wait()
         problem = ""
         try:
             if self._side is not None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import socket
 import sys
@@ -97,6 +98,7 @@ class Supervised:
                 str(self._pipe),
                 pass_fds=(theirs.fileno(), self._pipe),
                 stdin=asyncio.subprocess.DEVNULL,
+                env={**os.environ, "PYTHONSAFEPATH": "1"},  # no module of the directory it is started in
             )
         self._channel = await open_channel(ours)
         self._answers = asyncio.create_task(self._listen(self._channel))
