@@ -93,6 +93,12 @@ def check_references(config: GatewayConfig, document: Document | None = None) ->
         found.pipeline(config, signal, pipeline)
     for fault in protection_faults(config):
         found.add(fault.message, *fault.path, near=fault.near)
+    for name in (name for name, exporter in config.forwarders.items() if exporter.stamp_ledger):
+        if config.service.intake.kafka is not None:
+            message = "is not available with service.intake.kafka: the ledger may be in another process"
+            found.add(message, "exporters", name, "stamp_ledger")
+        elif not config.ledgers:
+            found.add("needs a ledger in a pipeline", "exporters", name, "stamp_ledger")
     for first, second in _twice(_addresses(config)):
         found.add(f"{'.'.join(first)} has the same address", *second)
     directories = (

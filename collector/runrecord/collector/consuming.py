@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from runrecord.collector.config import LedgerExporter, OtlpGrpcExporter, OtlpHttpExporter
 from runrecord.collector.consumers import Forwarder, IntakeConsumer, LedgerSequencer
 from runrecord.collector.consumers.quarantine import Quarantine
+from runrecord.collector.consumers.stamp import LedgerStamp
 from runrecord.collector.consumers.transport import GrpcTransport, HttpTransport, Transport
 from runrecord.collector.errors import StartError
 from runrecord.collector.routing import takes
@@ -290,6 +291,7 @@ class Consuming:
             queue=settings.sending_queue,
             compat=compat.openinference if route.compat else None,
             compat_signals=[route.signal],
+            stamp=LedgerStamp(self._sequencers) if settings.stamp_ledger else None,
         )
 
     def _quarantine(self, exporter: str) -> Quarantine:

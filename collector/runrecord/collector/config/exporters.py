@@ -66,10 +66,21 @@ class SendingQueue(Section):
 
 
 class _Forwarder(Section):
+    """What all back ends have.
+
+    Attributes:
+        headers: Sent with each request.
+        timeout: Seconds until a request that is not answered is repeated.
+        retry_on_failure: How it is repeated.
+        sending_queue: How much is under way, and how requests are joined.
+        stamp_ledger: Wait until the ledger has a record, and set ``runrecord.ledger.*`` on it: which log, which index, which hash.
+    """
+
     headers: dict[HeaderName, HeaderValue] = Field(default_factory=dict[str, SecretStr])
     timeout: Seconds = Field(default=10.0, gt=0)
     retry_on_failure: Retry = Retry()
     sending_queue: SendingQueue = SendingQueue()
+    stamp_ledger: bool = False
 
     _defaults = field_validator("retry_on_failure", "sending_queue", mode="before")(or_empty)
 

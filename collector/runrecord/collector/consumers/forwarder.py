@@ -15,6 +15,7 @@ from typing import Any, Final
 from runrecord.collector.config import Retry, SendingQueue
 from runrecord.collector.consumers.base import IntakeConsumer, Stopped
 from runrecord.collector.consumers.quarantine import Quarantine
+from runrecord.collector.consumers.stamp import LedgerStamp
 from runrecord.collector.consumers.transport import (
     Delivered,
     Misconfigured,
@@ -60,6 +61,7 @@ class Forwarder(IntakeConsumer):
         queue: SendingQueue,
         compat: Callable[[Signal, bytes], bytes] | None = None,
         compat_signals: Collection[Signal] = (),
+        stamp: LedgerStamp | None = None,
     ) -> None:
         """Prepare; `start` begins.
 
@@ -75,6 +77,7 @@ class Forwarder(IntakeConsumer):
             queue: How much is under way at once, and how requests are joined.
             compat: Adds attributes for tracing UIs.
             compat_signals: The pipelines in which it is.
+            stamp: Waits for the ledger, and says on each record where it is there.
         """
         super().__init__(
             consumer, exporter=exporter, wanted=wanted, health=health, metrics=metrics, quarantine=quarantine
@@ -89,6 +92,7 @@ class Forwarder(IntakeConsumer):
             self.batch_bytes = self._batch.max_size
         self._compat = compat
         self._compat_signals = frozenset(compat_signals)
+        self._stamp = stamp
         self._sent = 0
         self._under_way: set[asyncio.Task[None]] = set()
         self._held = 0
@@ -255,23 +259,25 @@ class Forwarder(IntakeConsumer):
         return jittered if wish is None else min(max(wish, 0.0), _LONGEST_WISH) + jittered * 0.1
 
     async def _prepare(self, records: Sequence[IntakeRecord]) -> bytes:
-        bodies = [record.body for record in records]
-        if self._compat is not None and records[0].signal in self._compat_signals:
-            bodies = await asyncio.to_thread(self._with_compat, records, self._compat)
+        signal, bodies = records[0].signal, [record.body for record in records]
+        if self._stamp is not None:
+            bodies = [await self._stamp(record, self.pause) for record in records]
+        if self._compat is not None and signal in self._compat_signals:
+            bodies = await asyncio.to_thread(self._with_compat, signal, bodies, self._compat)
         return merge(bodies)
 
     def _with_compat(
-        self, records: Sequence[IntakeRecord], compat: Callable[[Signal, bytes], bytes]
+        self, signal: Signal, plain: Sequence[bytes], compat: Callable[[Signal, bytes], bytes]
     ) -> list[bytes]:
         bodies: list[bytes] = []
-        for record in records:
+        for body in plain:
             try:
-                bodies.append(compat(record.signal, record.body))
+                bodies.append(compat(signal, body))
             except Exception as error:  # noqa: BLE001 - it only adds; what is redacted may go out without it
                 self.warn_once(
                     f"compat raised {type(error).__name__}; such requests are forwarded without it"
                 )
-                bodies.append(record.body)
+                bodies.append(body)
         return bodies
 
 

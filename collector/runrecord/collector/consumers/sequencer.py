@@ -17,7 +17,9 @@ from runrecord.exporters.intake import IntakeRecord, IntakeSource
 from runrecord.ledger.entry import Entry
 from runrecord.ledger.errors import EntryTooLarge, LedgerError, LedgerStopped, MalformedError
 from runrecord.ledger.ledger import Ledger
+from runrecord.ledger.tlog import leaf_hash
 from runrecord.processors.errors import ProjectionError
+from runrecord.processors.ledger.stamp import Place, record_id, stamp
 from runrecord.processors.signal import Signal
 
 _log = logging.getLogger(__name__)
@@ -80,6 +82,7 @@ class LedgerSequencer(IntakeConsumer):
         self._project = project
         self._checkpoints = health.part(f"{self.name} checkpoints")
         self._entries = ledger.log.size
+        self._settled = 0
         self._metrics.ledger_entries.labels(self.name).set(self._entries)
 
     @property
@@ -110,6 +113,47 @@ class LedgerSequencer(IntakeConsumer):
         if entries:
             await self._append(entries)
         self.done(records)
+        self._settled = self._consumer.position
+
+    # -- for forwarders that go behind it --------------------------------------------------------------------------
+
+    def takes(self, record: IntakeRecord) -> bool:
+        """Say whether a record is for this ledger."""
+        return self._wanted(record)
+
+    def mark(self) -> int:
+        """Return a place in the log behind everything that is durable there now."""
+        return self._consumer.position + self._consumer.backlog_records
+
+    def is_beyond(self, mark: int) -> bool:
+        """Say whether all before a mark is in the ledger, or set aside."""
+        return self._settled >= mark or not self._consumer.backlog_records
+
+    def stamped(self, record: IntakeRecord) -> bytes:
+        """Return the body of a record with the places of what the ledger holds of it.
+
+        To append what is there once more gives its place, and changes nothing.
+
+        Args:
+            record: One that is before a `mark` that is passed.
+
+        Raises:
+            LedgerError: The ledger can't be asked now.
+        """
+        ledger = self._ledger
+        if ledger is None:
+            raise LedgerStopped("the ledger is being opened again", "wait")
+        try:
+            entries = self._project(record.signal, record.body).entries
+            results = ledger.append_entries(entries) if entries else []
+        except (EntryTooLarge, MalformedError, ProjectionError):  # the request was set aside under this name
+            return stamp(record.signal, record.body, {})
+        places = {
+            record_id(entry): Place(ledger.log.origin, result.index, leaf_hash(entry.leaf()))
+            for entry, result in zip(entries, results, strict=True)
+            if result.status != "conflict"  # what is there under its key is another record
+        }
+        return stamp(record.signal, record.body, places)
 
     async def stop(self) -> None:
         """Stop after what is being done now, publish a checkpoint, and close the ledger."""
