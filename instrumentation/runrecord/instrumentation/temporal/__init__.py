@@ -81,9 +81,9 @@ of that an activity is a step.
 
 **The answer.** When the ``with`` block ends, the answer is read from what was said since the request: the last update or signal that is a
 clear yes or no. That is a boolean or one of the usual words as an argument, a field ``approved``, ``decision``, ``action`` or the like of
-an argument, or a name such as ``approve`` or ``reject_refund``. Anything else ends the request as cancelled with reason ``free_form_answer``. A
-timeout that leaves the block is expired, a cancellation cancelled. The methods ``approved``, ``denied``, ``modified``, ``expired`` and
-``cancelled`` say it explicitly, with or without a block. Who answers is a ``service``, unless the client says ``with answering("u-17")``
+an argument, or a name such as ``approve`` or ``reject_refund``. Anything else ends the request as answered. A
+timeout that leaves the block is expired, a cancellation cancelled. The methods ``approved``, ``denied``, ``modified``, ``answered``,
+``expired`` and ``cancelled`` say it explicitly, with or without a block. Who answers is a ``service``, unless the client says ``with answering("u-17")``
 or the method gets an ``actor_ref``. A workflow never reads anything back: what it does can't depend on what is recorded.
 
 **What the SDK has no field for** is read from where a program can put it: ``memo`` of the workflow has ``runrecord.run.autonomy``,

@@ -23,7 +23,6 @@ from runrecord.instrumentation.temporal._replay import outside
 from runrecord.semconv.commitment import LABEL_TOOL_ARGUMENTS
 
 WAITS = "approval"
-FREE_FORM = "free_form_answer"
 
 _actor: ContextVar[Mapping[str, str] | None] = ContextVar("runrecord-temporal-actor", default=None)
 
@@ -34,7 +33,7 @@ class approval:  # noqa: N801  # used as a function in a with statement
     Used with ``with``, the block is where the workflow waits. What ends it is recorded as the answer, unless one of the
     methods said it before: the update or signal that came last (see ``extract.verdict`` for what is a yes); the timeout of
     ``workflow.wait_condition``, as expired; a cancellation, as cancelled. An answer that is neither yes nor no, such as a sentence, ends the
-    request as cancelled with reason ``free_form_answer``.
+    request as answered.
 
     Without the instrumentation, and outside of a workflow, it does nothing. It has nothing to read: what a workflow does never
     depends on what is recorded.
@@ -137,6 +136,12 @@ class approval:  # noqa: N801  # used as a function in a with statement
         """Record that it may be done with other ``arguments``, as the activity will get them."""
         self._decide("modified", actor=actor, actor_ref=actor_ref, reason=reason, arguments=arguments)
 
+    def answered(
+        self, *, actor: str = "service", actor_ref: str | None = None, reason: str | None = None
+    ) -> None:
+        """Record an answer that neither approves nor refuses, such as a text; ``reason`` is a code, never that text."""
+        self._decide("answered", actor=actor, actor_ref=actor_ref, reason=reason)
+
     def expired(self) -> None:
         """Record that nobody answered in time."""
         self._decide("expired")
@@ -161,7 +166,7 @@ class approval:  # noqa: N801  # used as a function in a with statement
         run = record.run
         if status in {"approved", "modified"}:
             run.state.stopped.let_run(self.call_id)
-        else:
+        elif status != "answered":
             run.state.stopped.stop(self.call_id, self.tool)
         if not record.look():
             return  # it was recorded when it happened
@@ -218,8 +223,8 @@ class approval:  # noqa: N801  # used as a function in a with statement
         return next((found[-1] for found in (since, clear, said) if found), None)
 
     @guarded
-    def answered(self, *, yes: bool, scope: str | None = None) -> None:
-        """Record an answer that the program has read; who gave it is whoever sent the last update or signal."""
+    def settled(self, *, yes: bool, scope: str | None = None) -> None:
+        """Record a yes or no that the program has read; who gave it is whoever sent the last update or signal."""
         record = self._record
         if record is None:
             return
@@ -235,7 +240,7 @@ class approval:  # noqa: N801  # used as a function in a with statement
         yes = extract.verdict(last.handler, last.args)
         actor, ref = last.actor.get("type", "service"), last.actor.get("ref")
         if yes is None:
-            self.cancelled(reason=FREE_FORM)
+            self.answered(actor=actor, actor_ref=ref)
         elif yes:
             self.approved(actor=actor, actor_ref=ref)
         else:
