@@ -10,6 +10,15 @@ from typing import Any, Final, TypedDict, cast
 from runrecord.instrumentation._versions import VERSIONS, Versions
 from runrecord.semconv import attributes as a
 
+_NAMES: Final = {
+    "effect": a.SIDE_EFFECT_TYPE,
+    "target": a.SIDE_EFFECT_TARGET,
+    "reversible": a.SIDE_EFFECT_REVERSIBLE,
+    "read_only": a.TOOL_READ_ONLY,
+    "destructive": a.TOOL_DESTRUCTIVE,
+    "idempotent": a.TOOL_IDEMPOTENT,
+    "open_world": a.TOOL_OPEN_WORLD,
+}
 _TEXTS: Final = {a.SIDE_EFFECT_TYPE: "effect", a.SIDE_EFFECT_TARGET: "target"}
 _FLAGS: Final = {
     a.SIDE_EFFECT_REVERSIBLE: "reversible",
@@ -70,6 +79,29 @@ def hints_in(*places: object) -> Hints:
             elif name in _FLAGS and isinstance(value, bool):
                 hints[_FLAGS[name]] = value
     return cast("Hints", hints)
+
+
+def as_attributes(hints: Hints) -> dict[str, str | bool]:
+    """Return hints as attributes."""
+    return {_NAMES[name]: cast("str | bool", value) for name, value in hints.items()}
+
+
+@dataclass(frozen=True)
+class Policy:
+    """The policy behind a function of the application: a guardrail, a validator, a middleware, a rule that asks a person."""
+
+    policy_id: str
+    version: str | None = None
+    rule: str | None = None
+
+
+def policy_of(function: object, name: str) -> Policy:
+    """Read ``policy_id``, ``policy_version`` and ``policy_rule`` of a function; its policy is ``name`` without them."""
+    return Policy(
+        text(get(function, "policy_id")) or name,
+        text(get(function, "policy_version")),
+        text(get(function, "policy_rule")),
+    )
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runrecord.instrumentation import openai_agents
+from runrecord.instrumentation._declared import Policy
 from runrecord.instrumentation.openai_agents import extract
-from runrecord.instrumentation.openai_agents.extract import Call, Ending, Policy
+from runrecord.instrumentation.openai_agents.extract import Call, Ending
 
 pytestmark = [pytest.mark.sdk]
 

@@ -20,8 +20,8 @@ from pydantic_ai.messages import (
 )
 from pydantic_ai.usage import RunUsage
 
+from runrecord.instrumentation._declared import Policy
 from runrecord.instrumentation.pydantic_ai import extract, lineage
-from runrecord.instrumentation.pydantic_ai.extract import Policy
 from runrecord.instrumentation.recorder import UNSET
 
 pytestmark = [pytest.mark.sdk]

@@ -4,8 +4,8 @@
 
 from typing import Any, Final
 
+from runrecord.instrumentation._declared import Policy
 from runrecord.instrumentation.mcp import extract
-from runrecord.instrumentation.mcp.extract import Policy
 
 policy = extract.policy
 

@@ -13,26 +13,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, cast
 
+from runrecord.instrumentation._declared import as_attributes, hints_in
 from runrecord.instrumentation.recorder import UNSET
 from runrecord.semconv import attributes as a
 
 MAX_NAME: Final = 120
 _INTERRUPT_ID: Final = re.compile(r"[0-9a-f]{32}")
-_HINTS: Final = {
-    "readOnlyHint": a.TOOL_READ_ONLY,
-    "destructiveHint": a.TOOL_DESTRUCTIVE,
-    "idempotentHint": a.TOOL_IDEMPOTENT,
-    "openWorldHint": a.TOOL_OPEN_WORLD,
-}
-_DECLARED: Final[tuple[tuple[str, type], ...]] = (
-    (a.TOOL_READ_ONLY, bool),
-    (a.TOOL_DESTRUCTIVE, bool),
-    (a.TOOL_IDEMPOTENT, bool),
-    (a.TOOL_OPEN_WORLD, bool),
-    (a.SIDE_EFFECT_TYPE, str),
-    (a.SIDE_EFFECT_TARGET, str),
-    (a.SIDE_EFFECT_REVERSIBLE, bool),
-)
 _STEP_WORDS: Final = (
     ("handoff", ("handoff", "hand_off", "transfer")),
     ("wait", ("human_review", "human_approval", "approval", "wait")),
@@ -111,12 +97,9 @@ def step_kind(node: str) -> str:
     return "act"
 
 
-def tool_facts(metadata: Mapping[str, Any]) -> dict[str, bool | str]:
+def tool_facts(metadata: Mapping[str, Any]) -> dict[str, str | bool]:
     """Read MCP's four hints, our own keys and the agent that calls it from a tool's ``metadata``; other types are left out."""
-    facts: dict[str, bool | str] = {
-        name: metadata[hint] for hint, name in _HINTS.items() if isinstance(metadata.get(hint), bool)
-    }
-    facts.update({name: metadata[name] for name, kind in _DECLARED if isinstance(metadata.get(name), kind)})
+    facts = as_attributes(hints_in(metadata))
     agent = metadata.get("lc_agent_name")  # of a sub-agent, where the run has another
     if isinstance(agent, str) and agent:
         facts[a.GEN_AI_AGENT_NAME] = bounded(agent)

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
-from runrecord.instrumentation._declared import Hints, is_mapping
+from runrecord.instrumentation._declared import Hints, Policy, is_mapping, policy_of
+from runrecord.instrumentation._declared import as_attributes as declared_facts
 from runrecord.instrumentation.context_store import ContextKey
 from runrecord.semconv import attributes as a
 
@@ -75,15 +76,6 @@ _META: Final = {
     "target": (a.SIDE_EFFECT_TARGET, str),
     "reversible": (a.SIDE_EFFECT_REVERSIBLE, bool),
 }
-_NAMES: Final = {
-    "effect": a.SIDE_EFFECT_TYPE,
-    "target": a.SIDE_EFFECT_TARGET,
-    "reversible": a.SIDE_EFFECT_REVERSIBLE,
-    "read_only": a.TOOL_READ_ONLY,
-    "destructive": a.TOOL_DESTRUCTIVE,
-    "idempotent": a.TOOL_IDEMPOTENT,
-    "open_world": a.TOOL_OPEN_WORLD,
-}
 
 
 def tool_hints(tool: object) -> Hints:
@@ -103,7 +95,7 @@ def tool_hints(tool: object) -> Hints:
 
 def as_attributes(hints: Hints) -> dict[str, str | bool]:
     """Return hints as attributes, for a call that is recorded already; a tool that only reads has the effect read."""
-    facts = {_NAMES[name]: cast("str | bool", value) for name, value in hints.items()}
+    facts = declared_facts(hints)
     if hints.get("read_only") is True:
         facts.setdefault(a.SIDE_EFFECT_TYPE, "read")
     return facts
@@ -259,23 +251,10 @@ def round_key(state: str, side: str) -> ContextKey:
 # policies
 
 
-@dataclass(frozen=True)
-class Policy:
-    """The policy that a middleware or an authorization check stands for."""
-
-    policy_id: str
-    version: str | None = None
-    rule: str | None = None
-
-
 def policy(place: object) -> Policy:
     """Read ``policy_id``, ``policy_version`` and ``policy_rule`` of a middleware; its policy is called as it is without them."""
     name = text(get(place, "__name__")) or type(place).__name__
-    return Policy(
-        text(get(place, "policy_id")) or name,
-        text(get(place, "policy_version")),
-        text(get(place, "policy_rule")),
-    )
+    return policy_of(place, name)
 
 
 def declared(place: object) -> bool:

@@ -20,11 +20,10 @@ from opentelemetry.trace import Link, Span, get_current_span, set_span_in_contex
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from typing_extensions import Self
 
-from runrecord.instrumentation._declared import Hints
+from runrecord.instrumentation._declared import Hints, Policy
 from runrecord.instrumentation._safety import guarded, swallowed
 from runrecord.instrumentation.mcp import client, extract, peers
 from runrecord.instrumentation.mcp.calls import Asked, Call, call_id_of
-from runrecord.instrumentation.mcp.extract import Policy
 from runrecord.instrumentation.recorder import UNSET, Recorder, Run, Step
 from runrecord.semconv import attributes as a
 from runrecord.semconv.commitment import LABEL_TOOL_ARGUMENTS

@@ -115,30 +115,12 @@ def conversation_id(*sources: object) -> str | None:
     return None
 
 
-# functions and policies of the application
+# functions of the application
 
 
 def tool_hints(function: object) -> Hints:
     """Read the ``metadata`` mapping of a function, which the SDK has no place for."""
     return hints_in(get(function, "metadata"))
-
-
-@dataclass(frozen=True)
-class Policy:
-    """The policy behind a callback."""
-
-    policy_id: str
-    version: str | None = None
-    rule: str | None = None
-
-
-def policy(function: object, name: str) -> Policy:
-    """Read ``policy_id``, ``policy_version`` and ``policy_rule`` of a function; its policy is ``name`` without them."""
-    return Policy(
-        text(get(function, "policy_id")) or name,
-        text(get(function, "policy_version")),
-        text(get(function, "policy_rule")),
-    )
 
 
 # what a response says

@@ -375,7 +375,7 @@ def _checked(recorder: Recorder, under_way: Loop | None, call: Any, answer: Any)
 
 @guarded
 def _before(under_way: Loop, policy: Any, subject: str, action: Any, answer: Any) -> None:
-    named = extract.policy(policy, "before_action")
+    named = declared.policy_of(policy, "before_action")
     decision = under_way.owner.decision(
         named.policy_id,
         version=named.version,

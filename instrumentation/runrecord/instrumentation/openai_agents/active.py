@@ -15,7 +15,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Span
 
 from runrecord.instrumentation import _declared as declared
-from runrecord.instrumentation._declared import Settings
+from runrecord.instrumentation._declared import Policy, Settings
 from runrecord.instrumentation._safety import guarded, swallowed
 from runrecord.instrumentation.context_store import ContextKey
 from runrecord.instrumentation.openai_agents import extract
@@ -278,7 +278,7 @@ class ActiveRun:
                 call.stop()
                 return
 
-    def decision(self, policy: extract.Policy, *, engine: str, subject_type: str, **subject: Any) -> Decision:
+    def decision(self, policy: Policy, *, engine: str, subject_type: str, **subject: Any) -> Decision:
         """Start a policy decision."""
         return self.owner.decision(
             policy.policy_id, version=policy.version, engine=engine, subject_type=subject_type, **subject

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
-from runrecord.instrumentation._declared import Hints, Settings, get, hints_in, text
+from runrecord.instrumentation._declared import Hints, Policy, Settings, get, hints_in, policy_of, text
 from runrecord.instrumentation.recorder import durable_approval_id
 
 FRAMEWORK: Final = "openai_agents"
@@ -122,28 +122,10 @@ def tool_hints(tool: object) -> Hints:
 # policies
 
 
-@dataclass(frozen=True)
-class Policy:
-    """The policy behind a guardrail or a ``needs_approval`` function."""
-
-    policy_id: str
-    version: str | None = None
-    rule: str | None = None
-
-
-def policy(function: object, name: str) -> Policy:
-    """Read ``policy_id``, ``policy_version`` and ``policy_rule`` of a function; its policy is ``name`` without them."""
-    return Policy(
-        text(get(function, "policy_id")) or name,
-        text(get(function, "policy_version")),
-        text(get(function, "policy_rule")),
-    )
-
-
 def guardrail_policy(guardrail: object) -> Policy:
     """Return the policy of a guardrail."""
     function = get(guardrail, "guardrail_function")
-    return policy(function, text(get(guardrail, "name")) or _name(function) or "guardrail")
+    return policy_of(function, text(get(guardrail, "name")) or _name(function) or "guardrail")
 
 
 def _name(function: object) -> str | None:
@@ -166,7 +148,7 @@ def approval_policy(item: object) -> Policy:
 def needs_approval_policy(tool: object) -> Policy:
     """Return the policy of a tool's ``needs_approval``, a flag or a function."""
     rule = get(tool, "needs_approval")
-    return policy(rule, _name(rule) or "needs_approval") if callable(rule) else Policy("needs_approval")
+    return policy_of(rule, _name(rule) or "needs_approval") if callable(rule) else Policy("needs_approval")
 
 
 @dataclass(frozen=True)

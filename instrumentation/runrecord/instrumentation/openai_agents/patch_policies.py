@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from typing import Any
 
 from runrecord.instrumentation import _declared as declared
+from runrecord.instrumentation._declared import Policy
 from runrecord.instrumentation._safety import guarded
 from runrecord.instrumentation.openai_agents import extract
 from runrecord.instrumentation.openai_agents.active import ActiveRun, current
@@ -20,7 +21,7 @@ _Kwargs = dict[str, Any]
 
 async def _decided(
     decision: Decision | None,
-    policy: extract.Policy,
+    policy: Policy,
     call: Awaitable[Any],
     *,
     of_result: bool = False,
@@ -37,9 +38,7 @@ async def _decided(
 
 
 @guarded
-def _decision(
-    active: ActiveRun, policy: extract.Policy, subject_type: str, **subject: Any
-) -> Decision | None:
+def _decision(active: ActiveRun, policy: Policy, subject_type: str, **subject: Any) -> Decision | None:
     return active.decision(policy, engine="guardrail", subject_type=subject_type, **subject)
 
 

@@ -16,10 +16,11 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Span
 
 from runrecord.instrumentation._content import error_type
+from runrecord.instrumentation._declared import Policy
 from runrecord.instrumentation._safety import guarded
 from runrecord.instrumentation.context_store import ContextKey
 from runrecord.instrumentation.pydantic_ai import extract
-from runrecord.instrumentation.pydantic_ai.extract import Budget, Call, Policy
+from runrecord.instrumentation.pydantic_ai.extract import Budget, Call
 from runrecord.instrumentation.recorder import (
     UNSET,
     Decision,

@@ -7,7 +7,8 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
-from runrecord.instrumentation._declared import Hints, get, hints_in, mapping, text
+from runrecord.instrumentation._declared import Hints, Policy, get, hints_in, mapping, text
+from runrecord.instrumentation._declared import policy_of as declared_policy_of
 from runrecord.instrumentation.recorder import UNSET
 from runrecord.semconv import attributes as a
 
@@ -81,15 +82,6 @@ def result_of(value: object) -> object:
 # policies
 
 
-@dataclass(frozen=True)
-class Policy:
-    """The policy behind a hook, a validator or a tool's approval."""
-
-    policy_id: str
-    version: str | None = None
-    rule: str | None = None
-
-
 def declared_policy(metadata: object, default: str) -> Policy:
     """Return the policy that the metadata of a tool or of a request names; ``default`` if it names none."""
     said = mapping(metadata)
@@ -108,11 +100,7 @@ def policy_of(owner: object, name: str) -> Policy | None:
     """
     if get(owner, "policy_id") is None and hasattr(owner, "policy_id"):
         return None
-    return Policy(
-        text(get(owner, "policy_id")) or name,
-        text(get(owner, "policy_version")),
-        text(get(owner, "policy_rule")),
-    )
+    return declared_policy_of(owner, name)
 
 
 def policy_behind(error: BaseException, default: str) -> Policy | None:

@@ -5,10 +5,10 @@
 from typing import Any
 
 from runrecord.instrumentation import _declared as declared
+from runrecord.instrumentation._declared import Policy
 from runrecord.instrumentation._safety import guarded
 from runrecord.instrumentation.pydantic_ai import extract
 from runrecord.instrumentation.pydantic_ai.active import ActiveRun, CallNotes
-from runrecord.instrumentation.pydantic_ai.extract import Policy
 
 _REASONS = {
     "SkipToolExecution": "skip_tool_execution",

@@ -11,13 +11,8 @@ from typing import Any, Final, cast
 
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
-from runrecord.instrumentation.temporal.tools import HINTS
-from runrecord.semconv import attributes as a
+from runrecord.instrumentation._declared import as_attributes, hints_in
 
-_HINTS: Final = dict(
-    zip(HINTS, (a.TOOL_READ_ONLY, a.TOOL_DESTRUCTIVE, a.TOOL_IDEMPOTENT, a.TOOL_OPEN_WORLD), strict=True)
-)
-_PLAIN: Final = (a.SIDE_EFFECT_TYPE, a.SIDE_EFFECT_TARGET, a.SIDE_EFFECT_REVERSIBLE)
 _YES: Final = frozenset(
     {"approve", "approved", "accept", "accepted", "allow", "allowed", "confirm", "confirmed", "yes"}
 )
@@ -52,13 +47,9 @@ def metadata_of(function: object) -> Mapping[str, Any] | None:
     return cast("Mapping[str, Any]", found) if isinstance(found, Mapping) else None
 
 
-def tool_facts(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
+def tool_facts(metadata: Mapping[str, Any] | None) -> dict[str, str | bool]:
     """Return the attributes that a tool's metadata declares: the four hints, and what it does to the world."""
-    if metadata is None:
-        return {}
-    hints = {name: metadata.get(key) for key, name in _HINTS.items() if isinstance(metadata.get(key), bool)}
-    plain = {name: metadata.get(name) for name in _PLAIN if isinstance(metadata.get(name), (bool, str))}
-    return {**hints, **plain}
+    return as_attributes(hints_in(metadata))
 
 
 def arguments(function: object, args: Sequence[Any]) -> object:
