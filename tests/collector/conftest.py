@@ -283,7 +283,7 @@ def run_gateway(settings, request):
         return started
 
     yield start
-    for gateway in running:
+    for gateway in reversed(running):  # one that forwards to another lets go of it first
         gateway.stop()
 
 

@@ -10,7 +10,8 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from runrecord.collector.config import LedgerExporter, OtlpGrpcExporter, OtlpHttpExporter
+from runrecord.collector.bearer_tokens import BearerTokens
+from runrecord.collector.config import BearerTokenAuth, LedgerExporter, OtlpGrpcExporter, OtlpHttpExporter
 from runrecord.collector.consumers import Forwarder, IntakeConsumer, LedgerSequencer
 from runrecord.collector.consumers.quarantine import Quarantine
 from runrecord.collector.consumers.stamp import LedgerStamp
@@ -20,6 +21,7 @@ from runrecord.collector.routing import takes
 from runrecord.collector.sampling.sampler import TailSampler
 from runrecord.collector.sampling.stage import NAME as TAIL_SAMPLING
 from runrecord.collector.sampling.stage import SamplingStage, samples
+from runrecord.collector.tls import files_seen
 from runrecord.ledger.errors import LedgerError
 from runrecord.ledger.ledger import Ledger
 from runrecord.processors import compat
@@ -49,6 +51,8 @@ class _Route:
         settings: Of the exporter.
         compat: Whether attributes for tracing UIs are added.
         sampled: Whether it takes what tail sampling kept, not what is in the intake log.
+        auth: The extension whose token it sends, and its settings.
+        files: Tells its certificates from those before, so that a reload takes new ones.
     """
 
     exporter: str
@@ -56,6 +60,8 @@ class _Route:
     settings: OtlpHttpExporter | OtlpGrpcExporter
     compat: bool
     sampled: bool = False
+    auth: tuple[str, BearerTokenAuth] | None = None
+    files: tuple[tuple[int, int, int], ...] = ()
 
     @property
     def name(self) -> str:
@@ -77,15 +83,29 @@ def _routes(config: GatewayConfig) -> list[_Route]:
             exporter,
             compat="compat" in pipeline.processors and settings is not None and settings.openinference,
             sampled=signal is Signal.TRACES and samples(config),
+            auth=_authenticator(config, exporter),
+            files=files_seen(exporter.tls),
         )
         for name, exporter in config.forwarders.items()
         for signal, pipeline in config.pipelines_of(name).items()
     ]
 
 
+def _authenticator(
+    config: GatewayConfig, exporter: OtlpHttpExporter | OtlpGrpcExporter
+) -> tuple[str, BearerTokenAuth] | None:
+    if exporter.auth is None:
+        return None
+    name = exporter.auth.authenticator
+    return name, config.authenticators[name]
+
+
 def _transport(route: _Route) -> Transport:
     settings = route.settings
-    return HttpTransport(settings) if isinstance(settings, OtlpHttpExporter) else GrpcTransport(settings)
+    tokens = BearerTokens(route.auth[1], route.auth[0]) if route.auth else None
+    if isinstance(settings, OtlpHttpExporter):
+        return HttpTransport(settings, tokens)
+    return GrpcTransport(settings, tokens)
 
 
 def consumer_names(config: GatewayConfig) -> list[str]:

@@ -133,7 +133,9 @@ class Receiving:
         if protocols.http:
             protection = self._protection.http
             receiver = HttpReceiver(
-                self._acceptor, max_body=protocols.http.max_request_body_size, tokens=protection.tokens
+                self._acceptor,
+                max_body=protocols.http.max_request_body_size,
+                authenticator=protection.authenticator,
             )
             self._http = HttpServer(
                 receiver,
@@ -150,7 +152,7 @@ class Receiving:
                 parse_address(protocols.grpc.endpoint),
                 max_message=size,
                 certificates=self._protection.grpc.certificates,
-                tokens=self._protection.grpc.tokens,
+                authenticator=self._protection.grpc.authenticator,
                 share=self._share_ports,
             )
             self.grpc = self._grpc.bound

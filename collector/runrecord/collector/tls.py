@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import ssl
 import threading
@@ -133,6 +134,21 @@ def _grpc_configuration(loaded: _Loaded) -> Any:
     key, chain, authorities = loaded.pem
     library: Any = grpc
     return library.ssl_server_certificate_configuration([(key, chain)], root_certificates=authorities)
+
+
+def files_seen(config: ClientTls) -> tuple[tuple[int, int, int], ...]:
+    """Return what tells the files of an exporter from those that were there before.
+
+    Args:
+        config: The section.
+    """
+    found: list[tuple[int, int, int]] = []
+    for path in (config.ca_file, config.cert_file, config.key_file):
+        with contextlib.suppress(OSError):
+            if path is not None:
+                status = path.stat()
+                found.append((status.st_ino, status.st_mtime_ns, status.st_size))
+    return tuple(found)
 
 
 def client_context(config: ClientTls, key: str) -> ssl.SSLContext:

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from runrecord.collector.config.extensions import Auth
 from runrecord.collector.config.tls import ClientTls
 from runrecord.collector.values import (
     Address,
@@ -77,6 +78,7 @@ class _Forwarder(Section):
     """
 
     headers: dict[HeaderName, HeaderValue] = Field(default_factory=dict[str, SecretStr])
+    auth: Auth | None = None
     timeout: Seconds = Field(default=10.0, gt=0)
     retry_on_failure: Retry = Retry()
     sending_queue: SendingQueue = SendingQueue()

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from runrecord.collector.config.extensions import BearerTokenAuth
+from runrecord.collector.config.extensions import Auth, BearerTokenAuth
 from runrecord.collector.config.gateway import GatewayConfig
 from runrecord.collector.config.receivers import GrpcServer, HttpServer
 from runrecord.collector.config.tls import ClientTls, ServerTls
@@ -48,17 +48,26 @@ def protection_faults(config: GatewayConfig) -> Iterator[Fault]:
     for name, server in (("grpc", protocols.grpc), ("http", protocols.http)):
         if server is not None:
             yield from _of_port(config, ("receivers", "otlp", "protocols", name), server)
+    for name, exporter in config.forwarders.items():
+        yield from _of_auth(config, ("exporters", name), exporter.auth)
+        if exporter.auth is not None and any(each.lower() == "authorization" for each in exporter.headers):
+            yield Fault("authorization is what auth sends: remove one", ("exporters", name, "headers"))
+
+
+def _of_auth(config: GatewayConfig, here: tuple[str, ...], auth: Auth | None) -> Iterator[Fault]:
+    if auth is None:
+        return
+    wanted = auth.authenticator
+    known = [name for name, each in config.extensions.items() if isinstance(each, BearerTokenAuth)]
+    if wanted not in known:
+        message = f"there is no {wanted!r} under extensions that has tokens; bearertokenauth does"
+        yield Fault(message, (*here, "auth", "authenticator"), nearest(wanted, known))
 
 
 def _of_port(
     config: GatewayConfig, here: tuple[str, ...], server: GrpcServer | HttpServer
 ) -> Iterator[Fault]:
-    if server.auth is not None:
-        wanted = server.auth.authenticator
-        known = [name for name, each in config.extensions.items() if isinstance(each, BearerTokenAuth)]
-        if wanted not in known:
-            message = f"there is no {wanted!r} under extensions that says who may send; bearertokenauth does"
-            yield Fault(message, (*here, "auth", "authenticator"), nearest(wanted, known))
+    yield from _of_auth(config, here, server.auth)
     if not (server.insecure or server.is_protected or is_loopback(parse_address(server.endpoint).host)):
         yield Fault(
             "others can reach this address: configure tls, and auth or tls.client_ca_file; "

@@ -16,6 +16,7 @@ import grpc.aio
 import httpx2
 from google.protobuf.message import DecodeError
 
+from runrecord.collector.bearer_tokens import BearerTokens
 from runrecord.collector.config import OtlpGrpcExporter, OtlpHttpExporter
 from runrecord.collector.receiver.compression import gzip, zstd
 from runrecord.collector.receiver.grpc import STATUS_DETAILS
@@ -113,12 +114,17 @@ class Transport(Protocol):
 class HttpTransport:
     """OTLP/HTTP, binary."""
 
-    def __init__(self, config: OtlpHttpExporter) -> None:
+    def __init__(self, config: OtlpHttpExporter, tokens: BearerTokens | None = None) -> None:
         """Open a client.
 
         Args:
             config: The exporter.
+            tokens: The first of them is sent.
+
+        Raises:
+            StartError: Certificates can't be used.
         """
+        self._tokens = tokens
         self._urls = {signal: signal_url(config.endpoint, signal) for signal in Signal}
         self._headers = {"content-type": "application/x-protobuf", "user-agent": "runrecord-gateway"}
         self._headers |= {name.lower(): value.get_secret_value() for name, value in config.headers.items()}
@@ -137,9 +143,12 @@ class HttpTransport:
         if self._compress:
             small = len(body) < _INLINE_BYTES
             body = self._compress(body) if small else await asyncio.to_thread(self._compress, body)
+        headers = self._headers
+        if self._tokens is not None:
+            headers = {**headers, "authorization": self._tokens.header()}
         try:
             async with self._client.stream(
-                "POST", self._urls[signal], content=body, headers=self._headers
+                "POST", self._urls[signal], content=body, headers=headers
             ) as answer:
                 return http_outcome(signal, answer.status_code, answer.headers, await _content(answer))
         except httpx2.HTTPError as error:
@@ -216,15 +225,17 @@ def _rejected(signal: Signal, content: bytes) -> int:
 class GrpcTransport:
     """OTLP/gRPC over raw bytes."""
 
-    def __init__(self, config: OtlpGrpcExporter) -> None:
+    def __init__(self, config: OtlpGrpcExporter, tokens: BearerTokens | None = None) -> None:
         """Open a channel.
 
         Args:
             config: The exporter.
+            tokens: The first of them is sent.
 
         Raises:
-            OSError: The file of authorities can't be read.
+            StartError: Certificates can't be used.
         """
+        self._tokens = tokens
         options = [
             ("grpc.max_send_message_length", -1),
             ("grpc.max_receive_message_length", _MAX_ANSWER),
@@ -257,8 +268,11 @@ class GrpcTransport:
 
     async def send(self, signal: Signal, body: bytes) -> Outcome:
         """Send a serialised request once."""
+        metadata = self._metadata
+        if self._tokens is not None:
+            metadata = (*metadata, ("authorization", self._tokens.header()))
         try:
-            answer: bytes = await self._calls[signal](body, timeout=self._timeout, metadata=self._metadata)
+            answer: bytes = await self._calls[signal](body, timeout=self._timeout, metadata=metadata)
         except grpc.aio.AioRpcError as error:
             # iter: the keys() of its own that the class has make older releases of grpcio no mapping
             trailers = dict(iter(cast("Iterable[tuple[str, Any]]", error.trailing_metadata() or ())))

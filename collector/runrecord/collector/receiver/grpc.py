@@ -14,7 +14,7 @@ import grpc.aio
 
 from runrecord.collector.errors import AddressError
 from runrecord.collector.receiver.accept import Acceptor
-from runrecord.collector.receiver.auth import BearerTokens
+from runrecord.collector.receiver.auth import Authenticator
 from runrecord.collector.receiver.requests import SERVICES, response
 from runrecord.collector.receiver.status import Code, Refusal
 from runrecord.collector.servers import bind
@@ -49,7 +49,7 @@ class GrpcReceiver:
         *,
         max_message: int,
         certificates: ServerCertificates | None = None,
-        tokens: BearerTokens | None = None,
+        authenticator: Authenticator | None = None,
         share: bool = False,
     ) -> None:
         """Make the server and bind its port.
@@ -60,14 +60,14 @@ class GrpcReceiver:
             max_message: The most bytes of a message, both before and after decompression: gRPC answers larger ones
                 itself, with RESOURCE_EXHAUSTED, and stops decompressing at the limit.
             certificates: For TLS.
-            tokens: Those of which a client must have one; anybody may send without.
+            authenticator: Says who may send; anybody may without.
             share: Other processes of this user listen there too.
 
         Raises:
             AddressError: The port is taken or the address can't be used.
         """
         self._acceptor = acceptor
-        self._tokens = tokens
+        self._authenticator = authenticator
         aio: Any = grpc.aio
         self._server = aio.server(
             options=[
@@ -113,8 +113,8 @@ class GrpcReceiver:
 
     async def _export(self, signal: Signal, messages: AsyncIterator[bytes], context: Any) -> bytes:
         try:
-            if self._tokens is not None:
-                self._tokens.check(_authorization(context))
+            if self._authenticator is not None:
+                self._authenticator.check(_authorization(context))
             self._acceptor.check_signal(signal)
             self._acceptor.check_room()
             body = await _message(messages)

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from runrecord.collector.http_protocol import DISCARD_BYTES
 from runrecord.collector.receiver.accept import Acceptor, Reservation
-from runrecord.collector.receiver.auth import BearerTokens
+from runrecord.collector.receiver.auth import Authenticator
 from runrecord.collector.receiver.compression import ENCODINGS, BadCompressionError, TooLargeError, decompress
 from runrecord.collector.receiver.otlp_json import json_to_protobuf
 from runrecord.collector.receiver.requests import SERVICES, response, response_json
@@ -41,16 +41,18 @@ class Disconnected(Exception):  # noqa: N818 - an event of the connection
 class HttpReceiver:
     """The ASGI application."""
 
-    def __init__(self, acceptor: Acceptor, *, max_body: int, tokens: BearerTokens | None = None) -> None:
+    def __init__(
+        self, acceptor: Acceptor, *, max_body: int, authenticator: Authenticator | None = None
+    ) -> None:
         """Join it with the common way in.
 
         Args:
             acceptor: Takes the requests.
             max_body: The most bytes of a body, both before and after decompression.
-            tokens: Those of which a client must have one; anybody may send without.
+            authenticator: Says who may send; anybody may without.
         """
         self._acceptor = acceptor
-        self._tokens = tokens
+        self._authenticator = authenticator
         self._max_body = max_body
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -77,8 +79,8 @@ class HttpReceiver:
     async def _answer(
         self, scope: Scope, headers: dict[str, str], content_type: str, receive: Receive
     ) -> bytes:
-        if self._tokens is not None:
-            self._tokens.check(headers.get("authorization", ""))
+        if self._authenticator is not None:
+            self._authenticator.check(headers.get("authorization", ""))
         signal = _PATHS.get(scope["path"])
         if signal is None:
             raise Refusal(Code.UNIMPLEMENTED, f"there is no such path; there are {', '.join(_PATHS)}")

@@ -7,8 +7,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from runrecord.collector.bearer_tokens import BearerTokens
 from runrecord.collector.errors import StartError
-from runrecord.collector.receiver.auth import BearerTokens
+from runrecord.collector.receiver.auth import Authenticator
 from runrecord.collector.tls import ServerCertificates
 
 if TYPE_CHECKING:
@@ -21,11 +22,11 @@ class PortProtection:
 
     Attributes:
         certificates: None for plain text.
-        tokens: None if anybody may send.
+        authenticator: None if anybody may send.
     """
 
     certificates: ServerCertificates | None = None
-    tokens: BearerTokens | None = None
+    authenticator: Authenticator | None = None
 
 
 class Protection:
@@ -53,7 +54,8 @@ class Protection:
             return PortProtection()
         key = f"receivers.otlp.protocols.{name}.tls"
         certificates = None if server.tls is None else ServerCertificates(server.tls, key)
-        return PortProtection(certificates, self._tokens[server.auth.authenticator] if server.auth else None)
+        tokens = self._tokens[server.auth.authenticator] if server.auth else None
+        return PortProtection(certificates, Authenticator(tokens) if tokens else None)
 
     def reload_with(self, config: GatewayConfig) -> None:
         """Read every file again, and use the tokens of another configuration.
