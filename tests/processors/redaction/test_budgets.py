@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from types import SimpleNamespace
 
@@ -178,3 +179,69 @@ def test_an_engine_that_fails_never_lets_a_request_pass(
     assert raised.value.__cause__ is None
     assert KEY not in str(raised.value)
     assert redactor.Redactor is Redactor
+
+
+def test_annotations_that_a_sender_has_made_up_cost_linear_time(otlp: SimpleNamespace) -> None:
+    """Every one of them is asked whether something in it was edited; a quadratic way takes hours."""
+    number = 60_000
+    body = otlp.span_request(*[("runrecord.redaction.count", "a@b.example")] * number)
+    redaction = Redactor(RedactionPolicy()).redact(Signal.TRACES, body)
+    said = [attribute.key for attribute in otlp.span_of(redaction.body).attributes]
+    assert said == [f"runrecord.redaction.{name}" for name in ("rules", "count", "kinds")]
+    assert redaction.counts == {"email": number}
+
+
+def test_conditions_are_read_once_for_a_record(otlp: SimpleNamespace) -> None:
+    number = 60_000
+    policy = RedactionPolicy.parse(
+        {"keys": [{"match": "secret", "action": "token", "tool": "none", "environment": "x"}]}
+    )
+    body = otlp.span_request(*[("secret", "x")] * number)
+    assert Redactor(policy).redact(Signal.TRACES, body).body is body
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 400_000,
+        '{"a":' * 200_000,
+        "[" + "1" * 400_000 + "]",
+        "[" + "[1]," * 100_000 + "1]",
+        '{"' + '":1,"'.join(map(str, range(60_000))) + '":1}',
+        '"' + "\\u0000" * 60_000 + '"',
+        '"' + "\\ud800" * 60_000 + '"',
+    ],
+    ids=["arrays", "objects", "digits", "members", "keys", "escapes", "surrogates"],
+)
+def test_json_that_is_hard_to_cut_is_cut(otlp: SimpleNamespace, text: str) -> None:
+    policy = RedactionPolicy.parse({"limits": {"attribute_bytes": 2048}})
+    redaction = Redactor(policy).redact(Signal.TRACES, otlp.span_request(("k", text)))
+    kept = otlp.span_of(redaction.body).attributes[0].value.string_value
+    assert len(kept.encode()) <= 2048
+    assert "TRUNCATED" in kept
+
+
+@pytest.mark.parametrize("text", ['[1e999, "%s"]', '[NaN, "%s"]', '{"a": -1e400, "b": "%s"}'])
+def test_what_is_cut_holds_no_infinity(otlp: SimpleNamespace, text: str) -> None:
+    policy = RedactionPolicy.parse({"limits": {"attribute_bytes": 256}})
+    redaction = Redactor(policy).redact(Signal.TRACES, otlp.span_request(("k", text % ("x " * 400))))
+    kept = otlp.span_of(redaction.body).attributes[0].value.string_value
+    assert "Infinity" not in kept
+    assert "NaN" in kept or json.loads(kept)
+
+
+def test_a_secret_that_was_escaped_is_found_when_its_json_is_written_anew(otlp: SimpleNamespace) -> None:
+    policy = RedactionPolicy.parse({"limits": {"attribute_bytes": 512}})
+    escaped = "".join(f"\\u{ord(char):04x}" for char in KEY)
+    text = json.dumps({"a": "ESCAPED", "b": "x " * 400}).replace("ESCAPED", escaped)
+    kept = otlp.span_of(
+        Redactor(policy).redact(Signal.TRACES, otlp.span_request(("k", text))).body
+    ).attributes[0]
+    assert json.loads(kept.value.string_value)["a"] == "[AWS_ACCESS_KEY]"
+
+
+def test_headers_without_an_end_cost_one_search_for_it(otlp: SimpleNamespace, work: Counter[str]) -> None:
+    text = (HEADER + " x\n") * 20_000
+    redaction = Redactor(RedactionPolicy()).redact(Signal.TRACES, otlp.span_request(("k", text)))
+    assert HEADER.encode() not in redaction.body
+    assert work["confirms"] < 25_000

@@ -175,11 +175,19 @@ class Leaves:
             return text, False
         if self._plan.on_oversize == "offload" and can_refer:
             self.note(OFFLOADED, OFFLOADED)
-            return truncated(text, self._plan.preview_bytes), True
+            return self._shortened(text, self._plan.preview_bytes), True
         self.note(OVERSIZE, OVERSIZE)
         if self._plan.on_oversize == "drop" and in_attribute:
             raise DropAttribute
-        return truncated(text, limit), False
+        return self._shortened(text, limit), False
+
+    def _shortened(self, text: bytes, limit: int) -> bytes:
+        """Cut a text, and look at what is left: JSON is written anew, so what was escaped no longer is."""
+        kept = truncated(text, limit)
+        orders = self._plan.orders({ANY}, kept)
+        if orders:
+            kept = self._patterns(kept, orders, in_record=False, in_attribute=False)
+        return kept if len(kept) <= limit else TOKEN
 
     def name(self, path: bytes) -> bytes:
         """The path of keys to an offloaded text, as a name that carries no secret."""

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 _MARKER_ROOM = 40
@@ -23,7 +24,7 @@ def truncated(text: bytes, limit: int) -> bytes:
     """
     if text.lstrip()[:1] in {b"{", b"[", b'"'}:
         try:
-            value: object = json.loads(text)
+            value: object = json.loads(text, parse_float=_finite, parse_constant=_refuse)
         except (ValueError, RecursionError):
             pass
         else:
@@ -36,6 +37,16 @@ def truncated(text: bytes, limit: int) -> bytes:
                 budget = budget * 3 // 4
             return b'"[TRUNCATED:%d bytes]"' % len(text)
     return _cut(text, limit)
+
+
+def _finite(number: str) -> float | str:
+    """A number as it is written if it is too large for a float: infinity has no form in JSON."""
+    value = float(number)
+    return value if math.isfinite(value) else number
+
+
+def _refuse(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")
 
 
 def _cut(text: bytes, limit: int) -> bytes:
@@ -70,4 +81,6 @@ def _shrunk(value: Any, budget: int, depth: int) -> Any:
         shrunk = _shrunk(member, share, depth + 1)
         left -= name + len(json.dumps(shrunk, ensure_ascii=False)) + 1
         kept.append((key, shrunk))
-    return dict(kept) if isinstance(value, dict) else [member for _, member in kept]
+    if isinstance(value, dict):
+        return dict(kept)
+    return [f"[TRUNCATED:{member}]" if name == "[TRUNCATED]" else member for name, member in kept]
