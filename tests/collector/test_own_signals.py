@@ -9,6 +9,7 @@ import logging
 import subprocess
 import sys
 
+import httpx2
 import pytest
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.trace import NoOpTracer
@@ -77,9 +78,12 @@ def test_the_command_line_decides_the_level_and_nothing_stays_behind(capsys):
 
 def test_logs_and_spans_reach_a_back_end_with_headers_and_a_share_of_traces(sink):
     ratio = {"parent_based": {"root": {"trace_id_ratio_based": {"ratio": 1}}}}
-    with own_signals(
-        settings(logs={"processors": to(sink)}, traces={"processors": to(sink), "sampler": ratio})
-    ) as tracer, tracer.start_as_current_span("receiver/otlp"):
+    with (
+        own_signals(
+            settings(logs={"processors": to(sink)}, traces={"processors": to(sink), "sampler": ratio})
+        ) as tracer,
+        tracer.start_as_current_span("receiver/otlp"),
+    ):
         LOG.error("something is wrong")
     assert {headers["x-token"] for _, headers, _ in sink.requests} == {"t0k3n"}
     [logs] = [
@@ -96,6 +100,23 @@ def test_logs_and_spans_reach_a_back_end_with_headers_and_a_share_of_traces(sink
     with own_signals(settings(traces={"processors": to(sink), "sampler": none})) as tracer:
         tracer.start_span("receiver/otlp").end()
     assert sink.requests == []
+
+
+def test_a_gateway_tells_of_its_work(gateway_process, settings, sink, requests, poll):
+    config = settings(sink.url)
+    config["service"]["telemetry"]["traces"] = {"processors": to(sink)}
+    gateway = gateway_process(config).start()
+    headers = {"content-type": "application/x-protobuf"}
+    body = requests.traces(2, text="ada@example.org").SerializeToString()
+    assert httpx2.post(gateway.http + "/v1/traces", content=body, headers=headers).status_code == 200
+    poll(lambda: {"step 0", "step 1"} <= {span.name for span in sink.spans()})
+    assert "runrecord_accept_seconds_count 1.0" in httpx2.get(gateway.metrics).text
+    assert gateway.stop() == 0
+    own = {span.name: span for span in sink.spans() if "/" in span.name}
+    assert set(own) == {"receiver/otlp/TraceDataReceived", "exporter/otlp_http/backend/traces"}
+    told = {pair.key: pair.value for pair in own["receiver/otlp/TraceDataReceived"].attributes}
+    assert told["accepted_spans"].int_value == 2
+    assert told["transport"].string_value == "http"
 
 
 def test_a_header_is_hidden():

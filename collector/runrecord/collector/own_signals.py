@@ -14,6 +14,7 @@ import sys
 import uuid
 from collections.abc import Generator, Mapping
 from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -31,6 +32,7 @@ _SEVERITY: Final = (
     (logging.NOTSET, SeverityNumber.DEBUG, "DEBUG"),
 )
 _OURS: Final = "runrecord"
+_TRACER: Final = ContextVar[Tracer]("_TRACER", default=NoOpTracer())  # noqa: B039 - it has no state
 
 
 @contextmanager
@@ -69,7 +71,13 @@ def own_signals(
         for handler in handlers:
             logger.addHandler(handler)
             stack.callback(logger.removeHandler, handler)
+        stack.callback(_TRACER.reset, _TRACER.set(tracer))
         yield tracer
+
+
+def own_tracer() -> Tracer:
+    """Return the tracer of the gateway's own spans, for code that runs inside of `own_signals`; elsewhere one that does nothing."""
+    return _TRACER.get()
 
 
 def _resource(settings: Telemetry, process: str) -> dict[str, str]:

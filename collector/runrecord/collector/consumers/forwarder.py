@@ -24,6 +24,7 @@ from runrecord.collector.consumers.transport import (
     Unacceptable,
 )
 from runrecord.collector.envelope import halve, merge
+from runrecord.collector.own_signals import own_tracer
 from runrecord.collector.receiver.accept import ITEMS_HEADER
 from runrecord.collector.receiver.requests import count_in
 from runrecord.collector.telemetry import GatewayMetrics, Health
@@ -83,6 +84,7 @@ class Forwarder(IntakeConsumer):
             consumer, exporter=exporter, wanted=wanted, health=health, metrics=metrics, quarantine=quarantine
         )
         self._transport = transport
+        self._tracer = own_tracer()
         self._retry = retry
         self._window = queue.num_consumers
         self._batch = queue.batch
@@ -190,7 +192,9 @@ class Forwarder(IntakeConsumer):
             while True:
                 if self._stop.is_set():
                     raise Stopped
-                outcome = await self._transport.send(signal, body)
+                with self._tracer.start_as_current_span(f"exporter/{self.exporter}/{signal.value}") as span:
+                    outcome = await self._transport.send(signal, body)
+                    span.set_attributes({"items": items, "outcome": type(outcome).__name__})
                 if isinstance(outcome, Delivered):
                     self._waiting.pop(token, None)
                     self._delivered(signal, items, outcome.rejected)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from runrecord.collector.config import Pipeline
 from runrecord.collector.envelope import halve
+from runrecord.collector.own_signals import own_tracer
 from runrecord.collector.receiver.memory import MemoryWatch
 from runrecord.collector.receiver.requests import SERVICES, Checked, check, count_in
 from runrecord.collector.receiver.status import Code, Refusal, unavailable
@@ -29,6 +30,12 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 ITEMS_HEADER: Final = "items"
 """Under this name the intake log keeps how many records a request has."""
+_SPAN_NAMES: Final = {
+    Signal.TRACES: "receiver/otlp/TraceDataReceived",
+    Signal.LOGS: "receiver/otlp/LogsReceived",
+    Signal.METRICS: "receiver/otlp/MetricsReceived",
+}
+"""As the collector names them (receiverhelper)."""
 _INLINE_BYTES: Final = 32 << 10
 
 
@@ -115,6 +122,7 @@ class Acceptor:
         self._memory = memory
         self._inline_bytes = 0 if redaction_waits else _INLINE_BYTES
         self._set_aside = set_aside
+        self._tracer = own_tracer()
         self._in_flight = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -216,10 +224,21 @@ class Acceptor:
         self.check_signal(signal)
         size = max(1, len(body))
         self.reserve(size)
+        facts = {"receiver": "otlp", "transport": transport}
         try:
-            checked, pieces, counts = await self._prepare(signal, body, headers, convert)
-            if pieces:
-                await self._store(signal, pieces)
+            with (
+                self._metrics.accept_seconds.time(),
+                self._tracer.start_as_current_span(
+                    _SPAN_NAMES[signal],
+                    attributes=facts,
+                    record_exception=False,  # the text of one may hold content
+                    set_status_on_exception=False,
+                ) as span,
+            ):
+                checked, pieces, counts = await self._prepare(signal, body, headers, convert)
+                if pieces:
+                    await self._store(signal, pieces)
+                span.set_attribute(f"accepted_{SERVICES[signal].items}", checked.accepted)
             self._metrics.accepted(signal, checked, counts, transport)
         except Refusal as refusal:
             self._metrics.refused(signal, transport, refusal)
