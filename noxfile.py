@@ -27,6 +27,7 @@ SDKS = {
     "casbin": "tests/instrumentation/casbin",
     "openfga": "tests/instrumentation/openfga",
     "opa": "tests/instrumentation/opa",
+    "claude-agent": "tests/instrumentation/claude_agent",
 }
 PHOENIX = "tests/e2e/test_phoenix.py"
 ELSEWHERE = [f"--ignore={path}" for path in (*SDKS.values(), PHOENIX)]

@@ -114,6 +114,13 @@ ENVIRONMENTS: dict[str, list[str]] = {
         "3.10",
     ],
     "opa-oldest.txt": [*_extras("opa", "otlp"), *_groups("sdk-opa"), *OLDEST],
+    "claude-agent-newest.txt": [
+        *_extras("claude-agent", "otlp"),
+        *_groups("test", "official-claude-agent"),
+        "--python-version",
+        "3.10",
+    ],
+    "claude-agent-oldest.txt": [*_extras("claude-agent", "otlp"), *_groups("test"), *OLDEST],
     "bench.txt": [
         *_extras("gateway", "langgraph", "mcp", "openai-agents", "otlp", "pydantic-ai"),
         *_groups("bench"),
