@@ -107,9 +107,9 @@ def problems(text):
         # unknown keys
         ("on: {}", "1:1: on: unknown key; valid here: exporters, extensions, processors, receivers, service"),
         ("receivers: {zipkin: {}}", "1:13: receivers.zipkin: unknown key; valid here: otlp"),
-        (HTTP % "kind: ledger", "1:57: exporters.otlp_http.kind: unknown key; valid here: auth, compression, endpoint, headers, retry_on_failure, sending_queue, timeout, tls"),
+        (HTTP % "kind: ledger", "1:57: exporters.otlp_http.kind: unknown key; valid here: auth, compression, endpoint, headers, retry_on_failure, sending_queue, stamp_ledger, timeout, tls"),
         (REDACTION % "rules: {email: {acton: mask}}", "1:42: processors.redaction.rules.email.acton: unknown key; valid here: action, enabled (did you mean 'action'?)"),
-        (REDACTION % "keys: [{match: a, action: mask, tol: x}]", "1:58: processors.redaction.keys.0.tol: unknown key; valid here: action, inside_json, match, tool (did you mean 'tool'?)"),
+        (REDACTION % "keys: [{match: a, action: mask, tol: x}]", "1:58: processors.redaction.keys.0.tol: unknown key; valid here: action, agent, environment, inside_json, match, tenant, tool (did you mean 'tool'?)"),
         ("processors: {compat: {openinferenz: true}}", "1:23: processors.compat.openinferenz: unknown key; valid here: openinference (did you mean 'openinference'?)"),
         # YAML itself
         ("a: 1\n\tb: 2", "2:1: not valid YAML: found character '\\t' that cannot start any token"),
