@@ -31,6 +31,7 @@ _COMMANDS = (
     ("gateway", "The gateway"),
     ("validate", "The gateway"),
     ("print-config", "The gateway"),
+    ("redact", "The gateway"),
     ("compile", "The gateway"),
 )
 

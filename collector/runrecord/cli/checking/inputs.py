@@ -103,12 +103,15 @@ def _suffix(path: Path) -> str:
     return Path(path.stem).suffix if path.suffix in _COMPRESSED else path.suffix
 
 
-def read(path: Path, advance: Advance = lambda _size: None) -> Iterator[Request]:
+def read(
+    path: Path, advance: Advance = lambda _size: None, stdin: BinaryIO | None = None
+) -> Iterator[Request]:
     """Read the requests of a file; ``-`` is the standard input.
 
     Args:
         path: The file.
         advance: Is told how many more bytes of the file were read.
+        stdin: The standard input, if somebody has had a look at it already.
 
     Raises:
         InputError: It can't be opened or is no OTLP; names file and line or byte, and the key in JSON.
@@ -116,7 +119,7 @@ def read(path: Path, advance: Advance = lambda _size: None) -> Iterator[Request]
     name = "<stdin>" if str(path) == "-" else str(path)
     try:
         if name == "<stdin>":
-            yield from _read(cast("BinaryIO", sys.stdin.buffer), name, advance)
+            yield from _read(stdin or cast("BinaryIO", sys.stdin.buffer), name, advance)
             return
         with path.open("rb") as file:
             if file.read(len(_SEGMENT)) == _SEGMENT:

@@ -21,6 +21,7 @@ from runrecord.processors.redaction.confirm import Confirmer, Work
 from runrecord.processors.redaction.content_store import ContentStore, open_store
 from runrecord.processors.redaction.context import NOWHERE, Context
 from runrecord.processors.redaction.engines import Scanner, digest, make_scanner
+from runrecord.processors.redaction.explain import Explainer
 from runrecord.processors.redaction.keys import KeyRule, KeyRules
 from runrecord.processors.redaction.leaf import Leaves, Plan
 from runrecord.processors.redaction.packs import PACKS_VERSION
@@ -165,6 +166,11 @@ class Redactor:
     def rules(self) -> tuple[Rule, ...]:
         """The pattern rules in order."""
         return self._plan.rules
+
+    @property
+    def explainer(self) -> Explainer:
+        """The same policy for people: what it finds in a text, and why."""
+        return Explainer(self._policy, self._plan)
 
     @property
     def may_wait(self) -> bool:
