@@ -32,6 +32,7 @@ _COMMANDS = (
     ("validate", "The gateway"),
     ("print-config", "The gateway"),
     ("redact", "The gateway"),
+    ("quarantine", "The gateway"),
     ("compile", "The gateway"),
 )
 
