@@ -16,6 +16,7 @@ nox.options.sessions = ["lint", "types", "tests", "lowest", "sdk", "ui"]
 
 # The portions that need an agent SDK, each with the tests that run in its environment.
 SDKS = {
+    "anthropic": "tests/instrumentation/anthropic",
     "langgraph": "tests/instrumentation/langgraph",
     "openai": "tests/instrumentation/openai",
     "openai-agents": "tests/instrumentation/openai_agents",

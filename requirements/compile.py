@@ -52,6 +52,13 @@ ENVIRONMENTS: dict[str, list[str]] = {
         "3.10",
     ],
     "lowest.txt": [*_extras("demo", "gateway", "kafka", "offload"), *_groups("test", "propagation"), *OLDEST],
+    "anthropic-newest.txt": [
+        *_extras("anthropic", "otlp"),
+        *_groups("test", "official-anthropic"),
+        "--python-version",
+        "3.10",
+    ],
+    "anthropic-oldest.txt": [*_extras("anthropic", "otlp"), *_groups("test"), *OLDEST],
     "langgraph-newest.txt": [
         *_extras("langgraph", "otlp"),
         *_groups("sdk-langgraph", "official-langgraph"),
