@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from dataclasses import dataclass, replace
@@ -147,6 +148,8 @@ class Consuming:
         self._health = health
         self._consumers: list[IntakeConsumer] = []
         self._quarantines: dict[str, Quarantine] = {}
+        self._running: dict[str, _Route] = {}
+        """The ways out as they were when their forwarders were made."""
         self._sampling: SamplingStage | None = None
         self._started = False
 
@@ -182,6 +185,7 @@ class Consuming:
         try:
             for route in self._routes(self._config):
                 self._consumers.append(self._forwarder(route, _transport(route)))
+                self._running[route.name] = route
         except OSError as error:
             raise StartError(f"a file named in the configuration can't be read: {error}") from error
 
@@ -194,7 +198,7 @@ class Consuming:
         Raises:
             StartError: It can't be used; all stays as it was.
         """
-        before, after = ({r.name: r for r in self._routes(c)} for c in (self._config, config))
+        before, after = self._running, {route.name: route for route in self._routes(config)}
         changed = [name for name in before if after.get(name) != before[name]]
         try:
             fresh = {route: _transport(route) for name, route in after.items() if before.get(name) != route}
@@ -202,7 +206,7 @@ class Consuming:
             raise StartError(f"a file named in the configuration can't be read: {error}") from error
         running = self.consumers
         await asyncio.gather(*(running[name].stop() for name in changed))
-        self._config = config
+        self._config, self._running = config, after
         await asyncio.to_thread(self._intake.set_consumers, consumer_names(config))
         if self._sampling is not None:
             names = [route.name for route in _leftover(config)]
@@ -211,7 +215,8 @@ class Consuming:
             self._consumers.remove(running[name])
             if name not in after:
                 self._health.drop(name)
-                self._metrics.intake_lag_records.remove(name)
+                with contextlib.suppress(KeyError):  # older releases: nobody has looked at it yet
+                    self._metrics.intake_lag_records.remove(name)
         for consumer in self._consumers:
             consumer.want(self._wanted(consumer))
         for route, transport in fresh.items():
@@ -229,7 +234,7 @@ class Consuming:
             return takes(consumer.name, self._config.pipelines_of(consumer.name))
         if isinstance(consumer, TailSampler):
             return lambda record: record.signal is Signal.TRACES
-        [route] = [route for route in self._routes(self._config) if route.name == consumer.name]
+        route = self._running[consumer.name]
         return takes(route.exporter, {route.signal: self._config.service.pipelines[route.signal]})
 
     def start(self) -> None:

@@ -102,8 +102,10 @@ class Gateway:
         """
         assert self._receiving is not None and self._consuming is not None  # noqa: PT018 - it runs
         try:
-            await self._receiving.reload(config)
+            use = await self._receiving.prepare(config)
+            # Cursors of new exporters first: a request for them must not pass them by.
             await self._consuming.reload(config)
+            use()
         except StartError as error:
             return [str(error)]
         self.config = config

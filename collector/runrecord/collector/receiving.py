@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
@@ -166,24 +166,35 @@ class Receiving:
         return self._protection.reload()
 
     async def reload(self, config: GatewayConfig) -> None:
-        """Take requests as another configuration says, from now on; nobody is disconnected.
+        """Take requests as another configuration says, from now on; see `prepare`."""
+        (await self.prepare(config))()
+
+    async def prepare(self, config: GatewayConfig) -> Callable[[], None]:
+        """Make ready to take requests as another configuration says; nobody is disconnected.
 
         Args:
             config: It is no different in what can't change.
+
+        Returns:
+            What makes it so.
 
         Raises:
             StartError: It can't be used; all stays as it was.
         """
         redactor = await asyncio.to_thread(make_redactor, config, load_key())
         self._protection.reload_with(config)
-        self._acceptor.use(
-            redactor.redact,
-            config.service.pipelines,
-            redaction_waits=redactor.may_wait,
-            set_aside=redactor.quarantine.keep if redactor.quarantine else None,
-        )
-        self._config = config
-        self._show(redactor)
+
+        def use() -> None:
+            self._acceptor.use(
+                redactor.redact,
+                config.service.pipelines,
+                redaction_waits=redactor.may_wait,
+                set_aside=redactor.quarantine.keep if redactor.quarantine else None,
+            )
+            self._config = config
+            self._show(redactor)
+
+        return use
 
     async def start(self) -> None:
         """Begin to answer."""

@@ -38,7 +38,7 @@ def test_killed_processes_come_back_and_what_was_acknowledged_is_delivered(
         part = poll(lambda victim=victim: (p := parts(gateway)[victim])["status"] == "degraded" and p)
         assert part["message"] == "died (SIGKILL); it is started again"
         clients.more(20)
-        poll(lambda victim=victim: parts(gateway)[victim]["restarts"] == 1)
+        poll(lambda victim=victim: (p := parts(gateway)[victim])["restarts"] == 1 and p["status"] == "ok")
         clients.more(20)
     acknowledged = clients.stop()
     poll(lambda: acknowledged <= set(sink.span_ids()))
