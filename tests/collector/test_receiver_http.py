@@ -178,7 +178,7 @@ def test_invalid_text_in_protobuf_is_400(shared_gateway, requests):
     ("body", "message"),
     [
         (b"", "the body is not valid JSON (line 1, column 1)"),
-        (b"\xff", "the body is not valid JSON"),
+        (b"\xff", "the body is not valid JSON (byte 0 is not UTF-8)"),
         (b"[]", "$ must be an object"),
         (b"{", "the body is not valid JSON (line 1, column 2)"),
         (b'{"resourceSpans": NaN}', "the body is not valid JSON"),

@@ -4,6 +4,7 @@
 
 import http.client
 import json
+import queue
 import socket
 import threading
 
@@ -101,6 +102,7 @@ def test_a_connection_goes_on_after_a_long_pause_between_requests(run_gateway, m
 
 def test_a_grpc_call_without_a_message_is_ended(run_gateway, monkeypatch):
     monkeypatch.setattr(grpc_receiver, "_MESSAGE_SECONDS", 0.1)
+    monkeypatch.setattr(grpc_receiver, "_LOOK_SECONDS", 0.1)
     gateway = run_gateway()
     with grpc.insecure_channel(gateway.grpc) as channel:
         export = channel.stream_stream(TRACES)
@@ -119,14 +121,23 @@ def test_a_grpc_call_without_a_message_is_ended(run_gateway, monkeypatch):
 # -- memory --------------------------------------------------------------------------------------------------------
 
 
-def test_a_request_is_refused_above_the_soft_limit_but_never_the_only_one(run_gateway, requests, monkeypatch):
-    used = [0]
-    measure = {**MemoryWatch.__init__.__kwdefaults__, "in_use": lambda: used[0]}
+LIMITED = {
+    "extensions": {"memory_limiter": {"check_interval": 0.0001, "limit_mib": 100, "spike_limit_mib": 20}},
+    "service": {"extensions": ["memory_limiter"]},
+}
+
+
+@pytest.fixture
+def used(monkeypatch):
+    """What is measured as memory in use, in bytes."""
+    found = [0]
+    measure = {**MemoryWatch.__init__.__kwdefaults__, "in_use": lambda: found[0]}
     monkeypatch.setattr(MemoryWatch.__init__, "__kwdefaults__", measure)
-    gateway = run_gateway(
-        extensions={"memory_limiter": {"check_interval": 0.0001, "limit_mib": 100, "spike_limit_mib": 20}},
-        service={"extensions": ["memory_limiter"]},
-    )
+    return found
+
+
+def test_a_request_is_refused_above_the_soft_limit_but_never_the_only_one(run_gateway, requests, used):
+    gateway = run_gateway(**LIMITED)
     head = PART + b"Content-Type: application/x-protobuf\r\nContent-Length: 10\r\n\r\nabc"
     with socket.create_connection(gateway.gateway.bound.http) as slow:
         slow.sendall(head)
@@ -147,6 +158,26 @@ def test_a_request_is_refused_above_the_soft_limit_but_never_the_only_one(run_ga
     while answer.status_code == 503:  # until the slow one is gone
         answer = gateway.post(requests.traces())
     assert answer.status_code == 200
+
+
+def test_of_messages_that_are_being_read_all_but_one_are_refused_when_memory_is_short(
+    run_gateway, used, monkeypatch
+):
+    monkeypatch.setattr(grpc_receiver, "_LOOK_SECONDS", 0.05)
+    gateway = run_gateway(**LIMITED)
+    released = threading.Event()
+    with grpc.insecure_channel(gateway.grpc) as channel:
+        export = channel.stream_unary(TRACES)
+        calls = [export.future(b"" for _ in iter(lambda: released.wait(30), True)) for _ in range(3)]
+        ended = queue.SimpleQueue()
+        for call in calls:
+            call.add_done_callback(ended.put)
+        used[0] = 81 * MIB
+        for _ in range(2):
+            assert ended.get(timeout=30).code() is grpc.StatusCode.UNAVAILABLE
+        assert sorted(call.done() for call in calls) == [False, True, True]
+        released.set()
+        assert ended.get(timeout=30).code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
 @pytest.mark.parametrize(

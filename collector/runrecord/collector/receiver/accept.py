@@ -155,6 +155,14 @@ class Acceptor:
             return
         if self._in_flight >= self.max_in_flight_bytes:
             raise unavailable("too many requests are under way")
+        self.check_memory()
+
+    def check_memory(self) -> None:
+        """Refuse if the process is above its soft limit.
+
+        Raises:
+            Refusal: It is.
+        """
         if self._memory is not None and self._memory.is_above():
             raise unavailable("memory is above its soft limit")
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,6 +27,8 @@ _log = logging.getLogger(__name__)
 
 STATUS_DETAILS: Final = "grpc-status-details-bin"
 _MESSAGE_SECONDS: Final = 60.0
+_LOOK_SECONDS: Final = 1.0
+_READERS: Final = 128
 _CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
 
 
@@ -68,6 +71,8 @@ class GrpcReceiver:
         """
         self._acceptor = acceptor
         self._authenticator = authenticator
+        self._readers = asyncio.Semaphore(_READERS)
+        self._reading = 0
         aio: Any = grpc.aio
         self._server = aio.server(
             options=[
@@ -117,7 +122,8 @@ class GrpcReceiver:
                 self._authenticator.check(_authorization(context))
             self._acceptor.check_signal(signal)
             self._acceptor.check_room()
-            body = await _message(messages)
+            async with self._readers:
+                body = await self._read(messages)
             headers = context.invocation_metadata() or ()
             return response(
                 signal, await self._acceptor.accept(signal, body, transport="grpc", headers=headers)
@@ -131,21 +137,36 @@ class GrpcReceiver:
         await context.abort(_CODES[int(refusal.code)], refusal.message, trailers)
         raise AssertionError  # abort raises
 
+    async def _read(self, messages: AsyncIterator[bytes]) -> bytes:
+        """Read the one message; gRPC does not tell how much of it has come, so the memory of the process is looked at meanwhile."""
+        reading = asyncio.ensure_future(_next(messages))
+        self._reading += 1
+        try:
+            for _ in range(math.ceil(_MESSAGE_SECONDS / _LOOK_SECONDS)):
+                done, _ = await asyncio.wait({reading}, timeout=_LOOK_SECONDS)
+                if done:
+                    break
+                if self._reading > 1:
+                    self._acceptor.check_memory()
+            else:
+                slow = f"the message did not arrive within {_MESSAGE_SECONDS:.0f} s"
+                raise Refusal(Code.INVALID_ARGUMENT, slow)
+        finally:
+            self._reading -= 1
+            reading.cancel()
+        if (body := reading.result()) is None:
+            raise Refusal(Code.INVALID_ARGUMENT, "the call has no message")
+        return body
+
+
+async def _next(messages: AsyncIterator[bytes]) -> bytes | None:
+    return await anext(messages, None)
+
 
 def _authorization(context: Any) -> str:
     found = (value for name, value in context.invocation_metadata() or () if name == "authorization")
     value = next(found, "")
     return value if isinstance(value, str) else ""
-
-
-async def _message(messages: AsyncIterator[bytes]) -> bytes:
-    try:
-        return await asyncio.wait_for(messages.__anext__(), _MESSAGE_SECONDS)
-    except StopAsyncIteration:
-        raise Refusal(Code.INVALID_ARGUMENT, "the call has no message") from None
-    except asyncio.TimeoutError:
-        slow = f"the message did not arrive within {_MESSAGE_SECONDS:.0f} s"
-        raise Refusal(Code.INVALID_ARGUMENT, slow) from None
 
 
 class _Exports(_GenericHandler):

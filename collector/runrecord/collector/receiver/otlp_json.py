@@ -60,9 +60,11 @@ def json_to_protobuf(signal: Signal, body: bytes) -> bytes:
     except RecursionError:
         raise too_deep() from None
     except ValueError as error:
-        where = (
-            f" (line {error.lineno}, column {error.colno})" if isinstance(error, json.JSONDecodeError) else ""
-        )
+        where = ""
+        if isinstance(error, json.JSONDecodeError):
+            where = f" (line {error.lineno}, column {error.colno})"
+        elif isinstance(error, UnicodeDecodeError):
+            where = f" (byte {error.start} is not UTF-8)"
         raise Refusal(Code.INVALID_ARGUMENT, f"the body is not valid JSON{where}") from None
     request = SERVICES[signal].request()
     _fill(request, value, "$", 0)
