@@ -321,7 +321,7 @@ class Process:
 
         wait_until(ready)
         text = self.said()
-        self.http = "http://" + re.search(r"OTLP over HTTP +http://(\S+)", text)[1]
+        self.http = re.search(r"OTLP over HTTP +(https?://\S+)", text)[1]
         self.grpc = re.search(r"OTLP over gRPC +(\S+)", text)[1]
         self.metrics = re.search(r"metrics +(http\S+)", text)[1]
         self.health = re.search(r"health +(http\S+)", text)[1]

@@ -3,6 +3,7 @@
 """TLS and mTLS of the receiver with real certificates: over both transports, and replaced under traffic without losing a request."""
 
 import shutil
+import signal
 import ssl
 import threading
 from pathlib import Path
@@ -174,6 +175,25 @@ def test_grpc_can_not_be_limited_to_tls_1_3_and_says_so():
     tls = "{cert_file: c, key_file: k, min_version: '1.3'}"
     with pytest.raises(ConfigError, match=r"grpc.tls: .*leave min_version out"):
         parse_config(f"receivers: {{otlp: {{protocols: {{grpc: {{tls: {tls}}}}}}}}}")
+
+
+@pytest.mark.e2e
+def test_sighup_takes_the_renewed_certificates(gateway_process, settings, authority, poll):
+    cert_file, key_file = authority.issue("server")
+    section = {"tls": {"cert_file": str(cert_file), "key_file": str(key_file)}}
+    protocols = dict.fromkeys(("grpc", "http"), section)
+    gateway = gateway_process(settings(receivers={"otlp": {"protocols": protocols}})).start()
+    assert gateway.http.startswith("https://")
+    addresses = [gateway.http.removeprefix("https://"), gateway.grpc]
+
+    def serials():
+        return [ssl.get_server_certificate(tuple(address.rsplit(":", 1))) for address in addresses]
+
+    before = serials()
+    authority.issue("server")
+    gateway.process.send_signal(signal.SIGHUP)
+    poll(lambda: all(new != old for new, old in zip(serials(), before, strict=True)))
+    assert gateway.stop() == 0
 
 
 @pytest.mark.parametrize(

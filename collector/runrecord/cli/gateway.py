@@ -171,9 +171,11 @@ async def _serve(settings: GatewayConfig, load: Callable[[], GatewayConfig], log
 
 def _announce(running: Gateway | Supervisor) -> None:
     bound, config = running.bound, running.config
+    http = config.receivers.otlp.protocols.http
+    scheme = "https" if http is not None and http.tls is not None else "http"
     rows = [
         ("OTLP over gRPC", bound.grpc and str(bound.grpc)),
-        ("OTLP over HTTP", bound.http and f"http://{bound.http}"),
+        ("OTLP over HTTP", bound.http and f"{scheme}://{bound.http}"),
         ("metrics", bound.metrics and f"http://{bound.metrics}/metrics"),
         ("health", bound.health and f"http://{bound.health}/"),
         *((name, str(exporter.directory.absolute())) for name, exporter in config.ledgers.items()),
