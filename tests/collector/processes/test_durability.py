@@ -47,16 +47,16 @@ def post_many(gateway, requests, numbers, text):
 def test_while_the_back_end_is_away_memory_stays_flat_and_afterwards_it_gets_everything(
     gateway_process, settings, sink, requests, poll, parts
 ):
-    """Some 120 MB in 3000 requests, of which no more than eight groups of 2 MB may be in memory."""
+    """Some 80 MB in 2000 requests, of which no more than eight groups of 2 MB may be in memory."""
     sink.status = 503
     gateway = gateway_process(settings(sink.url)).start()
     text = "x" * 40_000
     taken = post_many(gateway, requests, range(500), text)
     before = resident(gateway)
-    taken |= post_many(gateway, requests, range(500, 3000), text)
-    assert len(taken) == 3000
+    taken |= post_many(gateway, requests, range(500, 2000), text)
+    assert len(taken) == 2000
     assert resident(gateway) - before < 30 * MIB
-    assert parts(gateway)["intake"]["stored_bytes"] > 3000 * len(text)
+    assert parts(gateway)["intake"]["stored_bytes"] > 2000 * len(text)
     sink.status = 200
     poll(lambda: {f"{number + 1:016x}" for number in taken} <= set(sink.span_ids()), timeout=120)
     poll(lambda: parts(gateway)["intake"]["stored_bytes"] < 40 * MIB)
