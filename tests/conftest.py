@@ -12,6 +12,9 @@ from collections.abc import Generator
 import pytest
 from hypothesis import settings
 
+# Here, before any test module imports them: an import that comes first leaves them without rewritten assertions.
+pytest.register_assert_rewrite("refund_story", "policy_engine_contract", "policy_engine_example")
+
 os.environ["COLUMNS"] = "160"  # rich asks for it once, when the console is made
 
 # No test, and no process that one starts, makes a key or keeps a context in the home of whoever runs the tests.

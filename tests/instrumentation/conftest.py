@@ -16,14 +16,11 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.id_generator import IdGenerator
+from refund_story import Receiver
 
 from runrecord.instrumentation import MemoryContextStore, Recorder
 from runrecord.semconv.commitment import TenantKey
 from runrecord.semconv.testing import assert_conforms
-
-pytest.register_assert_rewrite("refund_story")
-
-from refund_story import Receiver  # noqa: E402
 
 
 class CountingIds(IdGenerator):

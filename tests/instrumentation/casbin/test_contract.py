@@ -2,11 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What holds for every policy engine holds for this one; the contract is in ``tests/plugins/``, which must be importable."""
 
-import pytest
-
-pytest.register_assert_rewrite("policy_engine_contract")
-
-from policy_engine_contract import Contract  # noqa: E402
+from policy_engine_contract import Contract
 
 
 class TestCasbin(Contract):

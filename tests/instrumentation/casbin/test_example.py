@@ -8,14 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from policy_engine_example import check
 
-pytest.register_assert_rewrite("policy_engine_example")
-
-
-from policy_engine_example import check  # noqa: E402
-
-from runrecord.instrumentation import casbin as documented  # noqa: E402
-from runrecord.instrumentation import recorder as default_recorder  # noqa: E402
+from runrecord.instrumentation import casbin as documented
+from runrecord.instrumentation import recorder as default_recorder
 
 pytestmark = [pytest.mark.sdk]
 

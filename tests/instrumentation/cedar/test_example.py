@@ -7,15 +7,12 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
+import cedarpy
 import pytest
+from policy_engine_example import check
 
-pytest.register_assert_rewrite("policy_engine_example")
-
-import cedarpy  # noqa: E402
-from policy_engine_example import check  # noqa: E402
-
-from runrecord.instrumentation import cedar as documented  # noqa: E402
-from runrecord.instrumentation import recorder as default_recorder  # noqa: E402
+from runrecord.instrumentation import cedar as documented
+from runrecord.instrumentation import recorder as default_recorder
 
 NAMED = hasattr(cedarpy.Diagnostics, "id_annotations_by_reason")
 
