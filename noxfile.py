@@ -12,7 +12,7 @@ import nox
 nox.options.default_venv_backend = "uv"
 nox.options.error_on_missing_interpreters = True
 nox.options.reuse_venv = "yes"
-nox.options.sessions = ["lint", "types", "tests", "lowest", "sdk", "ui"]
+nox.options.sessions = ["lint", "types", "tests", "lowest", "sdk", "deploy", "ui"]
 
 # The portions that need an agent SDK, each with the tests that run in its environment.
 SDKS = {
@@ -31,7 +31,9 @@ SDKS = {
     "claude-agent": "tests/instrumentation/claude_agent",
 }
 PHOENIX = "tests/e2e/test_phoenix.py"
-ELSEWHERE = [f"--ignore={path}" for path in (*SDKS.values(), PHOENIX)]
+MANIFESTS = "tests/deploy/test_manifests.py"
+ELSEWHERE = [f"--ignore={path}" for path in (*SDKS.values(), PHOENIX, MANIFESTS)]
+NEEDS_MORE = "go or java or debian or browser or sdk"
 
 
 def _sync(session: nox.Session, requirements: str) -> None:
@@ -88,8 +90,9 @@ def lowest(session: nox.Session) -> None:
         *ELSEWHERE,
         "--ignore=tests/project",
         "--ignore=tests/e2e",
+        "--ignore=tests/deploy",
         "-m",
-        "not (go or java or debian or browser or sdk)",
+        f"not ({NEEDS_MORE})",
     )
 
 
@@ -121,6 +124,13 @@ def ui(session: nox.Session) -> None:
 
 
 @nox.session
+def deploy(session: nox.Session) -> None:
+    """What reads the files of deploy/: Kubernetes' schemas, a linter of container files, Rotel."""
+    _install(session, "deploy.txt")
+    session.run("python", "-m", "pytest", "-q", MANIFESTS, *session.posargs)
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """What `make bench` runs: the measurements, with the packages that ours is measured beside."""
     _install(session, "bench.txt")
@@ -136,7 +146,8 @@ def fuzz(session: nox.Session) -> None:
 
 @nox.session
 def wheel(session: nox.Session) -> None:
-    """Everything again, against the installed wheel."""
+    """The installed wheel with the newest versions, from all its doors; its modules the session `lowest` tests, installed too."""
     _install(session, "dev.txt")
     session.env["RUNRECORD_TEST_INSTALLED"] = "1"
-    _test(session, *ELSEWHERE)
+    paths = ("tests/project", "tests/cli", "tests/e2e", "tests/scenarios", "tests/exporters")
+    _test(session, *paths, *ELSEWHERE, "-m", f"not ({NEEDS_MORE})")

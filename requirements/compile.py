@@ -134,6 +134,7 @@ ENVIRONMENTS: dict[str, list[str]] = {
         "--python-version",
         "3.10",
     ],
+    "deploy.txt": [*_extras("gateway"), *_groups("deploy"), "--python-version", "3.11"],
     "fuzz.txt": [*_extras("redaction"), *_groups("fuzz"), "--python-version", "3.11"],
     "ui.txt": [*_groups("ui"), "--python-version", "3.10"],
 }
