@@ -157,6 +157,10 @@ class Tracker:
         parent = self._entries.get(run_manager.parent_run_id)
         scope = parent.scope if parent is not None else self.here()
         graph = parent.graph if parent is not None else self.graph_of(scope) if scope is not None else None
+        metadata = extract.mapping(run_manager.metadata)
+        if graph is None and scope is not None and "langgraph_node" in metadata:
+            # A durable engine, such as Temporal, runs the node apart from its graph.
+            graph = Graph(scope, None, Entering("graph", is_agent=False, config={}))
         if scope is None or graph is None:
             return
         name = extract.bounded(extract.mapping(given.get("serialized")).get("name"))
@@ -168,7 +172,7 @@ class Tracker:
             arguments=given.get("input_str", UNSET) if arguments is None else arguments,
             tool_type="function",
             approval_id=graph.approved.get(call_id or ""),
-            attributes=extract.tool_facts(extract.mapping(run_manager.metadata)),
+            attributes=extract.tool_facts(metadata),
             span=native_span(run_manager),
         )
         token = otel_context.attach(tool.context)

@@ -24,6 +24,7 @@ from typing import Any, Final
 
 from runrecord.instrumentation._on_import import OnImport
 from runrecord.instrumentation._safety import note_once, swallowed
+from runrecord.instrumentation._workflows import in_temporal_workflow
 from runrecord.instrumentation.langgraph._entering import (
     Entering,
     announce,
@@ -125,7 +126,7 @@ def _adding(patches: Patches, kind: Any, original: Callable[..., None] | None) -
         else:
             super(kind, self).__init__(*args, **kwargs)  # pyright: ignore[reportUnknownMemberType]
         handler = patches.handler
-        if handler is None or not patches.enabled:
+        if handler is None or not patches.enabled or in_temporal_workflow():
             return
         if not self.handlers and not self.inheritable_handlers:
             self.handlers, self.inheritable_handlers = [handler], [handler]
@@ -216,7 +217,7 @@ def _streaming(patches: Patches, tracker: Tracker, original: Callable[..., Any])
     @wraps(original)
     def stream(self: Any, *args: Any, **kwargs: Any) -> Any:
         items = replaced(self, *args, **kwargs)
-        if not patches.enabled:
+        if not patches.enabled or in_temporal_workflow():
             return items
         return _streamed(tracker, items, self, args, kwargs)
 
@@ -260,7 +261,7 @@ def _astreaming(patches: Patches, tracker: Tracker, original: Callable[..., Any]
     @wraps(original)
     def astream(self: Any, *args: Any, **kwargs: Any) -> Any:
         items = replaced(self, *args, **kwargs)
-        if not patches.enabled:
+        if not patches.enabled or in_temporal_workflow():
             return items
         return _astreamed(tracker, items, self, args, kwargs)
 

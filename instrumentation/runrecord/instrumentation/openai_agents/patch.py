@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where we hook into the SDK; nothing else."""
 
-import sys
 import weakref
 from collections.abc import Callable, Mapping
 from typing import Any, Final, cast
@@ -14,6 +13,7 @@ from agents.tracing import add_trace_processor, get_current_trace, get_trace_pro
 from runrecord.instrumentation import _declared as declared
 from runrecord.instrumentation._hooks import Hooks
 from runrecord.instrumentation._safety import guarded, note_once
+from runrecord.instrumentation._workflows import in_temporal_workflow
 from runrecord.instrumentation.openai_agents import approvals, extract, patch_policies
 from runrecord.instrumentation.openai_agents.active import (
     ActiveRun,
@@ -88,7 +88,7 @@ class Patch:
 
     @guarded
     def _begin(self, args: _Args, kwargs: _Kwargs) -> ActiveRun | None:
-        if _in_workflow():
+        if in_temporal_workflow():
             return None
         agent = args[0] if args else kwargs.get("starting_agent")
         given = args[1] if len(args) > 1 else kwargs.get("input")
@@ -139,12 +139,6 @@ class Patch:
                 raise
         _follow(active, result)
         return result
-
-
-def _in_workflow() -> bool:
-    """Whether this is a Temporal workflow, whose code runs again on every replay; its integration records the run."""
-    temporal = sys.modules.get("temporalio.workflow")
-    return temporal is not None and temporal.in_workflow() is True
 
 
 @guarded

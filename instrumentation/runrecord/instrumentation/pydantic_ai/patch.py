@@ -3,13 +3,13 @@
 """Where we hook into the SDK; nothing else."""
 
 import copy
-import sys
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 from runrecord.instrumentation import _declared as declared
 from runrecord.instrumentation._hooks import Hooks
 from runrecord.instrumentation._safety import guarded, swallowed
+from runrecord.instrumentation._workflows import in_temporal_workflow
 from runrecord.instrumentation.pydantic_ai import approvals, calls, extract, policies
 from runrecord.instrumentation.pydantic_ai.active import current
 from runrecord.instrumentation.pydantic_ai.begin import Beginning
@@ -51,7 +51,7 @@ class Patch:
     @guarded
     def _observed(self, agent: Any, args: _Args, kwargs: _Kwargs) -> _Kwargs | None:
         given: Sequence[Any] = kwargs.get("capabilities") or []
-        if _in_temporal_workflow() or not isinstance(cast("object", given), Sequence):
+        if in_temporal_workflow() or not isinstance(cast("object", given), Sequence):
             return None
         if any(isinstance(capability, Governing) for capability in given):
             return None  # a wrapper of an agent came by here already
@@ -65,11 +65,6 @@ class Patch:
         if kwargs.get("deferred_tool_results") is not None:
             ours.insert(0, Rejoining(beginning))
         return {**kwargs, "capabilities": ours}
-
-
-def _in_temporal_workflow() -> bool:
-    workflow = sys.modules.get("temporalio.workflow")
-    return workflow is not None and workflow.in_workflow() is True
 
 
 # tool calls

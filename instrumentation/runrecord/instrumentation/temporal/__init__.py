@@ -123,6 +123,7 @@ from runrecord.instrumentation.temporal.package import CAPABILITIES, INSTRUMENTS
 from runrecord.instrumentation.temporal.tools import tool
 
 if TYPE_CHECKING:
+    from runrecord.instrumentation.temporal._langgraph import GraphsPatch
     from runrecord.instrumentation.temporal._openai_agents import AgentsPatch
     from runrecord.instrumentation.temporal.approvals import answering, approval, current
     from runrecord.instrumentation.temporal.patch import Patch
@@ -141,6 +142,7 @@ class TemporalInstrumentor(Instrumentor):
 
     _applied: "Patch | None" = None
     _agents: "AgentsPatch | None" = None
+    _graphs: "GraphsPatch | None" = None
     _imports: OnImport | None = None
 
     def instrumentation_dependencies(self) -> Collection[str]:
@@ -175,12 +177,23 @@ class TemporalInstrumentor(Instrumentor):
             self._agents = AgentsPatch()
             self._agents.apply()
 
+        def apply_to_graphs(module: ModuleType) -> None:
+            del module
+            if self._graphs is not None:
+                return
+            from runrecord.instrumentation.temporal._langgraph import GraphsPatch  # noqa: PLC0415
+
+            self._graphs = GraphsPatch()
+            self._graphs.apply()
+
         self._imports = OnImport()
         self._imports.when(_CLIENT, apply)
         self._imports.when(_WORKER, apply)
         # Whichever home the plug-in has in this release; the Agents SDK is imported by then.
         self._imports.when("temporalio.openai_agents", apply_to_agents)
         self._imports.when("temporalio.contrib.openai_agents", apply_to_agents)
+        self._imports.when("temporalio.langgraph", apply_to_graphs)
+        self._imports.when("temporalio.contrib.langgraph", apply_to_graphs)
 
     def _unpatch(self, **kwargs: Any) -> None:
         del kwargs
@@ -189,6 +202,9 @@ class TemporalInstrumentor(Instrumentor):
         if self._agents is not None:
             self._agents.remove()
             self._agents = None
+        if self._graphs is not None:
+            self._graphs.remove()
+            self._graphs = None
         if self._applied is not None:
             self._applied.remove()
             self._applied = None

@@ -95,7 +95,7 @@ def _answered(args: Any, kwargs: Any, flag: str, *, yes: bool) -> None:
     if asked is None:
         return
     always = (args[1] if len(args) > 1 else kwargs.get(flag)) is True
-    asked.settled(yes=yes, scope="session" if always else "once")
+    asked.settled("approved" if yes else "denied", scope="session" if always else "once")
 
 
 async def _invoke(wrapped: _Wrapped, _instance: Any, args: Any, kwargs: Any) -> Any:

@@ -41,6 +41,7 @@ class approval:  # noqa: N801  # used as a function in a with statement
     Args:
         tool: What is to be done: the name of the activity, if it is one; a bounded name.
         arguments: What the person is shown, as the activity will get it. Only a commitment is kept.
+        content: What the person is shown otherwise, such as a question; then the answer is about the run, and lets no activity run.
         timeout: How long the request holds.
         channel: Where the person is asked.
         call_id: Id of the tool call, where there is one already.
@@ -51,11 +52,13 @@ class approval:  # noqa: N801  # used as a function in a with statement
         tool: str,
         *,
         arguments: object = UNSET,
+        content: object = UNSET,
         timeout: timedelta | float | None = None,
         channel: str | None = None,
         call_id: str | None = None,
     ) -> None:
         self.tool = tool
+        self.of_call = content is UNSET
         self.call_id = call_id or ""
         self.approval_id = ""
         self._record = current_record()
@@ -64,13 +67,19 @@ class approval:  # noqa: N801  # used as a function in a with statement
         self._deadline = 0.0
         self._since = 0
         if self._record is not None:
-            self._ask(self._record, arguments, timeout, channel)
+            self._ask(self._record, arguments, content, timeout, channel)
+
+    @property
+    def decided(self) -> bool:
+        """Whether there was an answer."""
+        return self._decided
 
     @guarded
     def _ask(
         self,
         record: WorkflowRecord,
         arguments: object,
+        content: object,
         timeout: timedelta | float | None,
         channel: str | None,
     ) -> None:
@@ -84,9 +93,11 @@ class approval:  # noqa: N801  # used as a function in a with statement
         run = record.run
         with outside():
             asked = run.request_approval(
-                self.call_id,
+                self.call_id if self.of_call else None,
                 tool=self.tool,
+                subject_type="tool_call" if self.of_call else "run",
                 arguments=arguments,
+                content=content,
                 deadline=until,
                 channel=channel,
                 approval_id=self.approval_id,
@@ -159,14 +170,14 @@ class approval:  # noqa: N801  # used as a function in a with statement
             return  # the worker gives the execution up; the request still stands
         self._decided = True
         record.pending[:] = [other for other in record.pending if other is not self]
-        if status in {"approved", "modified"}:
+        if status in {"approved", "modified"} and self.of_call:
             record.granted.setdefault(self.tool, []).append(self)
         if facts.get("actor_ref") is not None and facts.get("actor") == "service":
             facts["actor"] = "human"
         run = record.run
-        if status in {"approved", "modified"}:
+        if self.of_call and status in {"approved", "modified"}:
             run.state.stopped.let_run(self.call_id)
-        elif status != "answered":
+        elif self.of_call and status != "answered":
             run.state.stopped.stop(self.call_id, self.tool)
         if not record.look():
             return  # it was recorded when it happened
@@ -223,18 +234,16 @@ class approval:  # noqa: N801  # used as a function in a with statement
         return next((found[-1] for found in (since, clear, said) if found), None)
 
     @guarded
-    def settled(self, *, yes: bool, scope: str | None = None) -> None:
-        """Record a yes or no that the program has read; who gave it is whoever sent the last update or signal."""
+    def settled(self, status: str, **facts: Any) -> None:
+        """Record an answer that the program has read; who gave it is whoever sent the last update or signal."""
         record = self._record
         if record is None:
             return
         since = [told for told in record.answers if told.number >= self._since]
         who: Mapping[str, str] = since[-1].actor if since else {}
-        actor, ref = who.get("type", "service"), who.get("ref")
-        if yes:
-            self.approved(actor=actor, actor_ref=ref, scope=scope)
-        else:
-            self.denied(actor=actor, actor_ref=ref, scope=scope)
+        if status != "cancelled":
+            facts |= {"actor": who.get("type", "service"), "actor_ref": who.get("ref")}
+        self._decide(status, **facts)
 
     def _answered(self, last: Answered) -> None:
         yes = extract.verdict(last.handler, last.args)
