@@ -7,6 +7,7 @@ from __future__ import annotations
 import pytest
 
 from runrecord.collector import ConfigError, parse_config
+from runrecord.processors.redaction.packs.discovery import pack_names
 
 HTTP = "exporters: {ledger: {}, otlp_http: {endpoint: http://x, %s}}"
 REDACTION = "processors: {redaction: {%s}}"
@@ -92,7 +93,7 @@ def problems(text):
         (REDACTION % "engine: re3", "1:26: processors.redaction.engine: must be 'auto', 'hyperscan', 're2' or 'stdlib' (did you mean 're2'?)"),
         (REDACTION % "rules: {email: masc}", f"1:34: processors.redaction.rules.email: {ACTIONS} or 'tag' (did you mean 'mask'?)"),
         (REDACTION % "content: {a: dorp}", f"1:36: processors.redaction.content.a: {ACTIONS}, 'tag' or 'keep' (did you mean 'drop'?)"),
-        (REDACTION % "packs: [piii]", "1:26: processors.redaction.packs: no pack 'piii'; there are secrets, secrets-context, pii"),
+        (REDACTION % "packs: [piii]", f"1:26: processors.redaction.packs: no pack 'piii'; there are {', '.join(pack_names())}"),
         ("exporters: {otlphttp: {endpoint: http://x}}", f"1:13: exporters.otlphttp: {KINDS} (did you mean 'otlp_http'?)"),
         ("exporters: {kafka: {}}", f"1:13: exporters.kafka: {KINDS}"),
         ("exporters: {1: {}}", f"1:13: exporters.1: {KINDS}"),
