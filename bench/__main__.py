@@ -6,25 +6,44 @@ from __future__ import annotations
 
 import os
 import platform
+import statistics
 import sys
 import tempfile
 
 import psutil
 
-from bench import agents, check, gateway, instrumentation, recorder
+from bench import agents, check, gateway, gateways, instrumentation, recorder, rules
 
 
-def _gateway(rounds: int, requests: int) -> None:
-    bodies = gateway.corpus(requests)
-    size = sum(map(len, bodies)) / len(bodies)
-    rows = gateway.measure(bodies, rounds)
-    limit = rows[0][1]
+def _gateway(rounds: int, requests: int, *, quick: bool) -> None:
+    for few in (True, False):
+        for dirty in (0.03,) if quick else (0.0, 0.03, 0.2):
+            bodies = gateway.corpus(requests, dirty)
+            rows = gateway.measure(gateways.contenders(few=few), bodies, rounds, latency=dirty == 0.03)
+            _gateway_table(rows, bodies, dirty, len(rules.few_rules() if few else rules.default_rules()))
+
+
+def _gateway_table(rows: list[gateway.Row], bodies: list[bytes], dirty: float, number: int) -> None:
+    size = sum(map(len, bodies)) / len(bodies) / 1e6
     print(
-        f"\nGateway, one process: {requests} requests of {gateway.SPANS_PER_REQUEST} spans, {size / 1e6:.1f} MB each, OTLP/gRPC"
+        f"\nGateways: {len(bodies)} requests of {gateway.SPANS_PER_REQUEST} spans, {size:.1f} MB each, OTLP/gRPC to OTLP/HTTP; "
+        f"{dirty:.0%} of the spans dirty, {number} rules"
     )
-    print(f"{'stage':<42}{'spans per CPU-s':>17}{'MB per CPU-s':>15}{'of the limit':>14}")
-    for title, spans, megabytes in rows:
-        print(f"{title:<42}{spans:>17,.0f}{megabytes:>15,.0f}{spans / limit:>13.0%}")
+    print(
+        f"{'':<54}{'spans per CPU-s':>16}{'MB per CPU-s':>14}{'of the limit':>14}{'p50 ms':>8}{'p99 ms':>8}{'memory MB':>11}"
+    )
+    limit = statistics.median(rows[0].spans_per_second)
+    for row in rows:
+        if row.missing:
+            print(f"{row.contender.title:<54}not measured: {row.missing}")
+            continue
+        spans, megabytes = (
+            statistics.median(each) for each in (row.spans_per_second, row.megabytes_per_second)
+        )
+        waits = [f"{statistics.median(each):.0f}" if each else "" for each in (row.p50, row.p99)]
+        print(
+            f"{row.contender.title:<54}{spans:>16,.0f}{megabytes:>14,.0f}{spans / limit:>14.1%}{waits[0]:>8}{waits[1]:>8}{row.memory:>11,.0f}"
+        )
 
 
 def _instrumentation(sdk: str, rounds: int) -> None:
@@ -89,7 +108,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="runrecord-bench-") as state:
         os.environ["RUNRECORD_STATE_DIR"] = state  # not the home directory of whoever measures
         if "gateway" in named:
-            _gateway(rounds=1 if quick else 5, requests=10 if quick else 40)
+            _gateway(rounds=1 if quick else 3, requests=6 if quick else 40, quick=quick)
         if "check" in named:
             _check(rounds=1 if quick else 5, spans=20_480 if quick else 102_400)
         if "recorder" in named:

@@ -1,173 +1,129 @@
 # SPDX-FileCopyrightText: The Runrecord authors
 # SPDX-License-Identifier: Apache-2.0
-"""Spans per CPU-second of the gateway's process, stage by stage, beside a server that does nothing with the same bytes."""
+"""The gateway beside what else could stand in its place: the same requests, the same rules, in one run; CPU, memory, latency."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-import re
-import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import grpc
-import psutil
-import yaml
 
 from bench.corpus import SPANS_PER_REQUEST, Corpus
-from runrecord.demo.processes import free_port, script
+from bench.gateways import Contender, Missing, Running
 
 _METHOD = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
-_LAG = re.compile(r"^runrecord_intake_lag_records\{[^}]*\} ([0-9.e+]+)$", re.MULTILINE)
 _IN_FLIGHT = 4
+_SECONDS = 6.0
+"""About as long is one measured, if it is slow."""
+_MB = 1e6
 
 
-@dataclass(frozen=True)
-class Stage:
-    """One row: which processors and consumers the gateway runs; ``None`` is the bare server."""
+@dataclass
+class Row:
+    """What was measured of one contender, over all rounds.
 
-    title: str
-    redact: bool = False
-    consume: bool = False
-    bare: bool = False
+    Attributes:
+        contender: Who.
+        spans_per_second: Spans per second of CPU, of all its processes, until everything was forwarded (and sealed).
+        megabytes_per_second: The same in MB of requests.
+        memory: Peak of its resident memory, in MB.
+        p50: Median time to the acknowledgement at half of its highest load, in ms.
+        p99: The slowest hundredth.
+        missing: Why it is not there.
+    """
 
-
-STAGES = (
-    Stage("bare grpc.aio server (the limit)", bare=True),
-    Stage("receive (validate, intake log, fsync)"),
-    Stage("receive + redact", redact=True),
-    Stage("receive + redact + ledger + forward", redact=True, consume=True),
-)
-
-
-def measure(requests: Sequence[bytes], rounds: int) -> list[tuple[str, float, float]]:
-    """Rows of (stage, spans per CPU-second, MB per CPU-second): medians over interleaved rounds."""
-    seconds: dict[str, list[float]] = {stage.title: [] for stage in STAGES}
-    for round_number in range(rounds):
-        for stage in STAGES:
-            print(
-                f"\r  round {round_number + 1} of {rounds}: {stage.title:<50}",
-                end="",
-                file=sys.stderr,
-                flush=True,
-            )
-            seconds[stage.title].append(_one(stage, requests))
-    print("\r" + " " * 80 + "\r", end="", file=sys.stderr)
-    spans, megabytes = len(requests) * SPANS_PER_REQUEST, sum(map(len, requests)) / 1e6
-    return [
-        (title, spans / statistics.median(cpu), megabytes / statistics.median(cpu))
-        for title, cpu in seconds.items()
-    ]
+    contender: Contender
+    spans_per_second: list[float] = field(default_factory=list[float])
+    megabytes_per_second: list[float] = field(default_factory=list[float])
+    memory: float = 0.0
+    p50: list[float] = field(default_factory=list[float])
+    p99: list[float] = field(default_factory=list[float])
+    missing: str = ""
 
 
-def corpus(count: int) -> list[bytes]:
-    """``count`` distinct requests."""
-    source = Corpus()
+def corpus(count: int, dirty: float) -> list[bytes]:
+    """``count`` distinct requests, of whose spans a share holds something to redact."""
+    source = Corpus(dirty_share=dirty)
     return [source.request() for _ in range(count)]
 
 
-def _one(stage: Stage, requests: Sequence[bytes]) -> float:
-    """CPU seconds of the server process for all requests, consumers included."""
-    with tempfile.TemporaryDirectory(prefix="runrecord-bench-") as directory, socket.socket() as stuck:
-        port, metrics, backend_port = free_port(), free_port(), free_port()
-        if (
-            not stage.consume
-        ):  # a back end that takes the connection and never answers: forwarding costs nothing
-            stuck.bind(("127.0.0.1", backend_port))
-            stuck.listen()
-        processes = []
-        try:
-            if stage.bare:
-                command = [sys.executable, "-m", "bench.bare_server", str(port)]
-            else:
-                config = Path(directory) / "runrecord.yaml"
-                config.write_text(yaml.safe_dump(_config(stage, directory, port, metrics, backend_port)))
-                command = [script("runrecord"), "gateway", "--config", str(config)]
-            if stage.consume:
-                processes.append(
-                    subprocess.Popen([sys.executable, "-m", "bench.null_backend", str(backend_port)])
-                )
-                _wait_for_port(backend_port)
-            with (Path(directory) / "log").open("wb") as log:
-                environment = {**os.environ, "RUNRECORD_STATE_DIR": str(Path(directory) / "state")}
-                server = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
-            processes.append(server)
-            _wait_for_port(port)
-            process = psutil.Process(server.pid)
-            asyncio.run(_send(port, requests[:2]))  # warm
-            before = process.cpu_times()
-            asyncio.run(_send(port, requests))
-            if stage.consume:
-                _wait_until_consumed(metrics)
-            after = process.cpu_times()
-            return (after.user - before.user) + (after.system - before.system)
-        finally:
-            for started in processes:
-                started.terminate()
-            for started in processes:
-                started.wait()
+def measure(
+    contenders: Sequence[Contender], requests: Sequence[bytes], rounds: int, *, latency: bool
+) -> list[Row]:
+    """Measure all contenders, which take turns.
+
+    Args:
+        contenders: Who is measured.
+        requests: What each gets.
+        rounds: How often.
+        latency: Measure the acknowledgements too, with requests at half of the rate that the contender can take.
+    """
+    rows = [Row(contender) for contender in contenders]
+    for number in range(rounds):
+        for row in rows:
+            if row.missing:
+                continue
+            title = f"\r  round {number + 1} of {rounds}: {row.contender.title:<60}"
+            print(title, end="", file=sys.stderr, flush=True)
+            try:
+                _round(row, requests, latency=latency)
+            except Missing as error:
+                row.missing = str(error)
+    print("\r" + " " * 80 + "\r", end="", file=sys.stderr)
+    return rows
 
 
-def _config(stage: Stage, directory: str, port: int, metrics: int, backend: int) -> dict[str, object]:
-    """The gateway's configuration for a stage; a pipeline needs an exporter, so the stages without one have one that is stuck."""
-    exporters: dict[str, object] = {
-        "otlp_http/backend": {"endpoint": f"http://127.0.0.1:{backend}/v1/traces"}
-    }
-    if stage.consume:
-        exporters["ledger"] = {"directory": f"{directory}/ledger"}
-    return {
-        "receivers": {"otlp": {"protocols": {"grpc": {"endpoint": f"127.0.0.1:{port}"}}}},
-        "processors": {"redaction": {"packs": ["secrets", "pii"] if stage.redact else []}},
-        "exporters": exporters,
-        "service": {
-            "state_dir": f"{directory}/state",
-            "pipelines": {
-                "traces": {"receivers": ["otlp"], "processors": ["redaction"], "exporters": list(exporters)}
-            },
-            "telemetry": {
-                "metrics": {"address": f"127.0.0.1:{metrics}"},
-                "health": {"endpoint": f"127.0.0.1:{free_port()}"},
-            },
-        },
-    }
+def _round(row: Row, requests: Sequence[bytes], *, latency: bool) -> None:
+    with (
+        tempfile.TemporaryDirectory(prefix="runrecord-bench-") as directory,
+        row.contender.run(Path(directory)) as running,
+    ):
+        asyncio.run(_send(running.port, requests[:1], None))
+        running.wait_until_done(1)
+        started = time.monotonic()
+        asyncio.run(_send(running.port, requests[:1], None))
+        running.wait_until_done(2)
+        # A slow one gets fewer, or a table would take an hour.
+        requests = requests[: max(2, int(_SECONDS / (time.monotonic() - started)))]
+        spans, megabytes = len(requests) * SPANS_PER_REQUEST, sum(map(len, requests)) / _MB
+        before, started = running.cpu_seconds(), time.monotonic()
+        asyncio.run(_send(running.port, requests, None))
+        running.wait_until_done(2 + len(requests))
+        cpu, took = running.cpu_seconds() - before, time.monotonic() - started
+        row.spans_per_second.append(spans / cpu)
+        row.megabytes_per_second.append(megabytes / cpu)
+        if latency:
+            waits = sorted(asyncio.run(_send(running.port, requests, 2 * took / len(requests))))
+            row.p50.append(statistics.median(waits) * 1000)
+            row.p99.append(waits[min(len(waits) - 1, int(len(waits) * 0.99))] * 1000)
+            running.wait_until_done(2 + 2 * len(requests))
+        row.memory = max(row.memory, running.memory_megabytes())
 
 
-async def _send(port: int, requests: Sequence[bytes]) -> None:
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+async def _send(port: int, requests: Sequence[bytes], interval: float | None) -> list[float]:
+    """Send requests, a few at once or one each interval; return how long each acknowledgement took."""
+    options = [("grpc.max_send_message_length", 64 << 20)]
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=options) as channel:
         export = channel.unary_unary(_METHOD)
-        gate = asyncio.Semaphore(_IN_FLIGHT)
+        gate = asyncio.Semaphore(_IN_FLIGHT if interval is None else len(requests))
+        began = time.monotonic()
 
-        async def one(body: bytes) -> None:
+        async def one(number: int, body: bytes) -> float:
+            if interval is not None:
+                await asyncio.sleep(max(0.0, began + number * interval - time.monotonic()))
             async with gate:
-                await export(body, wait_for_ready=True, timeout=60)
+                at = time.monotonic()
+                await export(body, wait_for_ready=True, timeout=120)
+                return time.monotonic() - at
 
-        await asyncio.gather(*(one(body) for body in requests))
-
-
-def _wait_for_port(port: int, timeout: float = 20) -> None:
-    deadline = time.monotonic() + timeout
-    while time.monotonic() < deadline:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.05)
-    raise SystemExit(f"nothing listens on 127.0.0.1:{port} after {timeout:.0f} s")
+        return await asyncio.gather(*(one(number, body) for number, body in enumerate(requests)))
 
 
-def _wait_until_consumed(metrics: int, timeout: float = 120) -> None:
-    deadline = time.monotonic() + timeout
-    while time.monotonic() < deadline:
-        with urllib.request.urlopen(f"http://127.0.0.1:{metrics}/metrics", timeout=5) as response:
-            lags = [float(value) for value in _LAG.findall(response.read().decode())]
-        if lags and not any(lags):
-            return
-        time.sleep(0.1)
-    raise SystemExit(f"the gateway's consumers were not done after {timeout:.0f} s")
+__all__ = ["SPANS_PER_REQUEST", "Contender", "Row", "Running", "corpus", "measure"]
