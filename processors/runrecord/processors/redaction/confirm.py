@@ -115,8 +115,11 @@ class Confirmer:
         found: list[Match] = []
         lowered = text.lower()
         for order in orders:
-            words = self.rules[order].keyword_bytes or _NO_KEYWORD
-            if any(word in lowered for word in words):
+            rule = self.rules[order]
+            # Searching for a word is a hundred times as fast as the exact regex.
+            if any(word in lowered for word in rule.keyword_bytes or _NO_KEYWORD) and any(
+                word in lowered for word in rule.context_bytes or _NO_KEYWORD
+            ):
                 self._finders[order](text, lowered, order, work, found)
         return merge(found)
 

@@ -31,7 +31,7 @@ from runrecord.processors.redaction.pseudonyms import PseudonymKey, read_previou
 from runrecord.processors.redaction.quarantine import RedactionQuarantine
 from runrecord.processors.redaction.rule import Rule
 from runrecord.processors.redaction.rule_files import load_rules
-from runrecord.processors.redaction.schema import REQUESTS, text_tags
+from runrecord.processors.redaction.schema import REQUESTS, strict_seed
 from runrecord.processors.redaction.walker import Hit, Mode, Walk
 from runrecord.processors.redaction.wire import WireError
 from runrecord.processors.signal import Signal
@@ -39,11 +39,6 @@ from runrecord.processors.signal import Signal
 _ANY_KEY = bytes(32)
 _HITS_MINIMUM = 2048
 _BYTES_PER_HIT = 256
-# Where a number may begin, as consumed bytes: behind what is neither digit nor dot, behind a dot that ends no number,
-# behind an escape, or at the beginning of a field, where a tag and a length stand before it.
-_STRICT = (
-    r"(?:[^0-9.]|[^0-9]\.|[{tags}][\x80-\xff]{{0,4}}[\x00-\x7f]\.?|\\u[0-9A-Fa-f]{{4}}|%[0-9A-Fa-f]{{2}})"
-)
 
 
 class Redaction(NamedTuple):
@@ -232,9 +227,8 @@ class Redactor:
             return None
         with self._lock:
             if self._strict_scanner is None:
-                before = _STRICT.format(tags="".join(f"\\x{tag:02x}" for tag in text_tags()))
                 seeds = [
-                    before + seed if index < len(rules) and rules[index].left == "number" else seed
+                    strict_seed(seed) if index < len(rules) and rules[index].left == "number" else seed
                     for index, seed in enumerate(self._seeds)
                 ]
                 self._strict_scanner = make_scanner(self._fast.name, seeds, self._keywords)

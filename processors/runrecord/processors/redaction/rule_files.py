@@ -17,11 +17,13 @@ from runrecord.processors.redaction.boundaries import Left
 from runrecord.processors.redaction.confirm import Confirmer, Work
 from runrecord.processors.redaction.packs import templates
 from runrecord.processors.redaction.rule import Action, Finder, Rule, Severity
+from runrecord.processors.redaction.schema import strict_seed
 
 _FIELDS = {field.name for field in fields(Rule)}
 _TUPLES = ("keywords", "context", "examples", "counter_examples")
 _EXAMPLES = ("examples", "counter_examples")
 _REGEXES = ("seed", "exact")
+_FIELD = b"\x0a\x05"  # the tag and the length before a text; any length would do
 _CHOICES: dict[str, tuple[str, ...]] = {
     "action": get_args(Action),
     "severity": get_args(Severity),
@@ -87,7 +89,9 @@ def check_examples(rule: Rule, where: str) -> None:
         PolicyError: An example is not found, or a counter-example is; the message says which, by its number.
     """
     confirmer = Confirmer([rule])
-    seed = re.compile(rule.seed.encode("latin-1"), re.DOTALL)
+    seed, strict = (
+        re.compile(regex.encode("latin-1"), re.DOTALL) for regex in (rule.seed, strict_seed(rule.seed))
+    )
     work = Work(leaf_limit=10_000, request_limit=100_000)
     for number, example in enumerate(rule.examples, start=1):
         if not confirmer.find(example.encode(), [0], work):
@@ -96,6 +100,13 @@ def check_examples(rule: Rule, where: str) -> None:
             )
         if not seed.search(example.encode()):
             raise PolicyError(f"{where}: example {number} has no match of the seed, so a scan would miss it")
+        if rule.left == "number" and not all(
+            strict.search(_FIELD + candidate.group()) for candidate in rule.pattern.finditer(example.encode())
+        ):
+            raise PolicyError(
+                f"{where}: the seed does not begin where the match in example {number} does; "
+                "with 'left: number', put what may come first into the seed, too"
+            )
     for number, example in enumerate(rule.counter_examples, start=1):
         if confirmer.find(example.encode(), [0], work):
             raise PolicyError(f"{where}: counter-example {number} is found; narrow 'exact'")

@@ -19,6 +19,7 @@ from runrecord.processors.redaction.confirm import Confirmer, Work
 from runrecord.processors.redaction.engines import make_scanner
 from runrecord.processors.redaction.leaf import ANY
 from runrecord.processors.redaction.packs import build
+from runrecord.processors.redaction.schema import strict_seed
 
 RULES = list({rule.id: rule for rules in PACKS.values() for rule in rules}.values())
 BY_ID = pytest.mark.parametrize("rule", RULES, ids=[rule.id for rule in RULES])
@@ -105,6 +106,17 @@ def test_every_match_contains_the_seed_and_a_keyword(found_by_regex: dict[str, l
                 text = b"a" + text  # noqa: PLW2901  the finder reads the part before the @ itself
             assert seed.search(text), (rule.id, text)
             assert not rule.keyword_bytes or any(word in text.lower() for word in rule.keyword_bytes), rule.id
+
+
+def test_the_seed_of_a_number_is_where_its_match_begins(found_by_regex: dict[str, list[bytes]]) -> None:
+    """Digit-rich requests are scanned with what may stand before a number; an optional part before the seed hides it."""
+    numbers = [rule for rule in RULES if rule.left == "number"]
+    assert numbers
+    for rule in numbers:
+        strict = re.compile(strict_seed(rule.seed).encode("latin-1"), re.DOTALL)
+        for text in found_by_regex[rule.id]:
+            for before in (b" ", b"\x0a\x31", b"\x0a\x39.", b"\x12\xb9\x30", b"\\u00fc", b"%3D"):
+                assert strict.search(before + text), (rule.id, before + text)
 
 
 @pytest.mark.parametrize("engine", ["hyperscan", "re2", "stdlib"])
