@@ -91,6 +91,10 @@ def lowest(session: nox.Session) -> None:
         "--ignore=tests/project",
         "--ignore=tests/e2e",
         "--ignore=tests/deploy",
+        # What a kill or a full disk leaves is up to us, not to a library's version.
+        "--ignore=tests/collector/processes",
+        "--ignore=tests/collector/test_full_disk.py",
+        "--ignore=tests/collector/test_crash.py",
         "-m",
         f"not ({NEEDS_MORE})",
     )
