@@ -195,7 +195,7 @@ def test_an_altered_entry_is_not_shown(directory):
             f"error: {bundle.relative_to(directory.parent)} is damaged or was changed: entry 10 is not the one that the log signed"
             in output
         )
-        assert "next: restore the ledger directory from a copy" in output
+        assert "next: restore the ledger from a copy" in output
         assert "failure" not in output
 
 

@@ -9,7 +9,6 @@ from runrecord.ledger.bundle import build_bundle
 from runrecord.ledger.checkpoint import Checkpoint
 from runrecord.ledger.completeness import UNSEEN, Completeness, Verdict
 from runrecord.ledger.dedup import conflict_key
-from runrecord.ledger.directory import DirectoryLog
 from runrecord.ledger.entry import Entry, Kind, Link, MalformedEntry, Origin, UnknownSchema
 from runrecord.ledger.errors import (
     EntryTooLarge,
@@ -28,6 +27,7 @@ from runrecord.ledger.errors import (
 )
 from runrecord.ledger.fsck import FsckReport, fsck
 from runrecord.ledger.ledger import Ledger, UnknownRun, default_directory
+from runrecord.ledger.log import Log
 from runrecord.ledger.note import Note, NoteSigner, NoteVerifier
 from runrecord.ledger.records import Record
 from runrecord.ledger.report import render_report
@@ -47,7 +47,6 @@ __all__ = [
     "Checkpoint",
     "Code",
     "Completeness",
-    "DirectoryLog",
     "Entry",
     "EntryTooLarge",
     "Finding",
@@ -61,6 +60,7 @@ __all__ = [
     "LedgerReadOnly",
     "LedgerStopped",
     "Link",
+    "Log",
     "MalformedEntry",
     "MalformedError",
     "Note",

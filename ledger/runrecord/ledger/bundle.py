@@ -140,7 +140,7 @@ def _require_signed(
     try:
         verify_inclusion(leaf_hash(leaf), index, checkpoint.size, hashes, checkpoint.root)
     except ProofError as error:
-        path = ledger.path / str(TilePath(None, index // TILE_WIDTH))
+        path = ledger.log.objects.locate(str(TilePath(None, index // TILE_WIDTH)))
         raise LedgerCorrupt(
             f"entry {index} in {path} is not the one that the log signed: {error.message}", RESTORE
         ) from error

@@ -13,9 +13,12 @@ from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from pathlib import Path
 
-from runrecord.ledger.errors import LedgerCorrupt, LedgerError, LedgerFull
+from runrecord.ledger.errors import LedgerCorrupt, LedgerError, LedgerFull, RolledBack
+from runrecord.ledger.stores.base import Opened
+from runrecord.ledger.tlog import RootStack, leaf_hash
 from runrecord.ledger.wal import DIGEST_SIZE
 
+REBUILD_CHUNK = 16_384
 _CHUNK = 500
 _LOOK_UP = f"SELECT digest, leaf FROM keys WHERE digest IN ({','.join('?' * _CHUNK)})"  # noqa: S608 - placeholders only
 _SCHEMA = """
@@ -131,6 +134,35 @@ class KeyIndex:
         except sqlite3.Error as error:
             raise self._explain(error) from error
         self.size, self.root = size, root
+
+    def complete(self, opened: Opened) -> None:
+        """Index the keys of the leaves under a checkpoint that a lost or older index lacks.
+
+        Raises:
+            LedgerCorrupt: If there is no function that works them out of the leaves.
+            RolledBack: If the leaves are not those that were signed.
+        """
+        signed = opened.checkpoint
+        if self.size >= signed.size:
+            return
+        if opened.key_of is None:
+            raise LedgerCorrupt(
+                f"the key index covers {self.size} of {signed.size} entries, so duplicates could not be told",
+                "put .state/keys.sqlite back from a copy; in Python, a function key_of= that gives the key of a leaf rebuilds it",
+            )
+        tree = RootStack.of(self.size, opened.node)
+        while self.size < signed.size:
+            first = self.size
+            leaves = list(opened.leaves(first, min(first + REBUILD_CHUNK, signed.size)))
+            for each in leaves:
+                tree.push(leaf_hash(each))
+            if tree.size == signed.size and tree.root() != signed.root:
+                raise RolledBack(
+                    "the entries do not add up to the root that was signed",
+                    "compare the directory with a copy",
+                )
+            digests = [key_digest(opened.key_of(each)) for each in leaves]
+            self.add(first, digests, tree.size, tree.root())
 
     def close(self) -> None:
         """Close the database."""

@@ -152,6 +152,20 @@ class FileBatch:
         self._open.clear()
 
 
+def write_whole(path: Path, data: bytes, mode: int) -> None:
+    """Write one file durably, whole or not at all."""
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    with disk_errors(path):
+        fd = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+        try:
+            write_all(fd, data)
+            sync(fd, path)
+        finally:
+            os.close(fd)
+        scratch.rename(path)
+    sync_directory(path.parent)
+
+
 class WriterLock:
     """The right to write to a ledger, held by one open handle of one process.
 

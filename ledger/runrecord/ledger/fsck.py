@@ -7,13 +7,14 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from runrecord.ledger.checkpoint import Checkpoint
 from runrecord.ledger.edge import Edge
 from runrecord.ledger.errors import LedgerError, MalformedTile
 from runrecord.ledger.note import NoteVerifier
 from runrecord.ledger.recovery import read_checkpoint, trusted_keys
+from runrecord.ledger.stores.base import Store
+from runrecord.ledger.stores.location import open_store
 from runrecord.ledger.tiles import TILE_HEIGHT, TILE_WIDTH, TilePath, decode_bundle, encode_tile, frame_entry
 from runrecord.ledger.tlog import HASH_SIZE, RootStack, leaf_hash
 
@@ -25,19 +26,21 @@ class FsckReport:
     """What a check of a log found.
 
     Attributes:
-        directory: The log's directory.
+        where: The log's place, for people.
         checkpoint: The signed checkpoint, None if there is no good one.
         entries: How many entries were hashed.
         files: How many tiles and entry bundles were compared.
         beyond: How many files hold more than the checkpoint covers; a running or crashed writer leaves them, nobody vouches for them.
+        leftovers: Objects that a writer uploaded and never came to use; they do no harm.
         problems: What is wrong, one sentence each; the first hundred.
     """
 
-    directory: Path
+    where: str
     checkpoint: Checkpoint | None = None
     entries: int = 0
     files: int = 0
     beyond: int = 0
+    leftovers: list[str] = field(default_factory=list[str])
     problems: list[str] = field(default_factory=list[str])
 
     @property
@@ -52,43 +55,55 @@ class FsckReport:
 
 
 def fsck(
-    directory: str | os.PathLike[str], verifiers: Sequence[NoteVerifier] | NoteVerifier = ()
+    location: str | os.PathLike[str], verifiers: Sequence[NoteVerifier] | NoteVerifier = ()
 ) -> FsckReport:
     """Hash every entry that the checkpoint covers, and compare the root and every tile.
 
     It reads the public files only, and may run beside a writer.
 
     Args:
-        directory: The log's directory, or a copy of it.
-        verifiers: The trusted log keys; none trusts the key that lies in the directory's ``.state/``.
+        location: The log's directory or a copy of it, or the address of its store.
+        verifiers: The trusted log keys; none trusts the key that the log states itself.
 
     Returns:
         The report. It never raises for what is wrong with the log.
     """
-    root = Path(directory)
-    report = FsckReport(root)
+    store = open_store(location)
+    report = FsckReport(store.where)
     try:
         given = [verifiers] if isinstance(verifiers, NoteVerifier) else verifiers
-        checkpoint = read_checkpoint(root, given or trusted_keys(root, ()))
-    except LedgerError as error:
-        report.add(f"checkpoint: {error.message}")
-        return report
-    if checkpoint is None:
-        report.add("checkpoint: the file is missing")
-        return report
-    report.checkpoint = checkpoint
-    _Check(root, checkpoint, report).run()
+        _fsck(store, given, report)
+    finally:
+        store.close()
     return report
 
 
+def _fsck(store: Store, verifiers: Sequence[NoteVerifier], report: FsckReport) -> None:
+    try:
+        checkpoint = read_checkpoint(store, verifiers or trusted_keys(store, ()))
+    except LedgerError as error:
+        report.add(f"checkpoint: {error.message}")
+        return
+    if checkpoint is None:
+        report.add("checkpoint: the file is missing")
+        return
+    report.checkpoint = checkpoint
+    try:
+        _Check(store, checkpoint, report).run()
+    except LedgerError as error:  # the store stopped to answer
+        report.add(error.message)
+
+
 class _Check:
-    def __init__(self, root: Path, checkpoint: Checkpoint, report: FsckReport) -> None:
-        self._root = root
+    def __init__(self, store: Store, checkpoint: Checkpoint, report: FsckReport) -> None:
+        self._store = store
+        self._partials: dict[TilePath, list[TilePath]] = {}
         self._size = checkpoint.size
         self._expected_root = checkpoint.root
         self._report = report
 
     def run(self) -> None:
+        self._check_names()
         edge, tree = Edge(), RootStack()
         while edge.size < self._size:
             index, width = edge.size // TILE_WIDTH, min(TILE_WIDTH, self._size - edge.size)
@@ -112,10 +127,9 @@ class _Check:
             if partial:
                 index = edge.size >> (TILE_HEIGHT * (level + 1))
                 self._compare(TilePath(level, index, len(partial)), encode_tile(partial))
-        self._check_names()
 
     def _leaves(self, path: TilePath) -> list[bytes] | None:
-        data = self._read(path)
+        data, _ = self._read(path)
         if data is None:
             self._report.add(f"{path}: the file is missing")
             return None
@@ -129,17 +143,17 @@ class _Check:
             return None
         return leaves[: path.width]
 
-    def _read(self, path: TilePath) -> bytes | None:
-        """Return a file; of a partial one that is superseded, the full one."""
+    def _read(self, path: TilePath) -> tuple[bytes | None, bool]:
+        """Return a file and whether it is the one that was asked for; of a partial one that is superseded, it is the full one."""
         for each in (path, TilePath(path.level, path.index)):
             try:
-                return (self._root / str(each)).read_bytes()
-            except FileNotFoundError:
-                continue
-            except OSError as error:
-                self._report.add(f"{each}: {os.strerror(error.errno or 0)}")
-                return None
-        return None
+                data = self._store.read(str(each))
+            except LedgerError as error:
+                self._report.add(f"{each}: {error.message}")
+                return None, False
+            if data is not None:
+                return data, each == path
+        return None, False
 
     def _compare_full(self, path: TilePath, expected: bytes) -> None:
         if path.width == TILE_WIDTH:
@@ -147,20 +161,15 @@ class _Check:
 
     def _compare(self, path: TilePath, expected: bytes) -> None:
         """Compare a tile or bundle, and the partial ones before it, with what the entries say."""
-        data = self._read(path)
+        data, exact = self._read(path)
         if data is None:
             self._report.add(f"{path}: the file is missing")
         else:
-            self._compare_data(path, data, expected, exact=(self._root / str(path)).exists())
-        try:
-            found = list((self._root / f"{TilePath(path.level, path.index)}.p").iterdir())
-        except FileNotFoundError:
-            return
-        for name in (each.name for each in found):
-            if name.isascii() and name.isdigit() and 0 < int(name) < path.width:
-                partial = TilePath(path.level, path.index, int(name))
+            self._compare_data(path, data, expected, exact=exact)
+        for partial in self._partials.get(TilePath(path.level, path.index), ()):
+            if partial.width < path.width and (data := self._store.read(str(partial))) is not None:
                 size = _prefix(path, expected, partial.width)
-                self._compare_data(partial, self._read(partial) or b"", expected[:size], exact=True)
+                self._compare_data(partial, data, expected[:size], exact=True)
 
     def _compare_data(self, path: TilePath, data: bytes, expected: bytes, *, exact: bool) -> None:
         self._report.files += 1
@@ -181,18 +190,19 @@ class _Check:
         self._report.add(f"{path}: {where} from what the entries and the tree say")
 
     def _check_names(self) -> None:
-        """Report files that belong to no log, and count those beyond the checkpoint."""
-        for directory, _, names in os.walk(self._root / "tile"):
-            for name in names:
-                relative = (Path(directory) / name).relative_to(self._root).as_posix()
-                try:
-                    path = TilePath.parse(relative)
-                except MalformedTile:
-                    self._report.add(f"{relative}: no file of this name belongs to a log")
-                    continue
-                covered = self._size >> (TILE_HEIGHT * (path.level or 0))
-                if path.index * TILE_WIDTH + path.width > covered:
-                    self._report.beyond += 1
+        """Report files that belong to no log, count those beyond the checkpoint, and note the partial ones."""
+        for name in self._store.names("tile/"):
+            try:
+                path = TilePath.parse(name)
+            except MalformedTile:
+                self._report.add(f"{name}: no file of this name belongs to a log")
+                continue
+            covered = self._size >> (TILE_HEIGHT * (path.level or 0))
+            if path.index * TILE_WIDTH + path.width > covered:
+                self._report.beyond += 1
+            elif path.width < TILE_WIDTH:
+                self._partials.setdefault(TilePath(path.level, path.index), []).append(path)
+        self._report.leftovers = sorted(self._store.leftovers())
 
 
 def _prefix(path: TilePath, expected: bytes, width: int) -> int:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The Runrecord authors
 # SPDX-License-Identifier: Apache-2.0
-"""The ledger as its users see it: entries in, runs out, over a log in a directory and an index of its runs."""
+"""The ledger as its users see it: entries in, runs out, over a log and an index of its runs."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from typing import Final, TypeVar, final
 
 from runrecord.ledger.checkpoint import Checkpoint
 from runrecord.ledger.dedup import conflict_key
-from runrecord.ledger.directory import DirectoryLog
 from runrecord.ledger.entry import Entry, Kind, conflict_leaf
 from runrecord.ledger.errors import LedgerError, MalformedError
+from runrecord.ledger.log import Log
 from runrecord.ledger.note import NoteSigner
 from runrecord.ledger.records import Record
 from runrecord.ledger.run_index import (
@@ -57,33 +57,34 @@ class UnknownRun(LedgerError):  # noqa: N818 - a state of the ledger, named as u
 
 @final
 class Ledger:
-    """A ledger in a directory. Thread-safe; one process writes, any number read beside it.
+    """A ledger. Thread-safe; one process writes (in PostgreSQL or an object store, several may), any number read beside it.
 
     Opened to read, it returns nothing that does not lead to the signed checkpoint. The index of runs is only where it looks first: it
     goes by the leaves, and makes an index of its own in memory where the two differ.
 
     Args:
-        directory: Where it lies; made if it does not exist and ``read_only`` is false.
+        location: The directory, or the address of the store, where it lies (see :mod:`runrecord.ledger.stores.location`); made if
+            it does not exist and ``read_only`` is false.
         read_only: Read what the last checkpoint covers, also while another process writes.
         signer: The log key; None reads the one in the directory or makes it.
         origin: Name of a log that is made.
         checkpoint_interval: Seconds between two checkpoints; None publishes only when told to.
 
     Raises:
-        LedgerError: It can't be opened, see ``DirectoryLog.open``.
+        LedgerError: It can't be opened, see ``Log.open``.
     """
 
     def __init__(
         self,
-        directory: str | os.PathLike[str],
+        location: str | os.PathLike[str],
         *,
         read_only: bool = False,
         signer: NoteSigner | None = None,
         origin: str | None = None,
         checkpoint_interval: float | None = 1.0,
     ) -> None:
-        self._log = DirectoryLog.open(
-            directory,
+        self._log = Log.open(
+            location,
             signer=signer,
             read_only=read_only,
             origin=origin,
@@ -116,15 +117,20 @@ class Ledger:
 
     def __repr__(self) -> str:
         """Return where it lies, nothing of its content."""
-        return f"<Ledger {self._log.origin!r} in {str(self.path)!r}>"
+        return f"<Ledger {self._log.origin!r} in {self.where!r}>"
 
     @property
     def path(self) -> Path:
-        """The directory."""
+        """The directory whose ``.state`` holds what belongs to this machine; that of the ledger, if it is in a directory."""
         return self._log.path
 
     @property
-    def log(self) -> DirectoryLog:
+    def where(self) -> str:
+        """Where it is kept, for people."""
+        return self._log.where
+
+    @property
+    def log(self) -> Log:
         """The log under the ledger."""
         return self._log
 
@@ -143,7 +149,7 @@ class Ledger:
             For each entry its index and what became of it.
 
         Raises:
-            LedgerError: Nothing of the call was kept, see ``DirectoryLog.append``.
+            LedgerError: Nothing of the call was kept, see ``Log.append``.
         """
         items = [(entry.key(), entry.leaf()) for entry in entries]
         results = self._log.append(items, on_conflict=conflict_leaf)
@@ -160,7 +166,7 @@ class Ledger:
                 self._flush()
             except RunIndexError as error:  # the entries are durable; the index catches up when it is asked
                 self._pending.clear()
-                _log.warning("the run index of the ledger in %s is behind: %s", self.path, error.message)
+                _log.warning("the run index of the ledger in %s is behind: %s", self.where, error.message)
         return results
 
     def publish(self) -> Checkpoint:
@@ -207,7 +213,7 @@ class Ledger:
                 f"more than one run starts with {run!r}: {shown}", "type more of the id", matching
             )
         known = self._ask(RunIndex.names)
-        message = f"there is no run {run!r} in the ledger in {self.path}"
+        message = f"there is no run {run!r} in the ledger in {self.where}"
         if nearest := difflib.get_close_matches(run, known, n=_NEAREST, cutoff=_NEAR):
             raise UnknownRun(message, f"the nearest are: {', '.join(nearest)}", nearest)
         newest = known[:_NEAREST]
@@ -240,7 +246,7 @@ class Ledger:
         self._catch_up()
 
     def close(self) -> None:
-        """Publish what is pending and give the directory up."""
+        """Publish what is pending and give the store up."""
         if not self._read_only:
             with contextlib.suppress(RunIndexError):
                 self._catch_up()
@@ -266,7 +272,7 @@ class Ledger:
         except RunIndexError as error:
             if not self._read_only:
                 raise
-            _log.warning("the ledger in %s is read without its run index: %s", self.path, error.message)
+            _log.warning("the ledger in %s is read without its run index: %s", self.where, error.message)
         self.rebuild_index()
         return question(self._index)
 

@@ -6,18 +6,19 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import shutil
 import threading
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable
 from typing import Final
 
 from runrecord.ledger.checkpoint import Checkpoint
-from runrecord.ledger.errors import LedgerError, LedgerStopped
-from runrecord.ledger.files import FileBatch, disk_errors
-from runrecord.ledger.recovery import Recovered
+from runrecord.ledger.edge import Edge
+from runrecord.ledger.errors import LedgerError, LedgerStopped, RolledBack
+from runrecord.ledger.pending import Pending
+from runrecord.ledger.reader import LogReader
+from runrecord.ledger.recovery import Recovered, open_checkpoint, read_checkpoint, signed_edge
 from runrecord.ledger.sequencer import Sequencer
-from runrecord.ledger.tiles import TilePath
+from runrecord.ledger.stores.base import HeadMoved, Opened, Publication, Store
+from runrecord.ledger.tlog import tree_root
 
 _log = logging.getLogger(__name__)
 
@@ -29,20 +30,24 @@ _LONGEST_DELAY: Final = (
 class Publisher:
     """The one place where tiles and checkpoints are written.
 
-    The order is what a crash is survived by: tiles durable, keys indexed, superseded partial tiles removed, checkpoint durable, write-ahead
-    segments freed. Every step can be done again.
+    The order is what a crash is survived by: tiles durable, keys indexed, superseded partial tiles removed, checkpoint durable, journal
+    freed. Every step can be done again, and by any of several writers: all of them write the same tiles.
 
     Args:
-        path: The log's directory.
+        store: Where the log is.
         recovered: What opening it found; its edge is where publishing goes on.
         sequencer: Where entries wait.
         published: Called with each new checkpoint before its entries are dropped from memory.
     """
 
     def __init__(
-        self, path: Path, recovered: Recovered, sequencer: Sequencer, published: Callable[[Checkpoint], None]
+        self,
+        store: Store,
+        recovered: Recovered,
+        sequencer: Sequencer,
+        published: Callable[[Checkpoint], None],
     ) -> None:
-        self._path = path
+        self._store = store
         self._recovered = recovered
         self._sequencer = sequencer
         self._published = published
@@ -82,7 +87,7 @@ class Publisher:
             try:
                 checkpoint = self.publish()
             except LedgerStopped:
-                _log.exception("the ledger in %s stopped", self._path)
+                _log.exception("the ledger in %s stopped", self._store.where)
                 return
             except LedgerError as error:
                 delay = max(min(2 * delay, _LONGEST_DELAY), interval)
@@ -90,7 +95,7 @@ class Publisher:
                     logged = type(error)
                     _log.warning(
                         "the ledger in %s has no new checkpoint, entries are kept, and it is tried again every %g s at least: %s",
-                        self._path,
+                        self._store.where,
                         max(_LONGEST_DELAY, interval),
                         error,
                     )
@@ -100,18 +105,24 @@ class Publisher:
                 if logged is not None:
                     logged = None
                     _log.warning(
-                        "the ledger in %s has a new checkpoint again, of size %d", self._path, checkpoint.size
+                        "the ledger in %s has a new checkpoint again, of size %d",
+                        self._store.where,
+                        checkpoint.size,
                     )
 
     def publish(self) -> Checkpoint:
-        """Publish what is durable now (see :meth:`runrecord.ledger.directory.DirectoryLog.publish`)."""
+        """Publish what is durable now (see :meth:`runrecord.ledger.log.Log.publish`)."""
         with self._lock:
             try:
                 self._sequencer.check()
-                with disk_errors(self._path):
-                    checkpoint = self._publish()
+                while (checkpoint := self._publish()) is None:
+                    pass
             except LedgerStopped as error:
                 self._sequencer.stop(error)
+                self.failure = error
+                raise
+            except RolledBack as error:  # another writer has published another history
+                self._sequencer.stop(LedgerStopped(error.message, error.next_step))
                 self.failure = error
                 raise
             except LedgerError as error:
@@ -120,31 +131,78 @@ class Publisher:
             self.failure = None
             return checkpoint
 
-    def _publish(self) -> Checkpoint:
-        self._sequencer.drop_pending(self._edge.size)  # an interrupt may have come between the last two steps
-        pending = self._sequencer.pending()
-        if not pending.framed and self._checkpoint.note:
-            return self._checkpoint
+    def _publish(self) -> Checkpoint | None:
+        """Publish once; return None if another writer was faster."""
+        with contextlib.suppress(HeadMoved):
+            with self._recovered.writer.publication() as publication:
+                newest = publication.newest()
+                if newest is not None and newest != self._checkpoint.note:
+                    self._follow(open_checkpoint(self._store, newest, self._recovered.verifiers))
+                self._sequencer.drop_pending(
+                    self._edge.size
+                )  # an interrupt may have come between the last two steps
+                pending = self._sequencer.pending()
+                if not pending.framed and self._checkpoint.note:
+                    return self._checkpoint
+                edge, checkpoint = self._write(publication, pending)
+            self._advance(edge, checkpoint)
+            self._recovered.writer.journal.release(edge.size)
+            return checkpoint
+        return None
+
+    def _write(self, publication: Publication, pending: Pending) -> tuple[Edge, Checkpoint]:
         edge = self._edge.copy()
-        scratch = self._path / ".state" / "tmp"
-        with FileBatch(self._path, scratch) as files:
-            full = edge.extend(
-                pending.framed, pending.hashes, lambda path, data: files.write(str(path), data)
-            )
-            files.commit()
+        full = edge.extend(
+            pending.framed, pending.hashes, lambda path, data: publication.write(str(path), data)
+        )
+        publication.settle()
         root = edge.root()
         self._recovered.keys.add(pending.first, pending.digests, edge.size, root)
-        self._remove_superseded(full)
+        publication.remove([f"{path}.p" for path in full])
         checkpoint = self._sign(Checkpoint(self._checkpoint.origin, edge.size, root))
-        with FileBatch(self._path, scratch) as files:
-            files.write("checkpoint", checkpoint.note)
-            files.commit()
+        publication.checkpoint(checkpoint.note)
+        return edge, checkpoint
+
+    def _advance(self, edge: Edge, checkpoint: Checkpoint) -> None:
         self._edge = edge
         self._checkpoint = checkpoint
         self._published(checkpoint)
         self._sequencer.drop_pending(edge.size)
-        self._recovered.wal.release(edge.size)
-        return checkpoint
+
+    def follow(self) -> None:
+        """Take in the checkpoint of another writer.
+
+        Raises:
+            RolledBack: If it is not an extension of what this writer knows.
+        """
+        with self._lock:
+            newest = read_checkpoint(self._store, self._recovered.verifiers)
+            if newest is not None and newest.note != self._checkpoint.note:
+                self._follow(newest)
+
+    def _follow(self, newest: Checkpoint) -> None:
+        reader = LogReader(self._store, newest.size)
+        edge = signed_edge(reader, newest, self._store.where)
+        self._sequencer.drop_pending(self._edge.size)
+        pending = self._sequencer.pending()
+        known = max(min(pending.end, newest.size) - pending.first, 0)
+        grown = self._edge.copy()
+        grown.extend(pending.framed[:known], pending.hashes[:known], lambda _path, _data: None)
+        if (
+            newest.origin != self._checkpoint.origin
+            or newest.size < self._checkpoint.size
+            or tree_root(grown.size, reader.node) != grown.root()
+        ):
+            raise RolledBack(
+                f"the checkpoint in {self._store.where}, of size {newest.size}, is not of a log that begins with the "
+                f"{grown.size} entries that this writer knows",
+                "keep the store as evidence, and compare it with a copy",
+            )
+        keys = self._recovered.keys
+        if known > 0:
+            keys.add(pending.first, pending.digests[:known], grown.size, grown.root())
+        keys.complete(Opened(newest, reader.node, reader.leaves, pending, edge, self._recovered.key_of))
+        self._advance(edge, newest)
 
     def _sign(self, checkpoint: Checkpoint) -> Checkpoint:
         try:
@@ -156,12 +214,6 @@ class Publisher:
                 f"the checkpoint of size {checkpoint.size} can't be signed ({type(error).__name__})",
                 "check the log key, or the service that holds it",
             ) from error
-
-    def _remove_superseded(self, full: Sequence[TilePath]) -> None:
-        """Remove the partial tiles whose full one is durable (C2SP tlog-tiles, "Partial Tiles")."""
-        for path in full:
-            with contextlib.suppress(FileNotFoundError):
-                shutil.rmtree(self._path / f"{path}.p")
 
     def close(self, reason: LedgerStopped) -> None:
         """Publish what is pending, refuse what comes later with ``reason``, and give the directory up.
@@ -179,4 +231,4 @@ class Publisher:
         finally:
             self._sequencer.close(reason)
             with self._lock:
-                self._recovered.close(remove_wal=self._sequencer.size == self._checkpoint.size)
+                self._recovered.close(remove_journal=self._sequencer.size == self._checkpoint.size)

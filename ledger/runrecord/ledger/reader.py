@@ -1,17 +1,16 @@
 # SPDX-FileCopyrightText: The Runrecord authors
 # SPDX-License-Identifier: Apache-2.0
-"""Reading a log's directory: leaves and tree nodes, as far as one checkpoint covers them, and only if it vouches for them."""
+"""Reading a log: leaves and tree nodes, as far as one checkpoint covers them, and only if it vouches for them."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from pathlib import Path
 
 from runrecord.ledger.edge import Edge
 from runrecord.ledger.errors import LedgerCorrupt, MalformedTile, OutOfRange
-from runrecord.ledger.files import explain
+from runrecord.ledger.stores.base import Objects
 from runrecord.ledger.tiles import (
     TILE_HEIGHT,
     TILE_WIDTH,
@@ -26,18 +25,18 @@ from runrecord.ledger.tlog import leaf_hash
 _TILES_KEPT = 256  # at most 32 KB each, with the levels above
 _BUNDLES_KEPT = 64
 RESTORE = (
-    "restore the ledger directory from a copy; audit bundles that were made earlier still prove what they hold: "
+    "restore the ledger from a copy; audit bundles that were made earlier still prove what they hold: "
     "check them with 'runrecord verify'"
 )
 
 
 class LogReader:
-    """The tiles and entry bundles below a directory.
+    """The tiles and entry bundles of a store.
 
     Thread-safe; files that a checkpoint covers never change, so what was read is kept.
 
     Args:
-        root: The log's directory.
+        store: Where they are.
         size: How many leaves may be read: the size of a checkpoint.
         signed: The root that the checkpoint states. With it, nothing is returned that does not lead to it: a partial tile is on the
             right edge, which must add up to the root; a full tile must have the hash that stands in the tile above it; an
@@ -48,8 +47,8 @@ class LogReader:
         LedgerCorrupt: With ``signed``, if the tiles at the right edge are missing or don't add up to the root.
     """
 
-    def __init__(self, root: Path, size: int, signed: bytes | None = None) -> None:
-        self._root = root
+    def __init__(self, store: Objects, size: int, signed: bytes | None = None) -> None:
+        self._store = store
         self.size = size
         self._checks = signed is not None
         self._edge_tiles: dict[tuple[int, int, int], Tile] = {}
@@ -74,7 +73,7 @@ class LogReader:
         if Edge(self.size, levels).root() != signed:
             files = ", ".join(str(TilePath(*key)) for key in self._edge_tiles)
             raise LedgerCorrupt(
-                f"the ledger in {self._root} was changed after its checkpoint of size {self.size} was signed: {files or 'the checkpoint'} "
+                f"the ledger in {self._store.where} was changed after its checkpoint of size {self.size} was signed: {files or 'the checkpoint'} "
                 "does not add up to the signed root",
                 RESTORE,
             )
@@ -83,14 +82,10 @@ class LogReader:
         """Return a file's bytes; of a partial one that is gone, the full one's."""
         paths = [path] if path.width == TILE_WIDTH else [path, TilePath(path.level, path.index)]
         for each in paths:
-            try:
-                return (self._root / str(each)).read_bytes()
-            except FileNotFoundError:
-                continue
-            except OSError as error:
-                raise explain(error, self._root / str(each)) from error
+            if (data := self._store.read(str(each))) is not None:
+                return data
         raise LedgerCorrupt(
-            f"{self._root / str(path)} is missing, although the checkpoint of size {self.size} covers it",
+            f"{self._store.locate(str(path))} is missing, although the checkpoint of size {self.size} covers it",
             RESTORE,
         )
 
@@ -147,7 +142,7 @@ class LogReader:
                 )
 
     def _damaged(self, path: TilePath, reason: str) -> LedgerCorrupt:
-        return LedgerCorrupt(f"{self._root / str(path)} is damaged or was changed: {reason}", RESTORE)
+        return LedgerCorrupt(f"{self._store.locate(str(path))} is damaged or was changed: {reason}", RESTORE)
 
     def _width(self, level: int, index: int) -> int:
         """Return how many hashes of a tile the checkpoint covers; below 1 it covers none."""

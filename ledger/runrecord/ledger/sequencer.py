@@ -12,11 +12,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from runrecord.ledger.dedup import KeyIndex, conflict_key, key_digest
-from runrecord.ledger.errors import LedgerError, LedgerStopped
+from runrecord.ledger.dedup import conflict_key, key_digest
+from runrecord.ledger.errors import LedgerError, LedgerStopped, RolledBack
+from runrecord.ledger.pending import Pending
+from runrecord.ledger.stores.base import Head, HeadMoved, Journal, Keys
 from runrecord.ledger.tiles import frame_entry
 from runrecord.ledger.tlog import leaf_hash
-from runrecord.ledger.wal import WriteAheadLog
+from runrecord.ledger.wal import Frame
 
 RECENT_KEYS = 65_536
 """Key digests kept in memory, about 12 MB; older ones are looked up in the index."""
@@ -95,46 +97,33 @@ class _Group:
         del self.digests[length:], self.hashes[length:], self.framed[length:]
 
 
-@dataclass(frozen=True, slots=True)
-class Pending:
-    """Durable entries that are in no tile yet.
-
-    Attributes:
-        first: The index of the first one.
-        framed: The entries with their length prefix.
-        hashes: Their leaf hashes.
-        digests: The digests of their keys.
-    """
-
-    first: int
-    framed: list[bytes]
-    hashes: list[bytes]
-    digests: list[bytes]
-
-
 class Sequencer:
     """The one place where an entry gets its index.
 
     Args:
-        wal: Where a group becomes durable.
+        journal: Where a group becomes durable.
         keys: The index of the keys of all leaves below ``pending.first``.
-        pending: What the write-ahead log holds beyond the tiles.
+        pending: What the journal holds beyond the tiles.
         hash_at: Returns the hash of a leaf below ``pending.first``.
         make_room: Called when too much is pending; moves it into tiles.
+        take_checkpoint: Called when another writer has moved entries into tiles that this one does not know.
     """
 
     def __init__(
         self,
-        wal: WriteAheadLog,
-        keys: KeyIndex,
+        journal: Journal,
+        keys: Keys,
         pending: Pending,
         hash_at: Callable[[int], bytes],
+        *,
         make_room: Callable[[], object],
+        take_checkpoint: Callable[[], object],
     ) -> None:
-        self._wal = wal
+        self._journal = journal
         self._keys = keys
         self._hash_at = hash_at
         self._make_room = make_room
+        self._take_checkpoint = take_checkpoint
         self._queue: list[_Batch] = []
         self._commit_lock = threading.Lock()
         self._state_lock = threading.Lock()  # over the pending entries; held for list operations only
@@ -148,7 +137,7 @@ class Sequencer:
     def append(
         self, items: Sequence[tuple[bytes, bytes]], on_conflict: ConflictFactory | None
     ) -> list[Appended]:
-        """Append ``(key, leaf)`` pairs and return when they are durable (see :meth:`DirectoryLog.append`)."""
+        """Append ``(key, leaf)`` pairs and return when they are durable (see :meth:`Log.append`)."""
         batch = _Batch(items, on_conflict)
         self._queue.append(batch)  # atomic; the leader below takes the list from its front
         with self._commit_lock:
@@ -192,31 +181,78 @@ class Sequencer:
         self.check()
         if self._pending_bytes > PENDING_BYTES:
             self._make_room()
-        recent = self._recent
-        unknown = [
-            entry.digest for batch in batches for entry in batch.prepared if entry.digest not in recent
-        ]
-        indexed = self._keys.find(unknown)
+        try:
+            while not self._commit_once(batches):
+                pass
+        except LedgerStopped as error:
+            self.stop(error)
+            raise
+        except RolledBack as error:
+            self.stop(LedgerStopped(error.message, error.next_step))
+            raise
+
+    def _commit_once(self, batches: list[_Batch]) -> bool:
+        """Give the batches their indices and make them durable; return False if another writer was faster."""
+        with self._journal.turn(self.size) as head:
+            if head is not None:
+                self._follow(head)
+            recent = self._recent
+            unknown = [
+                entry.digest for batch in batches for entry in batch.prepared if entry.digest not in recent
+            ]
+            indexed = self._keys.find(unknown)
+            group = _Group(self.size)
+            for batch in batches:
+                length = len(group.digests)
+                batch.error = None
+                try:
+                    batch.results = self._sequence(batch, group, indexed)
+                except Exception as error:  # noqa: BLE001 - the caller's own function may raise anything; only its batch fails
+                    group.truncate(length)
+                    batch.error = error
+            return not group.digests or self._append(group)
+
+    def _append(self, group: _Group) -> bool:
+        try:
+            self._journal.append(group.first, group.digests, group.framed)
+            self._accept(group)
+        except HeadMoved:
+            return False
+        except LedgerError:  # nothing of the group was kept, or the log stops
+            raise
+        except BaseException:
+            self.stop(_IN_DOUBT)
+            raise
+        return True
+
+    def _follow(self, head: Head) -> None:
+        """Take in what other writers have appended.
+
+        Raises:
+            RolledBack: If the store has less than it once had, or not what leads there.
+        """
+        for attempt in range(2):
+            for frame in head.frames:
+                self._take(frame)
+            if self.size == head.size:
+                return
+            if self.size > head.size:
+                break
+            if attempt == 0:
+                self._take_checkpoint()  # they are in tiles
+        raise RolledBack(
+            f"the ledger has {head.size} entries, and this writer knows {self.size} that were durable and can't read those that follow",
+            "restore the newest copy of the store; keep this one as evidence",
+        )
+
+    def _take(self, frame: Frame) -> None:
+        known = self.size - frame.first
+        if not 0 <= known < len(frame.leaves):
+            return  # known, or there are others in between that are in tiles
         group = _Group(self.size)
-        for batch in batches:
-            length = len(group.digests)
-            try:
-                batch.results = self._sequence(batch, group, indexed)
-            except Exception as error:  # noqa: BLE001 - the caller's own function may raise anything; only its batch fails
-                group.truncate(length)
-                batch.error = error
-        if group.digests:
-            try:
-                self._wal.append(group.first, group.digests, group.framed)
-                self._accept(group)
-            except LedgerStopped as error:
-                self.stop(error)
-                raise
-            except LedgerError:  # nothing of the group was kept
-                raise
-            except BaseException:
-                self.stop(_IN_DOUBT)
-                raise
+        for digest, leaf in zip(frame.digests[known:], frame.leaves[known:], strict=True):
+            group.add(_Prepared(digest, leaf_hash(leaf), frame_entry(leaf)))
+        self._accept(group)
 
     def _sequence(self, batch: _Batch, group: _Group, indexed: dict[bytes, int]) -> list[Appended]:
         staged, recent = group.staged, self._recent
@@ -259,11 +295,13 @@ class Sequencer:
 
     def _accept(self, group: _Group) -> None:
         with self._state_lock:
-            self._pending.framed.extend(group.framed)
-            self._pending.hashes.extend(group.hashes)
-            self._pending.digests.extend(group.digests)
-            self._pending_bytes += sum(map(len, group.framed))
-            self.size = group.first + len(group.digests)
+            covered = self.size - group.first  # by a checkpoint that another writer has published meanwhile
+            framed = group.framed[covered:] if covered else group.framed
+            self._pending.framed.extend(framed)
+            self._pending.hashes.extend(group.hashes[covered:] if covered else group.hashes)
+            self._pending.digests.extend(group.digests[covered:] if covered else group.digests)
+            self._pending_bytes += sum(map(len, framed))
+            self.size = max(self.size, group.first + len(group.digests))
         recent = self._recent
         recent.update(group.staged)
         surplus = len(recent) - RECENT_KEYS
@@ -289,12 +327,16 @@ class Sequencer:
             return self._pending.framed[index - self._pending.first][2:]
 
     def drop_pending(self, below: int) -> None:
-        """Forget the pending entries under an index: their tiles are durable and their keys indexed."""
+        """Forget the pending entries under an index: their tiles are durable and their keys indexed.
+
+        Entries that only another writer knew until now are counted as durable from then on.
+        """
         with self._state_lock:
             now = self._pending
             count = below - now.first
             if count <= 0:
                 return
+            self.size = max(self.size, below)
             self._pending_bytes -= sum(map(len, now.framed[:count]))
             del now.framed[:count], now.hashes[:count], now.digests[:count]
             self._pending = Pending(now.first + count, now.framed, now.hashes, now.digests)

@@ -51,6 +51,14 @@ class RootStack:
         for each in hashes:
             self.push(each)
 
+    @classmethod
+    def of(cls, size: int, node: NodeReader) -> RootStack:
+        """Return the stack of the first ``size`` leaves of a tree that can be read."""
+        stack = cls()
+        stack.size = size
+        stack._stack = [node(level, index) for level, index in complete_subtrees(0, size)]
+        return stack
+
     def push(self, digest: bytes) -> None:
         """Add the hash of the next leaf."""
         stack = self._stack

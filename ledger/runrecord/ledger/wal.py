@@ -14,6 +14,7 @@ content of an entry from passing for a frame.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
 import threading
@@ -38,6 +39,7 @@ _FRAME = struct.Struct(">IQII")
 _CRC = struct.Struct(">I")
 _FRAME_HEADER = _FRAME.size + _CRC.size
 _MAGIC_BYTES = _FRAME_MAGIC.to_bytes(4, "big")
+_NOBODY_ELSE: contextlib.nullcontext[None] = contextlib.nullcontext()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,11 @@ class WriteAheadLog:
             finally:
                 os.close(fd)
 
+    def turn(self, size: int) -> contextlib.nullcontext[None]:
+        """Nobody else writes to a directory (see :class:`runrecord.ledger.stores.base.Journal`)."""
+        del size
+        return _NOBODY_ELSE
+
     def append(self, first: int, digests: Sequence[bytes], framed: Sequence[bytes]) -> None:
         """Write one group and sync it; on return it is durable.
 
@@ -169,7 +176,7 @@ class WriteAheadLog:
 
     def release(self, below: int) -> None:
         """Remove the segments that hold only entries under an index; the one being written stays."""
-        with self._lock:
+        with self._lock, disk_errors(self._directory):
             kept = self._segments
             while len(kept) > 1 and int(kept[1].stem) <= below:
                 kept[0].unlink(missing_ok=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from runrecord.ledger import DirectoryLog, NoteSigner
+from runrecord.ledger import Log, NoteSigner
 
 ORIGIN = "example.com/agents"
 
@@ -33,13 +33,13 @@ def signer() -> NoteSigner:
 
 
 @pytest.fixture
-def open_log(tmp_path: Path, signer: NoteSigner) -> Iterator[Callable[..., DirectoryLog]]:
+def open_log(tmp_path: Path, signer: NoteSigner) -> Iterator[Callable[..., Log]]:
     """Open logs that publish only when told to, and close them after the test."""
-    opened: list[DirectoryLog] = []
+    opened: list[Log] = []
 
-    def open_it(path: Path = tmp_path / "log", **options: object) -> DirectoryLog:
+    def open_it(path: Path = tmp_path / "log", **options: object) -> Log:
         arguments = {"signer": signer, "checkpoint_interval": None, **options}
-        opened.append(DirectoryLog.open(path, **arguments))  # type: ignore[arg-type]
+        opened.append(Log.open(path, **arguments))  # type: ignore[arg-type]
         return opened[-1]
 
     yield open_it

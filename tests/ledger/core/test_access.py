@@ -27,7 +27,7 @@ def test_a_second_writer_is_told_who_holds_the_ledger(open_log):
 
 
 def test_a_lock_dies_with_its_holder(tmp_path, open_log):
-    script = "import os, sys; from runrecord.ledger import DirectoryLog\nDirectoryLog.open(sys.argv[1], origin='example.com/agents')\nos._exit(0)"
+    script = "import os, sys; from runrecord.ledger import Log\nLog.open(sys.argv[1], origin='example.com/agents')\nos._exit(0)"
     subprocess.run([sys.executable, "-c", script, str(tmp_path / "log")], check=True, timeout=60)
     assert open_log(signer=None).origin == "example.com/agents"
 

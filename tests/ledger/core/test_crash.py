@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from runrecord.ledger import DirectoryLog, LedgerCorrupt, LedgerStopped, RolledBack, fsck, tlog
+from runrecord.ledger import LedgerCorrupt, LedgerStopped, Log, RolledBack, fsck, tlog
 from runrecord.ledger.checkpoint import Checkpoint
 
 WRITER = Path(__file__).with_name("writer.py")
@@ -94,7 +94,7 @@ class Death:
 
 def workload(directory, signer, items, acknowledged):
     """Make a log, cross the borders of tiles, publish and close; tell what was acknowledged."""
-    log = DirectoryLog.open(directory, signer=signer, checkpoint_interval=None)
+    log = Log.open(directory, signer=signer, checkpoint_interval=None)
     for start, end in ((0, 3), (3, 300), (300, 302)):
         log.append(items(start, end))
         acknowledged.write(end.to_bytes(4, "big"))
@@ -148,7 +148,7 @@ def crashed(tmp_path, in_child, signer, items):
     directory = tmp_path / "crashed"
 
     def work():
-        log = DirectoryLog.open(directory, signer=signer, checkpoint_interval=None)
+        log = Log.open(directory, signer=signer, checkpoint_interval=None)
         log.append(items(0, 3))
         log.publish()
         log.append(items(3, 5))
@@ -314,9 +314,9 @@ def test_a_full_disk_refuses_whole_groups_and_goes_on_when_there_is_room(tmp_pat
     """A file-size limit makes the system refuse real writes, in the middle of them."""
     script = """
 import resource, sys
-from runrecord.ledger import DirectoryLog, LedgerFull, NoteSigner
+from runrecord.ledger import Log, LedgerFull, NoteSigner
 signer = NoteSigner("example.com/agents", bytes(range(32)))
-log = DirectoryLog.open(sys.argv[1], signer=signer, checkpoint_interval=None)
+log = Log.open(sys.argv[1], signer=signer, checkpoint_interval=None)
 hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
 log.append([(b"0", bytes(1000))])
 resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))
@@ -353,7 +353,7 @@ def test_a_failed_sync_stops_the_log_until_it_is_opened_again(open_log, items):
     """The log's own file is swapped for a pipe, which can be written and not be synced."""
     log = open_log()
     log.append(items(0, 3))
-    wal = log._recovered.wal
+    wal = log._recovered.writer.journal
     reading, writing = os.pipe()
     real, wal._fd = wal._fd, writing
     for _ in range(2):

@@ -13,11 +13,11 @@ import time
 import pytest
 
 from runrecord.ledger import (
-    DirectoryLog,
     EntryTooLarge,
     LedgerError,
     LedgerReadOnly,
     LedgerStopped,
+    Log,
     NoteSigner,
     OutOfRange,
     RolledBack,
@@ -27,7 +27,7 @@ from runrecord.ledger import (
     tlog,
 )
 from runrecord.ledger.checkpoint import Checkpoint
-from runrecord.ledger.recovery import REBUILD_CHUNK
+from runrecord.ledger.dedup import REBUILD_CHUNK
 from runrecord.ledger.tiles import TilePath, tiles_of
 
 RAGGED = [1, 2, 3, 255, 256, 257, 511, 513]
@@ -372,17 +372,15 @@ def test_a_reader_of_a_copy_needs_the_key(open_log, items, tmp_path, signer):
         (copy / name).parent.mkdir(parents=True, exist_ok=True)
         (copy / name).write_bytes((log.path / name).read_bytes())
     with pytest.raises(LedgerError, match=r"the public key of the ledger .* is missing"):
-        DirectoryLog.open(copy, read_only=True)
+        Log.open(copy, read_only=True)
     with pytest.raises(SignatureError):
-        DirectoryLog.open(copy, read_only=True, verifiers=[NoteSigner(signer.name, bytes(32)).verifier])
-    assert list(DirectoryLog.open(copy, read_only=True, verifiers=[signer.verifier]).leaves()) == list(
-        log.leaves()
-    )
+        Log.open(copy, read_only=True, verifiers=[NoteSigner(signer.name, bytes(32)).verifier])
+    assert list(Log.open(copy, read_only=True, verifiers=[signer.verifier]).leaves()) == list(log.leaves())
 
 
 def test_there_is_nothing_to_read_where_no_log_is(tmp_path, signer):
     with pytest.raises(LedgerError, match="no ledger"):
-        DirectoryLog.open(tmp_path / "none", read_only=True, verifiers=[signer.verifier])
+        Log.open(tmp_path / "none", read_only=True, verifiers=[signer.verifier])
 
 
 def test_a_closed_log_takes_nothing(open_log, items):
@@ -415,7 +413,7 @@ def test_a_forked_child_can_not_write(open_log, items, in_child):
 
 
 def test_a_log_makes_its_own_key_and_keeps_it_private(tmp_path, items):
-    with DirectoryLog.open(tmp_path / "log", origin="made.example/log") as log:
+    with Log.open(tmp_path / "log", origin="made.example/log") as log:
         log.append(items(0, 1))
         vkey = log.vkey
         secret = (log.path / ".state" / "log.key").read_text().strip()
@@ -424,19 +422,19 @@ def test_a_log_makes_its_own_key_and_keeps_it_private(tmp_path, items):
     key = tmp_path / "log" / ".state" / "log.key"
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
     assert stat.S_IMODE(key.parent.stat().st_mode) == 0o700
-    with DirectoryLog.open(tmp_path / "log") as log:
+    with Log.open(tmp_path / "log") as log:
         assert (log.vkey, log.origin) == (vkey, "made.example/log")
     with pytest.raises(LedgerError, match=r"named 'made\.example/log', not 'other"):
-        DirectoryLog.open(tmp_path / "log", origin="other")
+        Log.open(tmp_path / "log", origin="other")
     with pytest.raises(LedgerError, match=r"named 'made\.example/log', not 'other'"):
-        DirectoryLog.open(tmp_path / "log", origin="other", read_only=True)
+        Log.open(tmp_path / "log", origin="other", read_only=True)
     key.unlink()
     with pytest.raises(LedgerError, match="private key"):
-        DirectoryLog.open(tmp_path / "log")
+        Log.open(tmp_path / "log")
 
 
 def test_logs_made_without_a_name_have_different_ones(tmp_path):
-    with DirectoryLog.open(tmp_path / "a") as one, DirectoryLog.open(tmp_path / "b") as two:
+    with Log.open(tmp_path / "a") as one, Log.open(tmp_path / "b") as two:
         assert one.origin != two.origin
 
 

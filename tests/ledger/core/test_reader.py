@@ -8,9 +8,10 @@ import shutil
 
 import pytest
 
-from runrecord.ledger import DirectoryLog, LedgerCorrupt
+from runrecord.ledger import LedgerCorrupt, Log
 from runrecord.ledger.edge import Edge
 from runrecord.ledger.reader import LogReader
+from runrecord.ledger.stores.directory import DirectoryStore
 from runrecord.ledger.tiles import (
     TILE_WIDTH,
     Tile,
@@ -35,7 +36,7 @@ def log(open_log, items):
 
 
 def read_all(path, signer):
-    return list(DirectoryLog.open(path, read_only=True, verifiers=[signer.verifier]).leaves())
+    return list(Log.open(path, read_only=True, verifiers=[signer.verifier]).leaves())
 
 
 def test_a_good_log_reads_as_it_was_written(log, signer, items):
@@ -64,7 +65,7 @@ def test_the_entry_is_named_and_its_neighbours_in_other_bundles_are_read(log, si
     leaves = [leaf for _, leaf in items(first, min(first + TILE_WIDTH, SIZE))]
     leaves[place] = b"x" + leaves[place][1:]
     path.write_bytes(encode_bundle(leaves))
-    reader = DirectoryLog.open(log.path, read_only=True)
+    reader = Log.open(log.path, read_only=True)
     with pytest.raises(LedgerCorrupt, match=rf"{name} .* entry {entry} "):
         reader.leaf(first)  # the whole bundle is refused
     other = (first + TILE_WIDTH) % (2 * TILE_WIDTH)
@@ -89,7 +90,7 @@ def test_an_entry_that_was_changed_with_its_tile_is_refused_too(log, signer, ite
 def test_a_tree_that_is_gone_is_noticed_before_anything_is_read(log, gone):
     shutil.rmtree(log.path / gone)
     with pytest.raises(LedgerCorrupt, match="is missing, although the checkpoint"):
-        DirectoryLog.open(log.path, read_only=True)
+        Log.open(log.path, read_only=True)
 
 
 def test_entries_that_are_gone_are_noticed(log, signer):
@@ -111,20 +112,22 @@ def test_the_path_to_the_root_is_checked_through_all_levels(tmp_path):
     edge.extend(list(map(frame_entry, leaves)), list(map(leaf_hash, leaves)), write)
     signed = edge.root()
     places = [0, 30_000, TILE_WIDTH**2, size - 1]
-    reader = LogReader(tmp_path, size, signed)
+    reader = LogReader(DirectoryStore(tmp_path), size, signed)
     assert [reader.leaf(place) for place in places] == [leaves[place] for place in places]
     assert reader.edge().root() == signed
     middle = tmp_path / "tile/1/000"
     data = bytearray(middle.read_bytes())
     data[-1] ^= 1
     middle.write_bytes(data)
-    reader = LogReader(tmp_path, size, signed)
+    reader = LogReader(DirectoryStore(tmp_path), size, signed)
     with pytest.raises(LedgerCorrupt, match="tile/1/000 "):
         reader.leaf(0)
     assert reader.leaf(size - 1) == leaves[-1]
     with pytest.raises(LedgerCorrupt, match="add up"):
-        LogReader(tmp_path, size, bytes(32))
-    assert LogReader(tmp_path, size).leaf(0) == leaves[0]  # what the one writer reads, it wrote
+        LogReader(DirectoryStore(tmp_path), size, bytes(32))
+    assert (
+        LogReader(DirectoryStore(tmp_path), size).leaf(0) == leaves[0]
+    )  # what the one writer reads, it wrote
 
 
 def test_what_was_read_is_checked_against_the_newest_checkpoint_after_a_refresh(open_log, items):

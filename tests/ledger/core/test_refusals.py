@@ -9,14 +9,14 @@ import shutil
 
 import pytest
 
-from runrecord.ledger import DirectoryLog, LedgerError, NoteSigner
+from runrecord.ledger import LedgerError, Log, NoteSigner
 from runrecord.ledger.publisher import _LONGEST_DELAY
 
 
 @pytest.fixture
 def path(open_log, items, tmp_path):
     """A closed log with its own key."""
-    log = DirectoryLog.open(tmp_path / "ledger", origin="example.com/agents")
+    log = Log.open(tmp_path / "ledger", origin="example.com/agents")
     log.append(items(0, 5))
     log.close()
     return tmp_path / "ledger"
@@ -49,7 +49,7 @@ def test_the_file_and_the_next_step_are_named(path, damage, read_only):
     spoil, words = DAMAGES[damage]
     spoil(path)
     with pytest.raises(LedgerError, match=words) as caught:
-        DirectoryLog.open(path, read_only=read_only)
+        Log.open(path, read_only=read_only)
     assert str(path) in caught.value.message
     assert "from a copy" in caught.value.next_step
 
@@ -58,7 +58,7 @@ def test_the_file_and_the_next_step_are_named(path, damage, read_only):
 def test_a_key_file_that_holds_no_key_is_named(path, name, read_only):
     (path / ".state" / name).write_bytes(b"\xffs3cret")
     with pytest.raises(LedgerError, match=re.escape(str(path / ".state" / name))) as caught:
-        DirectoryLog.open(path, read_only=read_only)
+        Log.open(path, read_only=read_only)
     assert "s3cret" not in str(caught.value)
 
 
@@ -67,15 +67,15 @@ def test_a_ledger_is_not_made_among_the_files_of_something_else(tmp_path):
     foreign.mkdir()
     (foreign / "thesis.txt").write_text("x")
     with pytest.raises(LedgerError, match=r"not a ledger, and not empty: it holds 'thesis\.txt'") as caught:
-        DirectoryLog.open(foreign)
+        Log.open(foreign)
     assert "empty or does not exist yet" in caught.value.next_step
     assert [each.name for each in foreign.iterdir()] == ["thesis.txt"]
     (foreign / "thesis.txt").unlink()
     (foreign / "lost+found").mkdir()  # of a fresh volume
-    DirectoryLog.open(foreign).close()
+    Log.open(foreign).close()
     shutil.rmtree(foreign / "tile", ignore_errors=True)
     (foreign / "notes.txt").write_text("beside a ledger")
-    DirectoryLog.open(foreign).close()
+    Log.open(foreign).close()
 
 
 def test_the_longest_wait_for_a_disk_is_short():

@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 import sys
 
-from runrecord.ledger import DirectoryLog, NoteSigner
+from runrecord.ledger import Log, NoteSigner
 
 
 def leaf_of(key: bytes) -> bytes:
@@ -27,7 +27,7 @@ def main() -> None:
     directory, seed = sys.argv[1], sys.argv[2]
     choose = random.Random(seed)
     signer = NoteSigner("example.com/agents", bytes(range(32)))
-    with DirectoryLog.open(directory, signer=signer, checkpoint_interval=0.002) as log:
+    with Log.open(directory, signer=signer, checkpoint_interval=0.002) as log:
         for batch in range(1_000_000):
             keys = [b"%s/%d/%d" % (seed.encode(), batch, i) for i in range(choose.choice((1, 2, 30, 300)))]
             results = log.append([(key, leaf_of(key)) for key in keys])

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from runrecord.ledger import DirectoryLog, NoteSigner, TlogProof
+from runrecord.ledger import Log, NoteSigner, TlogProof
 from runrecord.ledger.tiles import tiles_of
 
 pytestmark = [pytest.mark.go, pytest.mark.timeout(600)]
@@ -105,7 +105,7 @@ def leaf(index):
 
 def make(directory, size, *, step=None):
     """Make a log of this size, with a checkpoint after each step."""
-    with DirectoryLog.open(directory, signer=SIGNER, checkpoint_interval=None) as log:
+    with Log.open(directory, signer=SIGNER, checkpoint_interval=None) as log:
         for start in range(0, size, step or size):
             log.append([(b"%d" % i, leaf(i)) for i in range(start, min(size, start + (step or size)))])
             log.publish()
@@ -114,7 +114,7 @@ def make(directory, size, *, step=None):
 def write_proofs(directory, place, indexes, old=None):
     """Write .tlog-proof files, and the consistency proof from an older checkpoint."""
     place.mkdir()
-    with DirectoryLog.open(directory, read_only=True) as log:
+    with Log.open(directory, read_only=True) as log:
         for index in indexes:
             proof = TlogProof(index, tuple(log.inclusion_proof(index)), log.checkpoint.note)
             (place / f"{index}.tlog-proof").write_bytes(proof.encode())
@@ -128,7 +128,7 @@ def write_proofs(directory, place, indexes, old=None):
 def test_go_accepts_logs_of_every_shape(tlogcheck, tmp_path, size):
     log = tmp_path / "log"
     make(log, max(1, size // 2))
-    with DirectoryLog.open(log, read_only=True) as half:
+    with Log.open(log, read_only=True) as half:
         old = half.checkpoint
     make(log, size)
     indexes = sorted({0, size - 1, size // 2, *range(0, size, max(1, size // 25))})
@@ -146,10 +146,10 @@ def recovered(tmp_path):
     log = tmp_path / "killed"
     script = """
 import os, signal, sys
-from runrecord.ledger import DirectoryLog, NoteSigner
+from runrecord.ledger import Log, NoteSigner
 signer = NoteSigner("example.com/agents", bytes(range(32)))
 leaf = lambda i: b"leaf %d " % i + b"x" * (i % 37)
-log = DirectoryLog.open(sys.argv[1], signer=signer, checkpoint_interval=None)
+log = Log.open(sys.argv[1], signer=signer, checkpoint_interval=None)
 log.append([(b"%d" % i, leaf(i)) for i in range(300)])
 log.publish()
 log.append([(b"%d" % i, leaf(i)) for i in range(300, 700)])
@@ -157,7 +157,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
     done = subprocess.run([sys.executable, "-c", script, str(log)], check=False)
     assert done.returncode == -signal.SIGKILL
-    with DirectoryLog.open(log, read_only=True) as before:
+    with Log.open(log, read_only=True) as before:
         assert before.size == 300
     make(log, 800, step=200)
     return log
@@ -189,7 +189,7 @@ def test_go_refuses_the_proof_of_another_entry(tlogcheck, tmp_path):
 
 def test_go_refuses_a_log_of_another_key(tlogcheck, tmp_path):
     stranger = NoteSigner(SIGNER.name, bytes(32))
-    DirectoryLog.open(tmp_path / "log", signer=stranger, checkpoint_interval=None).close()
+    Log.open(tmp_path / "log", signer=stranger, checkpoint_interval=None).close()
     assert "no verifiable signatures" in tlogcheck(tmp_path / "log").stderr
 
 

@@ -1,18 +1,11 @@
 # SPDX-FileCopyrightText: The Runrecord authors
 # SPDX-License-Identifier: Apache-2.0
-"""A log in a directory: durable appends, about one checkpoint a second, reads and proofs.
+"""A log: durable appends, about one checkpoint a second, reads and proofs.
 
-The directory is the HTTP layout of C2SP tlog-tiles (``checkpoint``, ``tile/``) plus a private ``.state/``::
-
-    .state/lock        held by the one writer, with its process id
-    .state/log.key     the private log key, mode 0600, unless a signer is given
-    .state/log.vkey    the public log key
-    .state/wal/        entries that are durable and not in tiles yet
-    .state/keys.sqlite the index from key digest to leaf
-    .state/tmp/        files on their way to their name
+Its bytes are those of C2SP tlog-tiles (``checkpoint``, ``tile/``), whatever store it is kept in.
 
 What survives a crash: an entry is durable when ``append`` returns. Tiles, then the key index, then the checkpoint become durable when
-the publisher runs; only then are the write-ahead segments freed. A crash between any two of these steps is repaired on the next open.
+the publisher runs; only then is the journal freed. A crash between any two of these steps is repaired on the next open.
 """
 
 from __future__ import annotations
@@ -30,44 +23,47 @@ from runrecord.ledger.publisher import Publisher
 from runrecord.ledger.reader import LogReader
 from runrecord.ledger.recovery import Recovered, missing_checkpoint, read_checkpoint, recover, trusted_keys
 from runrecord.ledger.sequencer import Appended, ConflictFactory, Sequencer
+from runrecord.ledger.stores.base import CHECKPOINT, Objects, Store
+from runrecord.ledger.stores.location import open_store
 
 
 @final
-class DirectoryLog:
-    """An append-only log in a directory.
+class Log:
+    """An append-only log.
 
     Open it with :meth:`open`. All methods are thread-safe. It is a context manager that closes itself.
     """
 
     def __init__(
         self,
-        path: Path,
+        store: Store,
         checkpoint: Checkpoint,
         verifiers: Sequence[NoteVerifier],
         recovered: Recovered | None,
     ) -> None:
-        self._path = path
+        self._store = store
         self._verifiers = verifiers
         self._checkpoint = checkpoint
-        self._reader = LogReader(path, checkpoint.size, None if recovered else checkpoint.root)
+        self._reader = LogReader(store, checkpoint.size, None if recovered else checkpoint.root)
         self._recovered = recovered
         self._closed = False
         self._sequencer: Sequencer | None = None
         self._publisher: Publisher | None = None
         if recovered:
             self._sequencer = Sequencer(
-                recovered.wal,
+                recovered.writer.journal,
                 recovered.keys,
                 recovered.pending,
                 lambda index: self._reader.node(0, index),
-                self.publish,
+                make_room=self.publish,
+                take_checkpoint=self._follow,
             )
-            self._publisher = Publisher(path, recovered, self._sequencer, self._published)
+            self._publisher = Publisher(store, recovered, self._sequencer, self._published)
 
     @classmethod
     def open(
         cls,
-        path: str | os.PathLike[str],
+        location: str | os.PathLike[str],
         *,
         signer: NoteSigner | None = None,
         read_only: bool = False,
@@ -75,11 +71,11 @@ class DirectoryLog:
         origin: str | None = None,
         verifiers: Sequence[NoteVerifier] = (),
         key_of: Callable[[bytes], bytes] | None = None,
-    ) -> DirectoryLog:
+    ) -> Log:
         """Open a log, making it if there is none; recover what a crash left.
 
         Args:
-            path: The log's directory.
+            location: A directory, or where else the log is kept (see :mod:`runrecord.ledger.stores.location`).
             signer: The log key; its name is the log's origin. None reads the key in ``.state/`` or makes one there.
             read_only: Read what the last checkpoint covers, also while another process writes.
             checkpoint_interval: Seconds between two checkpoints while there is something new; None publishes only when told to.
@@ -90,8 +86,8 @@ class DirectoryLog:
                 ``on_conflict`` it must return :func:`runrecord.ledger.dedup.conflict_key` of what it states.
 
         Raises:
-            LedgerLocked: If another process writes to it.
-            LedgerReadOnly: If its directory can't be written.
+            LedgerLocked: If another process writes to it, and its store has one writer only.
+            LedgerReadOnly: If its store can't be written.
             LedgerFull: If there is no room.
             RolledBack: If the files are older than, or differ from, what the log has signed.
             LedgerCorrupt: If they contradict each other in another way. Opened to read, whatever is read later is
@@ -99,35 +95,29 @@ class DirectoryLog:
             SignatureError: If the checkpoint is not signed by a trusted key.
             LedgerError: If there is no log to read, or its origin is another one.
         """
-        root = Path(path)
-        if read_only:
-            if not (root / "checkpoint").exists():
-                raise missing_checkpoint(root)
-            trusted = trusted_keys(root, verifiers)
-            checkpoint = read_checkpoint(root, trusted)
-            if checkpoint is None:
-                raise missing_checkpoint(root)
-            if origin is not None and checkpoint.origin != origin:
-                raise LedgerError(
-                    f"the ledger in {root} is named {checkpoint.origin!r}, not {origin!r}",
-                    "name the directory of that ledger, or leave the name away",
-                )
-            return cls(root, checkpoint, trusted, None)
-        recovered = recover(root, signer=signer, origin=origin, verifiers=verifiers, key_of=key_of)
-        log = cls(root, recovered.checkpoint, recovered.verifiers, recovered)
+        store = open_store(location)
+        try:
+            if read_only:
+                return cls(store, *_read(store, origin, verifiers), None)
+            recovered = recover(store, signer=signer, origin=origin, verifiers=verifiers, key_of=key_of)
+        except BaseException:
+            store.close()
+            raise
+        log = cls(store, recovered.checkpoint, recovered.verifiers, recovered)
         assert log._publisher is not None  # there is one for every log that is written
         try:
             if not recovered.checkpoint.note:
                 log.publish()
         except BaseException:
             recovered.close()
+            store.close()
             raise
         if recovered.pending.framed:
             log._publisher.notice()
         log._publisher.start(checkpoint_interval)
         return log
 
-    def __enter__(self) -> DirectoryLog:
+    def __enter__(self) -> Log:
         """Return the log itself."""
         return self
 
@@ -137,14 +127,24 @@ class DirectoryLog:
 
     def __repr__(self) -> str:
         """Return where and which log, nothing of its content."""
-        return f"<DirectoryLog {self.origin!r} in {str(self._path)!r}, {self.size} entries>"
+        return f"<Log {self.origin!r} in {self.where!r}, {self.size} entries>"
 
     # --- what the log is -----------------------------------------------------------------------------------------
 
     @property
     def path(self) -> Path:
-        """The log's directory."""
-        return self._path
+        """The directory whose ``.state`` holds what belongs to this machine; that of the log, if it is in a directory."""
+        return self._store.path
+
+    @property
+    def where(self) -> str:
+        """Where it is kept, for people."""
+        return self._store.where
+
+    @property
+    def objects(self) -> Objects:
+        """Its tiles and checkpoint, by their names."""
+        return self._store
 
     @property
     def origin(self) -> str:
@@ -217,33 +217,42 @@ class DirectoryLog:
         """
         return self._writable()[1].publish()
 
+    def _follow(self) -> None:
+        if self._publisher is not None:
+            self._publisher.follow()
+
     def _published(self, checkpoint: Checkpoint) -> None:
         self._reader.size = checkpoint.size
         self._checkpoint = checkpoint
 
     def _writable(self) -> tuple[Sequencer, Publisher]:
         if self._sequencer is None or self._publisher is None or self._recovered is None:
-            raise _read_only(self._path)
-        if not self._recovered.lock.held:
+            raise _read_only(self.where)
+        if not self._recovered.writer.held:
             raise LedgerStopped(
-                f"the ledger in {self._path} was opened before this process was forked",
+                f"the ledger in {self.where} was opened before this process was forked",
                 "open it after the fork, in one process",
             )
         return self._sequencer, self._publisher
 
     def close(self) -> None:
-        """Publish what is pending and give the directory up. Entries are durable without it.
+        """Publish what is pending and give the store up. Entries are durable without it.
 
         Raises:
-            LedgerError: If the last checkpoint could not be published; the directory is given up all the same.
+            LedgerError: If the last checkpoint could not be published; the store is given up all the same.
         """
-        if self._recovered is None or self._publisher is None or self._closed:
+        if self._closed:
             return
         self._closed = True
-        if self._recovered.lock.held:
-            self._publisher.close(LedgerStopped(f"the ledger in {self._path} is closed", "open it again"))
-        else:  # a forked child gives up its copy of the handle, and touches nothing else
-            self._recovered.lock.release()
+        try:
+            if self._recovered is None or self._publisher is None:
+                return
+            if self._recovered.writer.held:
+                self._publisher.close(LedgerStopped(f"the ledger in {self.where} is closed", "open it again"))
+            else:  # a forked child gives up its copy of the handle, and touches nothing else
+                self._recovered.writer.close(remove_journal=False)
+        finally:
+            self._store.close()
 
     # --- reading -------------------------------------------------------------------------------------------------
 
@@ -254,19 +263,19 @@ class DirectoryLog:
             RolledBack: If it is not an extension of the one before.
         """
         if self._sequencer is None:
-            newest = read_checkpoint(self._path, self._verifiers)
+            newest = read_checkpoint(self._store, self._verifiers)
             if newest is None or newest.origin != self.origin:
-                raise RolledBack(f"the checkpoint in {self._path} is gone", "restore the directory")
+                raise RolledBack(f"the checkpoint in {self.where} is gone", "restore the directory")
             if newest.note != self._checkpoint.note:
                 self._take(newest)
         return self._checkpoint
 
     def _take(self, newest: Checkpoint) -> None:
-        reader = LogReader(self._path, newest.size, newest.root)
+        reader = LogReader(self._store, newest.size, newest.root)
         old = self._checkpoint
         if newest.size < old.size or tlog.tree_root(old.size, reader.node) != old.root:
             raise RolledBack(
-                f"the checkpoint in {self._path}, of size {newest.size}, does not extend the one read before, of size {old.size}",
+                f"the checkpoint in {self.where}, of size {newest.size}, does not extend the one read before, of size {old.size}",
                 "keep both checkpoints as evidence, and compare the directory with a copy",
             )
         self._reader, self._checkpoint = reader, newest
@@ -337,5 +346,23 @@ class DirectoryLog:
         return size
 
 
-def _read_only(path: Path) -> LedgerReadOnly:
-    return LedgerReadOnly(f"the ledger in {path} was opened to read", "open it without read_only to append")
+def _read(
+    store: Store, origin: str | None, verifiers: Sequence[NoteVerifier]
+) -> tuple[Checkpoint, tuple[NoteVerifier, ...]]:
+    """Return the checkpoint of a store that is there, and the keys trusted for it."""
+    if store.read(CHECKPOINT) is None:
+        raise missing_checkpoint(store)
+    trusted = trusted_keys(store, verifiers)
+    checkpoint = read_checkpoint(store, trusted)
+    if checkpoint is None:
+        raise missing_checkpoint(store)
+    if origin is not None and checkpoint.origin != origin:
+        raise LedgerError(
+            f"the ledger in {store.where} is named {checkpoint.origin!r}, not {origin!r}",
+            "name the place of that ledger, or leave the name away",
+        )
+    return checkpoint, trusted
+
+
+def _read_only(where: str) -> LedgerReadOnly:
+    return LedgerReadOnly(f"the ledger in {where} was opened to read", "open it without read_only to append")

@@ -1,0 +1,69 @@
+# SPDX-FileCopyrightText: The Runrecord authors
+# SPDX-License-Identifier: Apache-2.0
+"""Opening a key index that lies on this machine: it must fit the log, and is completed from the leaves."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from runrecord.ledger.dedup import KeyIndex
+from runrecord.ledger.errors import LedgerCorrupt, RolledBack
+from runrecord.ledger.files import disk_errors
+from runrecord.ledger.stores.base import Opened
+from runrecord.ledger.tlog import tree_root
+
+
+def open_local_keys(path: Path, opened: Opened) -> KeyIndex:
+    """Open the key index of a log; it covers the checkpoint on return.
+
+    Raises:
+        RolledBack: It has seen a longer log, or another one.
+        LedgerCorrupt: It lacks keys, and there is no function that works them out of the leaves.
+    """
+    keys = _open(path)
+    try:
+        _check(keys, opened)
+        keys.complete(opened)
+    except BaseException:
+        keys.close()
+        raise
+    return keys
+
+
+def _open(path: Path) -> KeyIndex:
+    """Open the key index; one that is no database is put aside, to be made anew from the leaves."""
+    try:
+        return KeyIndex(path)
+    except LedgerCorrupt as error:
+        if not isinstance(error.__cause__, sqlite3.DatabaseError):
+            raise
+    with disk_errors(path):
+        path.replace(path.with_suffix(".damaged"))
+        for suffix in ("-wal", "-shm"):
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
+    return KeyIndex(path)
+
+
+def _check(keys: KeyIndex, opened: Opened) -> None:
+    """Refuse a tree that is not an extension of the one that the key index last saw."""
+    if not keys.size:
+        return
+    checkpoint, pending = opened.checkpoint, opened.pending
+    beyond = keys.size - checkpoint.size
+    if beyond > len(pending.hashes):
+        raise RolledBack(
+            f"the ledger has {checkpoint.size + len(pending.hashes)} entries, and once had {keys.size}",
+            "restore the newest copy of the directory, together with its checkpoint",
+        )
+    if beyond <= 0:
+        root = tree_root(keys.size, opened.node)
+    else:
+        grown = opened.edge.copy()
+        grown.extend([b""] * beyond, pending.hashes[:beyond], lambda _path, _data: None)
+        root = grown.root()
+    if root != keys.root:
+        raise RolledBack(
+            f"the first {keys.size} entries of the ledger are not those that it once had",
+            "keep the directory as evidence, and compare it with a copy",
+        )
