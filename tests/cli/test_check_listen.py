@@ -54,7 +54,8 @@ def start(*arguments: str) -> Listening:
     assert process.stderr is not None
     line = process.stderr.readline()
     found = re.search(r"gRPC on (\S+), over HTTP on (http://[^ ]+)\.", line)
-    assert found is not None, line
+    if found is None:
+        pytest.fail(line + process.communicate(timeout=30)[1])
     return Listening(process, found[1], found[2])
 
 

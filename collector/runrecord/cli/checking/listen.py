@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from google.protobuf.message import Message
 
+from runrecord.collector.config import Pipeline
 from runrecord.collector.receiver import Acceptor, GrpcReceiver, HttpReceiver
 from runrecord.collector.receiver.requests import SERVICES
 from runrecord.collector.servers import HttpServer
@@ -95,7 +96,7 @@ async def listen(
             cast("IntakeLog", feed),
             lambda _signal, body: _AsItIs(body, {}),
             GatewayMetrics(),
-            signals=tuple(Signal),
+            pipelines={signal: Pipeline(exporters=("check",)) for signal in Signal},
             executor=executor,
             max_in_flight_bytes=_IN_FLIGHT,
         )
