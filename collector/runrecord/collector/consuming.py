@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
 from dataclasses import dataclass, replace
@@ -215,8 +214,6 @@ class Consuming:
             self._consumers.remove(running[name])
             if name not in after:
                 self._health.drop(name)
-                with contextlib.suppress(KeyError):  # older releases: nobody has looked at it yet
-                    self._metrics.intake_lag_records.remove(name)
         for consumer in self._consumers:
             consumer.want(self._wanted(consumer))
         for route, transport in fresh.items():
@@ -273,8 +270,13 @@ class Consuming:
 
     def refresh(self) -> None:
         """Set the gauges."""
+        requests = {consumer.name: consumer.backlog_records for consumer in self._consumers}
+        size: dict[str, int] = {}
         for consumer in self._consumers:
-            self._metrics.intake_lag_records.labels(consumer.name).set(consumer.backlog_records)
+            if isinstance(consumer, Forwarder):  # one for each signal, and all of them read the same log
+                size[consumer.exporter] = max(size.get(consumer.exporter, 0), consumer.backlog_bytes)
+        intake = self._config.service.intake
+        self._metrics.waiting(requests, size, None if intake.kafka else intake.max_size_mib * _MIB)
         self.watch()
 
     def watch(self) -> None:

@@ -88,7 +88,7 @@ class GatewayMetrics:
         )
         self.intake_bytes = gauge("intake_bytes", "Bytes of the intake log on disk.")
         self.intake_limit = gauge("intake_limit_bytes", "Bytes at which the intake log refuses.")
-        self.intake_lag_records = gauge(
+        self._intake_lag_records = gauge(
             "intake_lag_records", "Requests that a consumer has not taken.", "consumer"
         )
         self.intake_lag_seconds = gauge(
@@ -127,7 +127,7 @@ class GatewayMetrics:
         self._sampling_early = gauge(
             "sampling_early_runs", "Runs decided before their end for want of room, since the start."
         )
-        self.registry.register(_ProcessMetrics())
+        self.registry.register(ProcessMetrics())
         for signal in Signal:
             for transport in ("grpc", "http"):
                 self._accepted[signal].labels("otlp", transport)
@@ -175,23 +175,36 @@ class GatewayMetrics:
         self._sampling_bytes.set(size)
         self._sampling_early.set(early)
 
-    def queue(self, exporter: str, size: int, capacity: int) -> None:
-        """Show how much waits for an exporter, in bytes, and how much may."""
-        self._queue_size.labels(exporter).set(size)
-        self._queue_capacity.labels(exporter).set(capacity)
+    def waiting(self, requests: Mapping[str, int], size: Mapping[str, int], capacity: int | None) -> None:
+        """Show what waits in the intake log.
+
+        Args:
+            requests: How many requests each consumer has not taken.
+            size: How many bytes each exporter has not taken.
+            capacity: At how many bytes requests are refused; None if something else says that.
+        """
+        for gauge in (self._intake_lag_records, self._queue_size, self._queue_capacity):
+            gauge.clear()  # a reload may have taken one away
+        for consumer, number in requests.items():
+            self._intake_lag_records.labels(consumer).set(number)
+        if capacity is not None:
+            for exporter, number in size.items():
+                self._queue_size.labels(exporter).set(number)
+                self._queue_capacity.labels(exporter).set(capacity)
 
     def render(self) -> tuple[str, bytes]:
         """Return content type and text for Prometheus."""
         return CONTENT_TYPE_PLAIN_0_0_4, generate_latest(self.registry)
 
 
-class _ProcessMetrics(Collector):
+class ProcessMetrics(Collector):
     """The collector's ``otelcol_process_*``, read when somebody looks."""
 
     def __init__(self) -> None:
         self._started = time.monotonic()
 
     def collect(self) -> Iterable[Metric]:
+        """Return CPU time, uptime and memory."""
         cpu = CounterMetricFamily(
             "otelcol_process_cpu_seconds",
             "CPU time of the process, user and system.",

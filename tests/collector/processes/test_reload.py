@@ -76,6 +76,12 @@ def test_policy_and_exporters_change_under_load_without_a_failed_request(
     [note] = [a.value.string_value for a in span.attributes if a.key == "note"]
     assert set(note) == {"*"}
     assert f"{BACKEND} traces" not in parts(gateway)
+    lines = httpx2.get(gateway.metrics).text.splitlines()
+    shown = {line.partition(" ")[0] for line in lines}
+    assert 'otelcol_exporter_queue_size{exporter="otlp_http/second"}' in shown
+    assert 'otelcol_exporter_queue_capacity{exporter="otlp_http/second"}' in shown
+    waiting = ("otelcol_exporter_queue", "runrecord_intake_lag_records")
+    assert not [line for line in shown if line.startswith(waiting) and BACKEND in line]
     assert gateway.stop() == 0
     assert "Traceback" not in gateway.err.read_text()
 

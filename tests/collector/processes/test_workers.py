@@ -33,6 +33,9 @@ def test_killed_processes_come_back_and_what_was_acknowledged_is_delivered(
     clients.more(100)
     accepted = counted(gateway, "otelcol_receiver_accepted_spans_total")
     assert accepted >= 100
+    assert counted(gateway, "runrecord_accept_seconds_count") >= accepted
+    assert counted(gateway, 'otelcol_exporter_queue_capacity{exporter="otlp_http/backend"}') == 4 << 30
+    assert counted(gateway, 'otelcol_exporter_queue_size{exporter="otlp_http/backend"}') < 1 << 30
     for victim in ("receiver-1", "consumers", "receiver-2"):
         os.kill(pids(gateway)[victim], signal.SIGKILL)
         part = poll(lambda victim=victim: (p := parts(gateway)[victim])["status"] == "degraded" and p)

@@ -73,6 +73,11 @@ class IntakeConsumer(ABC):
         """How many records it has not committed."""
         return self._consumer.backlog_records
 
+    @property
+    def backlog_bytes(self) -> int:
+        """About how many bytes it has not read."""
+        return self._consumer.backlog_bytes
+
     def want(self, wanted: Callable[[IntakeRecord], bool]) -> None:
         """Pass over other records than before, from now on."""
         self._wanted = wanted
@@ -113,8 +118,8 @@ class IntakeConsumer(ABC):
 
     def _facts(self) -> dict[str, Any]:
         return {
-            "behind_records": self._consumer.backlog_records,
-            "behind_bytes": self._consumer.backlog_bytes,
+            "behind_records": self.backlog_records,
+            "behind_bytes": self.backlog_bytes,
             "quarantined_requests": self._quarantine.files,
         }
 

@@ -25,11 +25,11 @@ from runrecord.collector.config_file import check_references
 from runrecord.collector.errors import AddressError, ConfigError
 from runrecord.collector.receiving import load_key
 from runrecord.collector.servers import bind
-from runrecord.collector.telemetry import Health
+from runrecord.collector.telemetry import Health, ProcessMetrics
 from runrecord.collector.telemetry_servers import TelemetryServers
 from runrecord.collector.values import HostPort, parse_address
 from runrecord.collector.workers.supervised import Supervised
-from runrecord.collector.workers.totals import Totals
+from runrecord.collector.workers.totals import Totals, snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -73,6 +73,8 @@ class Supervisor:
         self._totals = Totals()
         self._registry = CollectorRegistry()
         self._registry.register(self._totals)
+        self._own = CollectorRegistry()
+        self._own.register(ProcessMetrics())
         self._receivers: list[Supervised] = []
         self._consumers: Supervised | None = None
         self._stack = AsyncExitStack()
@@ -231,6 +233,7 @@ class Supervisor:
 
     async def _show_metrics(self) -> tuple[str, bytes]:
         await self._ask()
+        self._totals.update("supervisor", snapshot(self._own))
         return CONTENT_TYPE_PLAIN_0_0_4, generate_latest(self._registry)
 
     async def _show_health(self) -> tuple[int, bytes]:
