@@ -10,6 +10,7 @@ import pytest
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import ApplicationError
 
+from runrecord.instrumentation.recorder import UNSET
 from runrecord.instrumentation.temporal import extract, tool
 
 pytestmark = [pytest.mark.sdk]
@@ -94,5 +95,27 @@ def test_the_activities_of_agent_plug_ins() -> None:
     assert extract.step_kind("agent__refunds__model_request") == "plan"
     assert extract.step_kind("create_refund") == "act"
     assert extract.is_plugin_tool("agent__refunds__toolset__shop__call_tool")
-    assert extract.plugin_tool([{"name": "create_refund"}]) == "create_refund"
-    assert extract.plugin_tool(["x"]) is None
+
+
+@pytest.mark.parametrize(
+    ("args", "called"),
+    [
+        ([{"name": "create_refund"}], ("create_refund", None, UNSET)),
+        (["x"], (None, None, UNSET)),
+        (
+            [
+                {
+                    "name": "create_refund",
+                    "tool_args": {"amount": 80},
+                    "serialized_run_context": {"tool_call_id": "call_1"},
+                }
+            ],
+            ("create_refund", "call_1", {"amount": 80}),
+        ),
+    ],
+)
+def test_the_call_of_an_agent_plug_in(args: list[Any], called: tuple[Any, ...]) -> None:
+    found = extract.plugin_call("agent__refunds__toolset__shop__call_tool", args)
+    assert found is not None
+    assert (found.tool, found.call_id, found.arguments) == called
+    assert extract.plugin_call("create_refund", args) is None

@@ -102,16 +102,20 @@ records nothing. Where the instrumentation is off, ``approval`` and ``current`` 
 before this package was imported need ``with_passthrough_modules("runrecord")``.
 
 **Beside others.** Temporal's ``TracingInterceptor`` and ``OpenTelemetryPlugin`` keep their spans and ids; their ``RunActivity`` span is the
-step, instead of one of ours. An agent of the OpenAI Agents SDK that runs in a workflow by Temporal's plug-in is part of the
-workflow's run: its interruptions and ``RunState.approve`` or ``reject`` are the approvals, and its activities the calls.
+step, instead of one of ours. An agent of the OpenAI Agents SDK or of Pydantic AI and a graph of LangGraph that run in a workflow by
+their plug-ins are part of the workflow's run, whose code runs again on every replay: their own integrations record nothing there. What
+they ask (interruptions, deferred calls, interrupts) and what the workflow answers (``RunState.approve``, ``DeferredToolResults``,
+``Command(resume=...)``) are the approvals, and their activities the steps and tool calls.
 
 **Limits.** An activity of a process pool has no current span in its process. An attempt whose worker dies leaves no span. An activity that is
 completed by somebody else (``raise_complete_async``) ends without a claim of success. Nexus operations and standalone activities are not
-recorded. A tool of an agent that is no activity, but runs in the workflow's code, is not seen.
+recorded. A tool or node of an agent that is no activity, but runs in the workflow's code, is not seen, nor is an interrupt in a stream
+whose modes have neither updates nor values. Tools that a node of LangGraph calls in its activity are seen by LangGraph's integration.
 """
 
 import sys
 from collections.abc import Collection
+from functools import partial
 from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
@@ -123,8 +127,9 @@ from runrecord.instrumentation.temporal.package import CAPABILITIES, INSTRUMENTS
 from runrecord.instrumentation.temporal.tools import tool
 
 if TYPE_CHECKING:
-    from runrecord.instrumentation.temporal._langgraph import GraphsPatch
+    from runrecord.instrumentation.temporal._langgraph import AgentsPatch as LangGraphPatch
     from runrecord.instrumentation.temporal._openai_agents import AgentsPatch
+    from runrecord.instrumentation.temporal._pydantic_ai import AgentsPatch as PydanticAIPatch
     from runrecord.instrumentation.temporal.approvals import answering, approval, current
     from runrecord.instrumentation.temporal.patch import Patch
 
@@ -133,6 +138,12 @@ __all__ = ["CAPABILITIES", "TemporalInstrumentor", "answering", "approval", "cur
 
 _CLIENT: Final = "temporalio.client"
 _WORKER: Final = "temporalio.worker"
+# What hooks into an agent SDK, by the modules that bring it into workflows: a plug-in may have either home.
+_PLUGINS: Final = {
+    "_openai_agents": ("temporalio.openai_agents", "temporalio.contrib.openai_agents"),
+    "_langgraph": ("temporalio.langgraph", "temporalio.contrib.langgraph"),
+    "_pydantic_ai": ("pydantic_ai.durable_exec.temporal",),
+}
 
 
 class TemporalInstrumentor(Instrumentor):
@@ -141,8 +152,7 @@ class TemporalInstrumentor(Instrumentor):
     scope = "runrecord.instrumentation.temporal"
 
     _applied: "Patch | None" = None
-    _agents: "AgentsPatch | None" = None
-    _graphs: "GraphsPatch | None" = None
+    _agents: "dict[str, AgentsPatch | LangGraphPatch | PydanticAIPatch]"
     _imports: OnImport | None = None
 
     def instrumentation_dependencies(self) -> Collection[str]:
@@ -168,43 +178,28 @@ class TemporalInstrumentor(Instrumentor):
             self._applied = Patch(recorder)
             self._applied.apply()
 
-        def apply_to_agents(module: ModuleType) -> None:
+        agents = self._agents = {}
+
+        def with_agents(name: str, module: ModuleType) -> None:
             del module
-            if self._agents is not None:
-                return
-            from runrecord.instrumentation.temporal._openai_agents import AgentsPatch  # noqa: PLC0415
-
-            self._agents = AgentsPatch()
-            self._agents.apply()
-
-        def apply_to_graphs(module: ModuleType) -> None:
-            del module
-            if self._graphs is not None:
-                return
-            from runrecord.instrumentation.temporal._langgraph import GraphsPatch  # noqa: PLC0415
-
-            self._graphs = GraphsPatch()
-            self._graphs.apply()
+            if name not in agents:
+                agents[name] = import_module(f"{__name__}.{name}").AgentsPatch()
+                agents[name].apply()
 
         self._imports = OnImport()
         self._imports.when(_CLIENT, apply)
         self._imports.when(_WORKER, apply)
-        # Whichever home the plug-in has in this release; the Agents SDK is imported by then.
-        self._imports.when("temporalio.openai_agents", apply_to_agents)
-        self._imports.when("temporalio.contrib.openai_agents", apply_to_agents)
-        self._imports.when("temporalio.langgraph", apply_to_graphs)
-        self._imports.when("temporalio.contrib.langgraph", apply_to_graphs)
+        for name, homes in _PLUGINS.items():
+            for home in homes:
+                self._imports.when(home, partial(with_agents, name))
 
     def _unpatch(self, **kwargs: Any) -> None:
         del kwargs
         if self._imports is not None:
             self._imports.disarm()
-        if self._agents is not None:
-            self._agents.remove()
-            self._agents = None
-        if self._graphs is not None:
-            self._graphs.remove()
-            self._graphs = None
+        for patch in self._agents.values():
+            patch.remove()
+        self._agents.clear()
         if self._applied is not None:
             self._applied.remove()
             self._applied = None

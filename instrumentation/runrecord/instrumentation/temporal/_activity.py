@@ -13,7 +13,7 @@ from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput
 
 from runrecord.instrumentation._remote import RemoteRun, with_remote_run
 from runrecord.instrumentation._safety import guarded
-from runrecord.instrumentation.recorder import Recorder, Step, Tool
+from runrecord.instrumentation.recorder import UNSET, Recorder, Step, Tool
 from runrecord.instrumentation.temporal import _headers, extract
 from runrecord.semconv import attributes as a
 
@@ -67,13 +67,14 @@ class ActivityInbound(ActivityInboundInterceptor):
             return None
         step.state.conversation_id = said.get("conversation")
         metadata, approval_id = extract.metadata_of(given.fn), said.get("approval")
-        called = metadata is not None or "call" in said or extract.is_plugin_tool(name)
-        if not called:
+        called = extract.plugin_call(name, given.args)
+        if metadata is None and "call" not in said and called is None:
             return [step]
+        arguments = called.arguments if called is not None else UNSET
         tool = step.tool(
-            (extract.plugin_tool(given.args) if extract.is_plugin_tool(name) else None) or name,
+            (called.tool if called is not None else None) or name,
             call_id=said.get("call") or f"{info.workflow_run_id}/{info.activity_id}",
-            arguments=extract.arguments(given.fn, given.args),
+            arguments=extract.arguments(given.fn, given.args) if arguments is UNSET else arguments,
             approval_id=approval_id,
             attributes={**extract.tool_facts(metadata), a.RETRY_ATTEMPT: again},
             context=step.context,

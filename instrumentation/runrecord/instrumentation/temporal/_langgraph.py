@@ -18,7 +18,7 @@ from runrecord.instrumentation.temporal.approvals import approval
 _Wrapped = Callable[..., Any]
 
 
-class GraphsPatch:
+class AgentsPatch:
     """The hooks into LangGraph."""
 
     def __init__(self) -> None:

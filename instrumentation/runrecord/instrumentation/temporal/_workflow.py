@@ -276,7 +276,8 @@ def _decided(record: WorkflowRecord, update: HandleUpdateInput, *, allowed: bool
 @guarded
 def _activity(record: WorkflowRecord, given: StartActivityInput | StartLocalActivityInput) -> None:
     step = record.take_step()
-    call = running_call.get()
+    made = extract.plugin_call(given.activity, given.args)
+    call = running_call.get() or (made.call_id if made is not None else None)
     approval = record.take_granted(given.activity, call)
     if approval is not None:
         call = approval.call_id

@@ -235,13 +235,13 @@ class approval:  # noqa: N801  # used as a function in a with statement
 
     @guarded
     def settled(self, status: str, **facts: Any) -> None:
-        """Record an answer that the program has read; who gave it is whoever sent the last update or signal."""
+        """Record an answer that the program has read; without an ``actor`` it is whoever sent the last update or signal."""
         record = self._record
         if record is None:
             return
         since = [told for told in record.answers if told.number >= self._since]
         who: Mapping[str, str] = since[-1].actor if since else {}
-        if status != "cancelled":
+        if status != "cancelled" and "actor" not in facts:
             facts |= {"actor": who.get("type", "service"), "actor_ref": who.get("ref")}
         self._decide(status, **facts)
 

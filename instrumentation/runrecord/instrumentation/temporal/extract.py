@@ -12,6 +12,7 @@ from typing import Any, Final, cast
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from runrecord.instrumentation._declared import as_attributes, hints_in
+from runrecord.instrumentation.recorder import UNSET
 
 _YES: Final = frozenset(
     {"approve", "approved", "accept", "accepted", "allow", "allowed", "confirm", "confirmed", "yes"}
@@ -90,13 +91,36 @@ def is_plugin_tool(activity: str) -> bool:
     return activity.rpartition("__")[2].lower() in _CALLS
 
 
-def plugin_tool(args: Sequence[Any]) -> str | None:
-    """Return the name of the tool that a plug-in's activity calls, where it says so."""
+@dataclasses.dataclass(frozen=True)
+class PluginCall:
+    """A tool call that a plug-in makes in one of its activities.
+
+    Attributes:
+        tool: Name of the tool, where the activity says so.
+        call_id: The model's id of the call; arguments: what it is called with. None and UNSET where the activity doesn't say.
+    """
+
+    tool: str | None
+    call_id: str | None
+    arguments: object
+
+
+def plugin_call(activity: str, args: Sequence[Any]) -> PluginCall | None:
+    """Read the arguments of an activity; None if it is not the one in which an agent plug-in calls a tool."""
+    if not is_plugin_tool(activity):
+        return None
     for value in args:
         name = member(value, "name") or member(value, "tool_name")
         if isinstance(name, str):
-            return name
-    return None
+            context = member(value, "serialized_run_context")
+            call_id = member(context, "tool_call_id")
+            arguments = member(value, "tool_args")
+            return PluginCall(
+                name,
+                call_id if isinstance(call_id, str) else None,
+                UNSET if arguments is None else arguments,
+            )
+    return PluginCall(None, None, UNSET)
 
 
 def member(value: object, name: str) -> object:
