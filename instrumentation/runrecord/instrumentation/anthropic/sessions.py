@@ -16,17 +16,8 @@ from runrecord.instrumentation._declared import Settings
 from runrecord.instrumentation._safety import guarded
 from runrecord.instrumentation.anthropic import extract
 from runrecord.instrumentation.anthropic.extract import Answer, Call, Ending, Result
-from runrecord.instrumentation.context_store import StoredApproval, StoredContext
-from runrecord.instrumentation.recorder import (
-    Approval,
-    Decision,
-    Recorder,
-    Run,
-    Scope,
-    Step,
-    Tool,
-    durable_approval_id,
-)
+from runrecord.instrumentation.anthropic.permissions import Confirmations, judged
+from runrecord.instrumentation.recorder import Recorder, Run, Scope, Step, Tool
 from runrecord.instrumentation.recorder import current as current_scope
 from runrecord.semconv import attributes as a
 
@@ -57,7 +48,7 @@ class Session:
         self._seen: OrderedDict[str, None] = OrderedDict()
         self._calls: OrderedDict[str, Call] = OrderedDict()
         self._tools: dict[str, Tool] = {}
-        self._waiting: set[str] = set()
+        self._confirmations = Confirmations(recorder, session_id)
         self._released: list[Call] = []
         self._denied: dict[str, str] = {}
         self._refused: set[str] = set()
@@ -144,7 +135,10 @@ class Session:
 
     def _unobserved(self) -> None:
         if self._readers <= 0 and self._base is not None:
-            self._close(Ending(stop_reason="approval" if self._waiting else "unobserved"), suspended=True)
+            self._close(
+                Ending(stop_reason="approval" if self._confirmations.waiting else "unobserved"),
+                suspended=True,
+            )
 
     # what the server says
 
@@ -194,8 +188,10 @@ class Session:
                 if call is None:
                     continue
                 self._remember(call)
-                if call.permission == "ask" and call.call_id not in settled and not self._asked(call.call_id):
-                    self._ask(self.owner(), call)
+                if call.permission != "ask" or call.call_id in settled:
+                    continue
+                if not self._confirmations.asked(call.call_id):
+                    self._confirmations.ask(self.owner(), call)
             for answer in answers:
                 self._answered(answer)
             self._unobserved()
@@ -251,12 +247,12 @@ class Session:
         if ending.waits:
             wanted = extract.requires(event)
             here = [call for one in wanted if (call := self._calls.get(one)) and self.is_local(call.name)]
-            waits = bool(self._waiting.intersection(wanted))
+            waits = bool(self._confirmations.waiting.intersection(wanted))
             if self._base is not None and (waits or not wanted or len(here) < len(wanted)):
                 self._close(Ending(stop_reason="approval" if waits else "tool_calls"), suspended=True)
             return
         if not idle:
-            self._withdraw("session_ended")
+            self._confirmations.withdraw("session_ended", self._current())
         if self._base is None:
             return
         if ending.stop_reason == "refusal":
@@ -285,25 +281,16 @@ class Session:
         if not owner.state.once(f"called {call.call_id}"):
             return
         if call.permission == "ask":
-            self._ask(owner, call)
+            self._confirmations.ask(owner, call)
             return
         if call.permission == "deny":
-            self._judged(owner, call).deny(rule=call.rule, reason=call.reason, action="block")
+            judged(owner, call).deny(rule=call.rule, reason=call.reason, action="block")
             self._refused.add(call.call_id)
             return
         if call.permission is not None:
-            self._judged(owner, call).allow(rule=call.rule, reason=call.reason, action="none")
+            judged(owner, call).allow(rule=call.rule, reason=call.reason, action="none")
         if not call.local:  # one of the application's is recorded with its result
             self._start(owner, call)
-
-    def _judged(self, owner: Scope, call: Call) -> Decision:
-        return owner.decision(
-            "permission_policy",
-            engine="sdk",
-            subject=call.call_id,
-            subject_name=call.name,
-            arguments=call.arguments,
-        )
 
     def _start(self, owner: Scope, call: Call) -> Tool | None:
         """Start the record of a call, unless a runner here makes it, or there is one."""
@@ -321,7 +308,7 @@ class Session:
 
     def approval_of(self, call_id: str, permission: str | None) -> str | None:
         """Return the id of the approval because of which a call runs, if it needed one."""
-        return self._approval_id(call_id) if permission == "ask" else None
+        return self._confirmations.approval_id(call_id) if permission == "ask" else None
 
     def _returned(self, result: Result) -> None:
         call, tool = self._calls.get(result.call_id), self._tools.get(result.call_id)
@@ -341,51 +328,20 @@ class Session:
 
     # approvals
 
-    def _approval_id(self, call_id: str) -> str:
-        return durable_approval_id(extract.FRAMEWORK, self._id, call_id)
-
-    def _stored(self, call_id: str) -> tuple[StoredContext | None, StoredApproval | None]:
-        stored = self._recorder.lookup(extract.approval_key(self._id, call_id))
-        return stored, None if stored is None else stored.approval(self._approval_id(call_id))
-
-    def _asked(self, call_id: str) -> bool:
-        return self._stored(call_id)[1] is not None
-
-    def _ask(self, owner: Scope, call: Call) -> None:
-        if not self._asked(call.call_id):
-            self._judged(owner, call).require_approval(rule=call.rule, reason=call.reason)
-        asked = owner.request_approval(
-            call.call_id,
-            tool=call.name,
-            arguments=call.arguments,
-            key=extract.approval_key(self._id, call.call_id),
-            approval_id=self._approval_id(call.call_id),
-            durable_id=call.call_id,
-        )
-        if not asked.decided:
-            self._waiting.add(call.call_id)
-
-    def _handle(self, call_id: str) -> Approval | None:
-        """Return a request: of the segment that is open, or of the run that waits elsewhere."""
-        key, (stored, known) = extract.approval_key(self._id, call_id), self._stored(call_id)
-        if stored is None or known is None:
-            return None
-        if self._base is not None and stored.run_id == self._base.run_id:
-            return Approval(self.owner(), key, known, replayed=True)
-        return self._recorder.approval(key, known.approval_id)
+    def _current(self) -> Scope | None:
+        """Return the innermost of what is open; nothing is begun for an answer."""
+        return self._step if self._step is not None else self._base
 
     def _answered(self, answer: Answer, actor_ref: str | None = None, *, sent: bool = False) -> None:
         call_id, call = answer.call_id, self._calls.get(answer.call_id)
-        handle = self._handle(call_id)
+        handle = self._confirmations.handle(call_id, self._current())
         if handle is None and sent:  # asked where nobody recorded it
-            name, key = call.name if call is not None else None, extract.approval_key(self._id, call_id)
-            made = StoredApproval(self._approval_id(call_id), subject_id=call_id, name=name)
-            handle = Approval(self.owner(), key, made, replayed=True)
+            handle = self._confirmations.unseen(call_id, call, self.owner())
         if handle is None or call_id in self._refused:
             return
         record = handle.approved if answer.approved else handle.denied
         record(actor="human", actor_ref=actor_ref, scope="once")
-        self._waiting.discard(call_id)
+        self._confirmations.waiting.discard(call_id)
         if not answer.approved:
             self._refused.add(call_id)
             stopped = (call_id, handle.stored.name or "tool")
@@ -400,12 +356,4 @@ class Session:
 
     def _interrupted(self) -> None:
         self._ending = Ending("cancelled", "interrupted")
-        self._withdraw("interrupted")
-
-    def _withdraw(self, reason: str) -> None:
-        """Record that what still waits for an answer gets none."""
-        waiting, self._waiting = self._waiting, set()
-        for call_id in sorted(waiting):
-            handle = self._handle(call_id)
-            if handle is not None:
-                handle.cancelled(reason=reason)
+        self._confirmations.withdraw("interrupted", self._current())
