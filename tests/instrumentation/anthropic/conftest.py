@@ -5,6 +5,7 @@
 import itertools
 import json
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Generator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -15,6 +16,7 @@ from anthropic import Anthropic, AsyncAnthropic
 from runrecord.instrumentation.anthropic import AnthropicInstrumentor
 
 WHEN = "2026-11-22T00:00:00Z"
+SESSION = "sesn_1"
 
 
 class Server:
@@ -33,7 +35,8 @@ class Server:
         self.answers: list[Any] = []
         self.cut = 0
         self.turns: list[list[dict[str, Any]]] = []
-        self.history: list[dict[str, Any]] = []
+        self.scripts: dict[str, list[list[dict[str, Any]]]] = {}  # the turns of further sessions
+        self.histories: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
         self.refuses: tuple[int, dict[str, Any]] | None = None
         self.closing = False
         self.changed = threading.Condition()
@@ -53,15 +56,15 @@ class Server:
                 elif server.refuses is not None:
                     self.reply(*server.refuses)
                 else:
-                    sent = server.accept(body["events"])
+                    sent = server.accept(body["events"], _session(path))
                     self.reply(200, {"data": sent})
 
             def do_GET(self) -> None:
                 path = self.path.partition("?")[0]
                 if path.endswith("/stream"):
-                    self.stream()
+                    self.stream(server.histories[_session(path)])
                 elif path.endswith("/events"):
-                    self.reply(200, {"data": server.history, "next_page": None})
+                    self.reply(200, {"data": server.histories[_session(path)], "next_page": None})
                 else:
                     self.reply(200, server.session({"agent": "agent_1"}))
 
@@ -87,8 +90,8 @@ class Server:
                 self.end_headers()
                 self.wfile.write(text)
 
-            def stream(self) -> None:
-                at = len(server.history)
+            def stream(self, history: list[dict[str, Any]]) -> None:
+                at = len(history)
                 self.send_response(200)
                 self.send_header("content-type", "text/event-stream")
                 self.send_header("connection", "close")
@@ -96,9 +99,9 @@ class Server:
                 self.wfile.write(b"event: ping\ndata: {}\n\n")
                 while not server.closing:
                     with server.changed:
-                        if len(server.history) == at:
+                        if len(history) == at:
                             server.changed.wait(0.05)
-                        new = server.history[at:]
+                        new = history[at:]
                         at += len(new)
                     text = "".join(_sse(event) for event in new) or ": \n\n"
                     try:
@@ -146,7 +149,7 @@ class Server:
     def session(self, body: dict[str, Any]) -> dict[str, Any]:
         """What the server says of a session."""
         return {
-            "id": "sesn_1",
+            "id": SESSION,
             "type": "session",
             "agent": {"type": "agent", "id": "agent_1", "name": "refund-agent", "version": 1, "tools": []},
             "environment_id": "env_1",
@@ -185,17 +188,27 @@ class Server:
             **fields,
         )
 
-    def accept(self, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        """What happened in the session of most tests."""
+        return self.histories[SESSION]
+
+    def accept(self, events: list[dict[str, Any]], session: str) -> list[dict[str, Any]]:
         """Take what a client sends, and let the agent go on."""
         sent = [{"id": f"sevt_{next(self._numbers)}", "processed_at": WHEN, **event} for event in events]
-        self.emit(*sent, *(self.turns.pop(0) if self.turns else ()))
+        turns = self.turns if session == SESSION else self.scripts[session]
+        self.emit(*sent, *(turns.pop(0) if turns else ()), session=session)
         return sent
 
-    def emit(self, *events: dict[str, Any]) -> None:
+    def emit(self, *events: dict[str, Any], session: str = SESSION) -> None:
         """Let the agent go on."""
         with self.changed:
-            self.history.extend(events)
+            self.histories[session].extend(events)
             self.changed.notify_all()
+
+
+def _session(path: str) -> str:
+    return path.removeprefix("/v1/sessions/").partition("/")[0]
 
 
 def _sse(event: dict[str, Any]) -> str:

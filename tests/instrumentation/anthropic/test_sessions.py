@@ -3,6 +3,8 @@
 """Sessions of Managed Agents: turns as runs, permission policies, and confirmations, perhaps of another process."""
 
 import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -186,6 +188,100 @@ def test_confirmed_while_the_stream_is_read(telemetry: Any, server: Any, client:
         "      execute_tool create_refund",
         "    agent_step act",
     ]
+    telemetry.check_counters()
+
+
+@pytest.mark.usefixtures("instrumented")
+def test_confirmed_asynchronously(telemetry: Any, server: Any, async_client: Any) -> None:
+    asked = server.wants()
+    server.turns = [
+        [*server.running(), asked, server.idle("requires_action", event_ids=[asked["id"]])],
+        goes_on(server, asked),
+    ]
+
+    async def main() -> None:
+        async with async_client() as client:
+            events = client.beta.sessions.events
+            async with await events.stream(SESSION) as stream:
+                await events.send(SESSION, events=[HELLO])
+                async for event in stream:
+                    if event.type == "session.status_idle":
+                        break
+            assert len([event async for event in events.list(SESSION)]) == len(server.history)
+            async with await events.stream(SESSION) as stream:
+                await events.send(SESSION, events=[answer(asked)])
+                async for event in stream:
+                    if event.type == "session.status_idle":
+                        break
+
+    asyncio.run(main())
+    first, second = telemetry.named("invoke_agent")
+    assert facts(first, "run.state") == ["suspended"]
+    assert facts(second, "run.state", "run.outcome", "run.id") == [
+        "completed",
+        "success",
+        *facts(first, "run.id"),
+    ]
+    request, decision = telemetry.one("request_approval"), telemetry.one("approval_decision")
+    assert [link.context.span_id for link in decision.links][:1] == [request.context.span_id]
+    assert facts(telemetry.one("execute_tool"), "arguments.digest") == facts(
+        request, "approval.subject.digest"
+    )
+    telemetry.check_counters()
+
+
+@pytest.mark.usefixtures("instrumented")
+def test_ten_sessions_at_once(telemetry: Any, server: Any, client: Any) -> None:
+    barrier = threading.Barrier(10)
+    sessions = [f"sesn_{number}" for number in range(10, 20)]
+    for session in sessions:
+        asked = server.wants(name=f"refund_{session}")
+        waits = server.idle("requires_action", event_ids=[asked["id"]])
+        server.scripts[session] = [[*server.running(), asked, waits], goes_on(server, asked)]
+
+    def one(session: str) -> None:
+        asked: Any = None
+        events = client.beta.sessions.events
+        with events.stream(session) as stream:
+            events.send(session, events=[HELLO])
+            for event in stream:
+                asked = event if event.type == "agent.tool_use" else asked
+                if event.type == "session.status_idle" and event.stop_reason.type == "end_turn":
+                    break
+                if event.type == "session.status_idle":
+                    barrier.wait(30)
+                    result = "allow" if int(session[-1]) % 2 else "deny"
+                    events.send(session, events=[answer({"id": asked.id}, result)])
+
+    with ThreadPoolExecutor(10) as pool:
+        list(pool.map(one, sessions))
+    runs = {facts(run, "run.id")[0]: run for run in telemetry.named("invoke_agent")}
+    assert {run.attributes["gen_ai.conversation.id"] for run in runs.values()} == {*sessions}
+    for kind, count in (("request_approval", 10), ("approval_decision", 10), ("execute_tool", 5)):
+        made = telemetry.named(kind)
+        assert len(made) == count
+        for span in made:
+            run = runs[facts(span, "run.id")[0]]
+            assert span.name == f"{kind} refund_{run.attributes['gen_ai.conversation.id']}"
+            assert span.context.trace_id == run.context.trace_id
+    telemetry.check_counters()
+
+
+@pytest.mark.usefixtures("instrumented")
+def test_an_application_that_fails_while_it_reads(telemetry: Any, server: Any, client: Any) -> None:
+    server.turns = [server.running()]
+
+    def application() -> None:
+        with client.beta.sessions.events.stream(SESSION) as stream:
+            client.beta.sessions.events.send(SESSION, events=[HELLO])
+            for event in stream:
+                if event.type == "span.model_request_start":
+                    raise LookupError("secret-content")
+
+    with pytest.raises(LookupError):
+        application()
+    assert facts(telemetry.one("invoke_agent"), "run.state", "run.stop_reason") == ["suspended", "unobserved"]
+    assert "secret-content" not in telemetry.exported_text()
     telemetry.check_counters()
 
 

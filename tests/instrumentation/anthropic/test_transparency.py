@@ -13,8 +13,15 @@ from runrecord.instrumentation.anthropic import AnthropicInstrumentor
 
 pytestmark = [pytest.mark.sdk]
 
-PARAMS: Any = {"model": "m", "max_tokens": 100, "messages": [{"role": "user", "content": "hi"}]}
+PLANTED = "planted-7f3a"
+PARAMS: Any = {
+    "model": "m",
+    "max_tokens": 100,
+    "system": f"You help {PLANTED}.",
+    "messages": [{"role": "user", "content": PLANTED}],
+}
 SESSION = "sesn_1"
+HELLO: Any = {"type": "user.message", "content": [{"type": "text", "text": PLANTED}]}
 
 
 def program(server: Any, client: Any, make: Any) -> list[Any]:
@@ -24,18 +31,19 @@ def program(server: Any, client: Any, make: Any) -> list[Any]:
     @beta_tool
     def lookup(order: str) -> str:
         """Look up an order."""
-        if order == "bad":
-            raise ToolError("no such order")
-        return f"found {order}"
+        if "bad" in order:
+            raise ToolError(f"no such order {PLANTED}")
+        return f"found {order} {PLANTED}"
 
     @beta_async_tool
     async def alookup(order: str) -> str:
         """Look up an order."""
         return f"found {order}"
 
-    uses = [server.use(), server.use(call_id="toolu_2", order="bad")]
+    done = {"type": "text", "text": f"Done, {PLANTED}."}
+    uses = [server.use(order=PLANTED), server.use(call_id="toolu_2", order=f"bad {PLANTED}")]
     for stream in (False, True):
-        server.script(server.calls(*uses, id="msg_a"), server.message(id="msg_b"))
+        server.script(server.calls(*uses, id="msg_a"), server.message(done, id="msg_b"))
         runner = client.beta.messages.tool_runner(**PARAMS, tools=[lookup], stream=stream)
         for turn in runner:
             seen.append(type(turn).__name__)
@@ -53,7 +61,7 @@ def program(server: Any, client: Any, make: Any) -> list[Any]:
             seen.append(str(caught.value))
 
     asyncio.run(main())
-    server.script((529, {"type": "error", "error": {"type": "overloaded_error", "message": "busy"}}))
+    server.script((529, {"type": "error", "error": {"type": "overloaded_error", "message": PLANTED}}))
     with pytest.raises(Exception) as caught:
         client.messages.create(**PARAMS)
     seen.append((type(caught.value).__name__, str(caught.value)))
@@ -63,25 +71,29 @@ def program(server: Any, client: Any, make: Any) -> list[Any]:
         seen.append(events.get_final_message().to_dict())
     raw = client.messages.with_raw_response.create(**PARAMS)
     seen.append((type(raw).__name__, raw.parse().to_dict(), raw.http_response.status_code))
-    asked = server.wants()
-    server.turns = [[*server.running(), asked, server.idle("requires_action", event_ids=[asked["id"]])]]
+    asked, called = server.wants(note=PLANTED), server.wants("read", "allow")
+    found = {"tool_use_id": called["id"], "content": [done], "is_error": True}
+    happened = [asked, called, server.event("agent.tool_result", **found)]
+    server.turns = [
+        [*server.running(), *happened, server.idle("requires_action", event_ids=[asked["id"]])],
+        [*server.running(), server.idle()],
+    ]
     with client.beta.sessions.events.stream(SESSION) as stream:
         seen.append(type(stream).__name__)
-        sent = client.beta.sessions.events.send(
-            SESSION,
-            events=[{"type": "user.message", "content": [{"type": "text", "text": "hi"}]}],
-        )
+        sent = client.beta.sessions.events.send(SESSION, events=[HELLO])
         seen.append(type(sent).__name__)
         for event in stream:
             seen.append(event.type)
             if event.type == "session.status_idle":
                 break
+    answer: Any = {"type": "user.tool_confirmation", "tool_use_id": asked["id"], "result": "deny"}
+    client.beta.sessions.events.send(SESSION, events=[{**answer, "deny_message": f"No, {PLANTED}."}])
     page = client.beta.sessions.events.list(SESSION)
     seen.extend((type(page).__name__, [event.type for event in page]))
     return seen
 
 
-def test_the_same_with_and_without(
+def test_the_same_with_and_without_and_no_content_leaves(
     telemetry: Any, recorder: Any, server: Any, client: Any, async_client: Any
 ) -> None:
     bare = program(server, client, async_client)
@@ -94,7 +106,10 @@ def test_the_same_with_and_without(
     assert ours == bare
     assert server.requests == requests
     made = len(telemetry.spans)
-    assert made > 0
+    kinds = {span.name.partition(" ")[0] for span in telemetry.spans}
+    assert kinds >= {"invoke_agent", "agent_step", "execute_tool", "request_approval", "approval_decision"}
+    assert PLANTED not in telemetry.exported_text()
+    assert PLANTED not in "".join(entry.to_json() for entry in telemetry.store._entries.values())
     server.history.clear()
     assert program(server, client, async_client) == bare
     assert len(telemetry.spans) == made  # nothing is left after it is switched off
@@ -118,9 +133,7 @@ def test_an_error_of_ours_costs_telemetry_only(
     assert result.content[0].text == "Done."
     server.turns = [[*server.running(), server.wants(), server.idle()]]
     with client.beta.sessions.events.stream(SESSION) as stream:
-        client.beta.sessions.events.send(
-            SESSION, events=[{"type": "user.message", "content": [{"type": "text", "text": "hi"}]}]
-        )
+        client.beta.sessions.events.send(SESSION, events=[HELLO])
         for event in stream:
             if event.type == "session.status_idle":
                 break
