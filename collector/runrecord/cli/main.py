@@ -14,6 +14,7 @@ except ImportError:
     sys.exit('runrecord: the command line is an extra. Install it with: pip install "runrecord[cli]"')
 
 from runrecord.cli.console import console
+from runrecord.cli.witness import witness
 
 USAGE_ERROR = 4
 """Exit code of a wrong command line; 1 to 3 are verdicts (ledger.md, "Audit")."""
@@ -67,6 +68,7 @@ for _name, _panel in _COMMANDS:
     app.command(_name, rich_help_panel=_panel)(
         getattr(import_module(f"runrecord.cli.{_function}"), _function)
     )
+app.add_typer(witness, name="witness", rich_help_panel="Evidence")
 
 
 def main() -> NoReturn:

@@ -12,7 +12,7 @@
      +-- EntryTooLarge        an entry does not fit the tile format
      +-- OutOfRange           an index or a size that the log does not have
      +-- MalformedError       bytes that are not the canonical form of what they claim to be
-     |    +-- MalformedNote, MalformedCheckpoint, MalformedProof, MalformedTile
+     |    +-- MalformedNote, MalformedCheckpoint, MalformedProof, MalformedTile, MalformedPolicy
      +-- VerificationError    well-formed, and wrong
      |    +-- SignatureError  no signature by a trusted key
      |    +-- ProofError      a proof that does not lead to the root
@@ -91,6 +91,10 @@ class MalformedProof(MalformedError):
 
 class MalformedTile(MalformedError):
     """Not a tile, an entry bundle or a tile path (C2SP tlog-tiles)."""
+
+
+class MalformedPolicy(MalformedError):
+    """Not a trust policy (C2SP tlog-policy)."""
 
 
 class VerificationError(LedgerError):

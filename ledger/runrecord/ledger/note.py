@@ -7,25 +7,31 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import TYPE_CHECKING
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from runrecord.ledger import cosignature
 from runrecord.ledger.errors import LedgerError, MalformedNote, SignatureError
 
 ED25519 = 0x01
 """Signature type: Ed25519 over the note's text."""
-ED25519_COSIGNATURE = 0x04
-"""Signature type: a witness's timestamped Ed25519 cosignature (C2SP tlog-cosignature)."""
+ED25519_COSIGNATURE = cosignature.ED25519
+ML_DSA_44_COSIGNATURE = cosignature.ML_DSA_44
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 _MAX_SIGNATURES = 100  # a parser must accept 16 or more; this bounds the work on a hostile note
 _MAX_NOTE_SIZE = 1_000_000
 _KEY_HASH_SIZE = 4
 _KEY_SIZE = 32
-_TIME_SIZE = 8
+_KEY_SIZES = {ED25519: _KEY_SIZE, ED25519_COSIGNATURE: _KEY_SIZE, ML_DSA_44_COSIGNATURE: 1312}
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")
 _VKEY = re.compile(r"([^+]+)\+([0-9a-f]{8})\+([A-Za-z0-9+/]+=*)")
 _SKEY = re.compile(r"PRIVATE\+KEY\+([^+]+)\+([0-9a-f]{8})\+([A-Za-z0-9+/]+=*)")
@@ -79,7 +85,7 @@ class NoteVerifier:
         MalformedNote: If the text is not a vkey, its hash does not fit, or its type is unknown.
     """
 
-    __slots__ = ("_key", "algorithm", "key_hash", "name", "vkey")
+    __slots__ = ("_verify", "algorithm", "key_hash", "name", "public", "vkey")
 
     def __init__(self, vkey: str) -> None:
         match = _VKEY.fullmatch(vkey)
@@ -97,30 +103,58 @@ class NoteVerifier:
                 "copy the whole key again from its source",
             )
         self.algorithm = key[0]
-        if self.algorithm not in (ED25519, ED25519_COSIGNATURE) or len(key) != 1 + _KEY_SIZE:
+        if len(key) - 1 != _KEY_SIZES.get(self.algorithm):
             raise MalformedNote(
                 f"the verifier key named {self.name!r} is of an unknown type {self.algorithm:#04x}"
             )
         self.vkey = vkey
-        self._key = Ed25519PublicKey.from_public_bytes(key[1:])
+        self.public = key[1:]
+        if self.algorithm == ML_DSA_44_COSIGNATURE:
+            self._verify = _ml_dsa_44(self.name, self.public)
+        else:
+            self._verify = Ed25519PublicKey.from_public_bytes(self.public).verify
 
     def __repr__(self) -> str:
         """Return the key's text; it is public."""
         return f"NoteVerifier({self.vkey!r})"
 
+    @property
+    def is_witness(self) -> bool:
+        """Whether it is a cosigner's: its signatures carry a time."""
+        return self.algorithm != ED25519
+
     def verify(self, text: bytes, signature: bytes) -> bool:
         """Return whether this key made the signature over the note's text."""
-        if self.algorithm == ED25519_COSIGNATURE:
-            if len(signature) < _TIME_SIZE:
+        message: bytes | None = text
+        if self.is_witness:
+            parts = cosignature.split(signature)
+            if parts is None:
                 return False
-            time = int.from_bytes(signature[:_TIME_SIZE], "big")
-            text = b"cosignature/v1\ntime %d\n" % time + text
-            signature = signature[_TIME_SIZE:]
+            when, signature = parts
+            if self.algorithm == ML_DSA_44_COSIGNATURE:
+                message = cosignature.ml_dsa_44_message(self.name, when, text)
+            else:
+                message = cosignature.ed25519_message(when, text)
+        if message is None:
+            return False
         try:
-            self._key.verify(signature, text)
+            self._verify(signature, message)
         except InvalidSignature:
             return False
         return True
+
+
+def _ml_dsa_44(name: str, public: bytes) -> Callable[[bytes, bytes], None]:
+    try:
+        from cryptography.hazmat.primitives.asymmetric.mldsa import (  # noqa: PLC0415 - newer than the lower bound
+            MLDSA44PublicKey,
+        )
+    except ImportError as error:
+        raise MalformedNote(
+            f"the verifier key named {name!r} is of the type ML-DSA-44, which needs a newer cryptography",
+            "pip install --upgrade cryptography",
+        ) from error
+    return MLDSA44PublicKey.from_public_bytes(public).verify
 
 
 class NoteSigner:
@@ -132,6 +166,7 @@ class NoteSigner:
     """
 
     __slots__ = ("_key", "key_hash", "name", "vkey")
+    algorithm = ED25519
 
     def __init__(self, name: str, seed: bytes) -> None:
         if not is_valid_name(name):
@@ -143,21 +178,21 @@ class NoteSigner:
             raise MalformedNote(f"the seed of the key named {name!r} is not {_KEY_SIZE} bytes long")
         self._key = Ed25519PrivateKey.from_private_bytes(seed)
         self.name = name
-        public = bytes((ED25519,)) + self._key.public_key().public_bytes_raw()
+        public = bytes((self.algorithm,)) + self._key.public_key().public_bytes_raw()
         self.key_hash = _key_hash(name, public)
         self.vkey = f"{name}+{self.key_hash:08x}+{base64.b64encode(public).decode()}"
 
     def __repr__(self) -> str:
         """Return the public half only."""
-        return f"NoteSigner({self.vkey!r})"
+        return f"{type(self).__name__}({self.vkey!r})"
 
     @classmethod
-    def generate(cls, name: str) -> NoteSigner:
+    def generate(cls, name: str) -> Self:
         """Make a new key."""
         return cls(name, Ed25519PrivateKey.generate().private_bytes_raw())
 
     @classmethod
-    def parse(cls, skey: str) -> NoteSigner:
+    def parse(cls, skey: str) -> Self:
         """Read the private key's text, ``PRIVATE+KEY+name+hash+base64(type || seed)``; nothing of it is ever echoed.
 
         Raises:
@@ -165,7 +200,7 @@ class NoteSigner:
         """
         match = _SKEY.fullmatch(skey.strip())
         key = decode_base64(match[3]) if match else None
-        if not match or not key or len(key) != 1 + _KEY_SIZE or key[0] != ED25519:
+        if not match or not key or len(key) != 1 + _KEY_SIZE or key[0] != cls.algorithm:
             raise MalformedNote(
                 "not an Ed25519 note key", "a private note key is one line that starts with PRIVATE+KEY+"
             )
@@ -178,7 +213,7 @@ class NoteSigner:
 
     def private_text(self) -> str:
         """Return the private key's text: a secret, for a file of mode 0600."""
-        secret = base64.b64encode(bytes((ED25519,)) + self._key.private_bytes_raw()).decode()
+        secret = base64.b64encode(bytes((self.algorithm,)) + self._key.private_bytes_raw()).decode()
         return f"PRIVATE+KEY+{self.name}+{self.key_hash:08x}+{secret}"
 
     @property
@@ -189,6 +224,22 @@ class NoteSigner:
     def sign(self, text: bytes) -> Signature:
         """Sign a note's text."""
         return Signature(self.name, self.key_hash, self._key.sign(text))
+
+
+class CosignatureSigner(NoteSigner):
+    """The Ed25519 private key of a witness."""
+
+    __slots__ = ()
+    algorithm = ED25519_COSIGNATURE
+
+    def sign(self, text: bytes) -> Signature:
+        """Cosign the text of a checkpoint, now."""
+        return self.sign_at(int(time.time()), text)
+
+    def sign_at(self, when: int, text: bytes) -> Signature:
+        """Cosign the text of a checkpoint at a time, in seconds since the epoch."""
+        signature = self._key.sign(cosignature.ed25519_message(when, text))
+        return Signature(self.name, self.key_hash, cosignature.join(when, signature))
 
 
 @dataclass(frozen=True, slots=True)
