@@ -54,6 +54,21 @@ def test_validate_shows_the_way_of_each_signal(run, tmp_path):
     assert result.stdout == f"{file}: valid\n  traces   otlp -> redaction -> ledger, otlp_http/[a]\n"
 
 
+def test_validate_shows_the_way_of_each_tenant(run, tmp_path):
+    file = tmp_path / "runrecord.yaml"
+    file.write_text("""
+exporters: {ledger: {}, otlp_http/a: {endpoint: http://x}}
+service:
+  pipelines:
+    traces: {exporters: [ledger], routing: {resource_attribute: tenant.id, table: {acme: [otlp_http/a]}}}
+    logs: {exporters: [], routing: {header: x-tenant, table: {acme: [ledger]}, default: [otlp_http/a]}}
+""")
+    assert run(validate, file).stdout.splitlines()[1:] == [
+        "  traces   otlp -> redaction -> ledger; by resource attribute tenant.id (acme: otlp_http/a, others: refused)",
+        "  logs     otlp -> redaction -> by header x-tenant (acme: ledger, others: otlp_http/a)",
+    ]
+
+
 def test_validate_and_the_gateway_refuse_the_same_in_the_same_words(run, tmp_path):
     file = tmp_path / "runrecord.yaml"
     file.write_text("processors:\n  redaction: {rules: {emial: mask}, keys: [{match: a, action: hash}]}\n")
@@ -102,7 +117,7 @@ def test_options_add_a_back_end_and_a_ledger(tmp_path):
     ("arguments", "code", "message"),
     [
         (["--config", "/nowhere.yaml"], 4, "/nowhere.yaml: can't be read"),
-        (["--forward", "back:1"], 4, "must be a URL"),
+        (["--forward", "back:1"], 4, "--forward back:1: must be a URL"),
         (["--log-level", "loud"], 4, "--log-level loud"),
         (["--config", "/no[w]here.yaml"], 4, "error: /no[w]here.yaml: can't be read"),
     ],
@@ -134,6 +149,6 @@ def test_the_command_tells_where_it_listens(gateway_process, settings, tmp_path)
     said = process.said()
     assert str(tmp_path / "ledger") in said
     assert str(tmp_path / "state" / "intake") in said
-    assert "traces -> ledger" in said
+    assert "traces               redaction -> ledger" in said
     assert httpx2.get(process.health).json()["status"] == "ok"
     assert process.stop() == 0

@@ -107,7 +107,8 @@ def effective_config(
     Raises:
         ConfigError: The file or an option is wrong.
     """
-    from runrecord.collector import GatewayConfig, load_config, parse_config
+    from runrecord.collector import ConfigError, GatewayConfig, load_config, parse_config
+    from runrecord.exporters.settings_yaml import Problem
 
     settings = GatewayConfig() if config is None else load_config(config)
     exporters: dict[str, Any] = dict(settings.exporters)
@@ -115,10 +116,14 @@ def effective_config(
     if forward is not None:
         import json
 
-        checked = parse_config(
-            json.dumps({"exporters": {"otlp_http/forward": {"endpoint": forward}, "ledger": {}}})
-        )
-        exporters["otlp_http/forward"] = checked.exporters["otlp_http/forward"]
+        wanted = {"otlp_http/forward": {"endpoint": forward}, "ledger": {}}
+        try:
+            exporters["otlp_http/forward"] = parse_config(json.dumps({"exporters": wanted})).exporters[
+                "otlp_http/forward"
+            ]
+        except ConfigError as error:
+            why = error.problems[0].message
+            raise ConfigError(None, [Problem(why, key=f"--forward {forward}")]) from None
         for name, pipeline in pipelines.items():
             pipelines[name] = pipeline.model_copy(
                 update={"exporters": (*pipeline.exporters, "otlp_http/forward")}
@@ -171,7 +176,7 @@ async def _serve(settings: GatewayConfig, load: Callable[[], GatewayConfig], log
 
 def _announce(running: Gateway | Supervisor) -> None:
     bound, config = running.bound, running.config
-    http = config.receivers.otlp.protocols.http
+    http, kafka = config.receivers.otlp.protocols.http, config.service.intake.kafka
     scheme = "https" if http is not None and http.tls is not None else "http"
     rows = [
         ("OTLP over gRPC", bound.grpc and str(bound.grpc)),
@@ -180,14 +185,16 @@ def _announce(running: Gateway | Supervisor) -> None:
         ("health", bound.health and f"http://{bound.health}/"),
         *((name, str(exporter.directory.absolute())) for name, exporter in config.ledgers.items()),
         *((name, exporter.endpoint) for name, exporter in config.forwarders.items()),
-        ("intake log", str((config.service.state_dir / "intake").absolute())),
-        ("receivers", f"{config.service.workers} processes" if config.service.workers > 1 else None),
         (
-            "signals",
-            ", ".join(
-                f"{signal.value} -> {', '.join(p.exporters)}"
-                for signal, p in config.service.pipelines.items()
-            ),
+            "intake log",
+            f"topic {kafka.topic} of {', '.join(kafka.brokers)}"
+            if kafka is not None
+            else str((config.service.state_dir / "intake").absolute()),
+        ),
+        ("receivers", f"{config.service.workers} processes" if config.service.workers > 1 else None),
+        *(
+            (signal.value, " -> ".join((*pipeline.processors, pipeline.way_out())))
+            for signal, pipeline in config.service.pipelines.items()
         ),
     ]
     for name, value in rows:

@@ -39,7 +39,5 @@ def validate(
         raise typer.Exit(1) from None
     console.print(f"{file}: valid", markup=False, soft_wrap=True)
     for signal, pipeline in config.service.pipelines.items():
-        way = " -> ".join(
-            (", ".join(pipeline.receivers), *pipeline.processors, ", ".join(pipeline.exporters))
-        )
+        way = " -> ".join((", ".join(pipeline.receivers), *pipeline.processors, pipeline.way_out()))
         console.print(f"  {signal.value:<8} {way}", markup=False, soft_wrap=True)

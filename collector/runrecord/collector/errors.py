@@ -50,7 +50,7 @@ class ConfigError(GatewayError):
         self.problems = tuple(sorted(problems, key=lambda problem: (problem.line, problem.column)))
         super().__init__(
             "\n".join(problem.render(path) for problem in self.problems),
-            next_step="correct the file; check it with: runrecord validate FILE",
+            next_step=f"correct the file; check it with: runrecord validate {path}" if path else "",
         )
 
 

@@ -323,6 +323,25 @@ def test_the_command_writes_what_a_collector_accepts(tmp_path, monkeypatch):
     assert validate(collector_program(), config, tmp_path / "otelcol") == ""
 
 
+def test_no_exporter_gets_what_all_tenants_send_and_what_a_collector_lacks_is_said(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "runrecord.yaml"
+    file.write_text("""
+exporters: {otlp_http/all: {endpoint: http://x, stamp_ledger: true}, otlp_http/acme: {endpoint: http://y}, ledger: {}}
+service: {pipelines: {traces: {
+  exporters: [otlp_http/all, ledger], routing: {resource_attribute: tenant.id, table: {acme: [otlp_http/acme]}}}}}
+""")
+    done = CliRunner().invoke(app, ["compile", str(file)])
+    assert done.exit_code == 0, done.stderr
+    config = yaml.safe_load(done.stdout)
+    assert config["service"]["pipelines"]["traces"]["exporters"] == ["otlp_http/all"]
+    assert list(config["exporters"]) == ["otlp_http/all"]
+    assert "missing routing: the exporters of tenants are left out" in done.stderr
+    assert "missing stamp: " in done.stderr
+    file.write_text(file.read_text().replace("[otlp_http/all, ledger]", "[ledger]"))
+    assert CliRunner().invoke(app, ["compile", str(file)]).exit_code == 4
+
+
 def test_without_a_back_end_there_is_nothing_to_compile(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     done = CliRunner().invoke(app, ["compile"])

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 
 import httpx2
@@ -107,6 +109,31 @@ def test_two_gateways_share_a_topic_and_one_takes_over_from_the_other(
     for number in range(40, 60):
         assert second.post(requests.traces(start=number)).status_code == 200
     poll(lambda: set(sink.span_ids()) == set(ids(*range(60))))
+
+
+def test_several_processes_share_a_topic_and_any_of_them_may_be_killed(
+    gateway_process, kafka_settings, sink, requests, poll, sealed, tmp_path
+):
+    config = kafka_settings(sink.url)
+    config["service"]["workers"] = 2
+    gateway = gateway_process(config).start()
+    assert f"topic {config['service']['intake']['kafka']['topic']} of" in gateway.said()
+
+    def post(numbers):
+        for number in numbers:
+            content = requests.traces(start=number).SerializeToString()
+            headers = {"content-type": "application/x-protobuf"}
+            answer = httpx2.post(gateway.http + "/v1/traces", content=content, headers=headers, timeout=60)
+            assert answer.status_code == 200
+
+    post(range(20))
+    parts = httpx2.get(gateway.health, timeout=60).json()["parts"]
+    os.kill(parts["consumers"]["pid"], signal.SIGKILL)
+    post(range(20, 40))
+    poll(lambda: set(sink.span_ids()) == set(ids(*range(40))))
+    poll(lambda: sorted(sealed(tmp_path / "machine-0" / "ledger")) == ids(*range(40)))
+    assert gateway.stop() == 0
+    assert "Traceback" not in gateway.err.read_text()
 
 
 def test_a_large_request_is_cut_into_messages_and_only_a_record_that_is_too_large_is_refused(

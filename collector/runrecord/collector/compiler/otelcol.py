@@ -92,14 +92,15 @@ def compile_otelcol(
         "service": {"extensions": [_STORAGE], "pipelines": {}},
     }
     _extensions(raw, made)
-    for name in config.forwarders:
-        made["exporters"][name] = _exporter(_section(raw, "exporters", name))
     for signal, pipeline in config.service.pipelines.items():
         steps = ["memory_limiter", *_redaction(signal, config, rules, made["processors"])]
         if "tail_sampling" in pipeline.processors and config.processors.tail_sampling is not None:
             made["processors"]["tail_sampling"] = _tail_sampling(config.processors.tail_sampling)
             steps.append("tail_sampling")
-        exporters = [name for name in config.forwarders if name in pipeline.ends()]
+        # Not those of a routing: without it, each of them would get what all tenants send.
+        exporters = [name for name in config.forwarders if name in pipeline.exporters]
+        for name in exporters:
+            made["exporters"][name] = _exporter(_section(raw, "exporters", name))
         if exporters:
             made["service"]["pipelines"][signal.value] = {
                 "receivers": ["otlp"],
@@ -250,8 +251,10 @@ def _note_parts(config: GatewayConfig, report: Report) -> None:
         (True, Difference("counts", Effect.MISSING, "nothing counts matches by rule")),
         (bool(config.ledgers), Difference("ledger", Effect.MISSING, "a collector has no ledger: nothing is sealed")),
         (True, Difference("durability", Effect.MISSING, "a request is acknowledged when it is in the exporter's queue, which is on disk but not synced")),
+        (service.intake.kafka is not None, Difference("kafka", Effect.MISSING, "requests do not go through a topic: each collector has a queue of its own")),
+        (any(each.stamp_ledger for each in config.forwarders.values()), Difference("stamp", Effect.MISSING, "spans do not say where the ledger holds them")),
         (any("compat" in each.processors for each in service.pipelines.values()), Difference("compat", Effect.MISSING, "no attributes for UIs that read another convention are added")),
-        (any(each.routing for each in service.pipelines.values()), Difference("routing", Effect.MISSING, "all tenants go to all exporters; add a routing connector")),
+        (any(each.routing for each in service.pipelines.values()), Difference("routing", Effect.MISSING, "the exporters of tenants are left out, since without a routing connector each would get what all tenants send")),
         (any("tail_sampling" in each.processors for each in service.pipelines.values()), Difference("tail-sampling", Effect.MISSING, "a trace is decided decision_wait after its first span and held in memory until then; runs that are longer, or of several traces, are not kept whole")),
     )  # fmt: skip
     for holds, difference in notes:

@@ -82,6 +82,16 @@ class Pipeline(Section):
             raise PydanticKnownError("too_short", context)
         return value
 
+    def way_out(self) -> str:
+        """Say in words where it ends, for each tenant."""
+        ways = [", ".join(self.exporters)] if self.exporters else []
+        if self.routing is not None:
+            table = {key: ", ".join(names) for key, names in self.routing.table.items()}
+            table["others"] = ", ".join(self.routing.default) if self.routing.default else "refused"
+            routes = ", ".join(f"{tenant}: {names}" for tenant, names in table.items())
+            ways.append(f"by {self.routing.what.removeprefix('its ')} ({routes})")
+        return "; ".join(ways)
+
     def ends(self, route: str | None = None) -> set[str]:
         """Return the exporters in which it ends.
 

@@ -26,6 +26,8 @@ _POLL_SECONDS: Final = 0.05
 _LOOK_SECONDS: Final = 0.2
 _BUFFER_BYTES: Final = 16 << 20
 _COMMITTED_SECONDS: Final = 5.0
+_SESSION_MS: Final = 10_000
+"""After so long others take over from one that was killed; brokers allow no less than 6 s by default."""
 _MOVED: Final = frozenset(
     {
         KafkaError._NO_OFFSET,  # noqa: SLF001 - so they are called there
@@ -78,6 +80,7 @@ class KafkaSource:
                 "enable.auto.commit": False,
                 "enable.auto.offset.store": False,
                 "auto.offset.reset": "earliest",
+                "session.timeout.ms": _SESSION_MS,
                 "partition.assignment.strategy": "cooperative-sticky",
                 "queued.max.messages.kbytes": _BUFFER_BYTES >> 10,
                 "error_cb": self._error,

@@ -269,7 +269,7 @@ def _lock_directory(directory: Path) -> int:
         os.close(descriptor)
         raise IntakeLocked(
             f"{directory} is in use by another process{f' (id {owner})' if owner else ''}",
-            next_step="stop that process, or give this one its own service.state_dir",
+            next_step="stop the gateway that it belongs to, or give this one its own service.state_dir",
         ) from error
     os.ftruncate(descriptor, 0)
     with contextlib.suppress(OSError):  # it only names the owner; the disk may be full
