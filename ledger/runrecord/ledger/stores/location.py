@@ -6,10 +6,28 @@ from __future__ import annotations
 
 import os
 
+from runrecord.ledger.errors import LedgerError
+from runrecord.ledger.stores import postgres
 from runrecord.ledger.stores.base import Store
 from runrecord.ledger.stores.directory import DirectoryStore
 
 
 def open_store(location: str | os.PathLike[str]) -> Store:
-    """Return the store of a location; nothing is made or connected to yet."""
-    return DirectoryStore(location)
+    """Return the store of a location; nothing is made or connected to yet.
+
+    Args:
+        location: A directory, or an address ``postgresql://...``.
+
+    Raises:
+        LedgerError: It is an address of no known kind, or a package for it is missing.
+    """
+    text = os.fspath(location)
+    scheme, separator, _ = text.partition("://")
+    if not separator:
+        return DirectoryStore(text)
+    if scheme in postgres.SCHEMES:
+        return postgres.PostgresStore(text)
+    raise LedgerError(
+        "a ledger is kept in a directory, or in a store whose address begins with postgresql:// or s3://",
+        "name a directory without ://, or one of these",
+    )

@@ -1,0 +1,151 @@
+# SPDX-FileCopyrightText: The Runrecord authors
+# SPDX-License-Identifier: Apache-2.0
+"""The places that a log can be kept in, each real: a directory, a PostgreSQL server, an S3 server."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from postgres_server import PostgresServer
+
+from runrecord.ledger import Log, NoteSigner
+from runrecord.ledger.stores.location import open_store
+
+ORIGIN = "example.com/agents"
+BUCKET = "ledgers"
+
+
+class Place:
+    """Somewhere to keep a log, and the means to spoil it."""
+
+    shared = True
+
+    def __init__(self, location: str) -> None:
+        self.location = location
+
+    def objects(self) -> dict[str, bytes]:
+        """The public part, by names."""
+        store = open_store(self.location)
+        names = ["checkpoint", *store.names("tile/")]
+        found = {name: store.read(name) for name in names}
+        store.close()
+        return {name: data for name, data in found.items() if data is not None}
+
+    def put(self, name: str, data: bytes | None) -> None:
+        """Replace an object behind the back of the log, or remove it."""
+        raise NotImplementedError
+
+
+class DirectoryPlace(Place):
+    shared = False
+
+    def put(self, name: str, data: bytes | None) -> None:
+        path = Path(self.location) / name
+        if data is None:
+            path.unlink()
+        else:
+            path.write_bytes(data)
+
+
+class PostgresPlace(Place):
+    def put(self, name: str, data: bytes | None) -> None:
+        self.execute("DELETE FROM runrecord_object WHERE name = %s", name)
+        if data is not None:
+            self.execute(
+                "INSERT INTO runrecord_object SELECT id, %s, %s FROM runrecord_log LIMIT 1", name, data
+            )
+
+    def execute(self, query: str, *values: Any) -> list[Any]:
+        with psycopg.connect(self.location, autocommit=True) as connection:
+            cursor = connection.execute(query, values)
+            return cursor.fetchall() if cursor.description else []
+
+
+class S3Place(Place):
+    def __init__(self, location: str, store: Any) -> None:
+        super().__init__(location)
+        self.store = store
+
+    def put(self, name: str, data: bytes | None) -> None:
+        if data is None:
+            self.store.delete(name)
+        else:
+            self.store.put(name, data)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    with PostgresServer.run() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_place(postgres: PostgresServer) -> PostgresPlace:
+    return PostgresPlace(postgres.schema(f"log_{uuid.uuid4().hex[:12]}"))
+
+
+@pytest.fixture
+def directory_place(tmp_path: Path) -> DirectoryPlace:
+    return DirectoryPlace(str(tmp_path / "log"))
+
+
+PLACES = ["directory", "postgres"]
+
+
+@pytest.fixture(params=PLACES)
+def place(request: pytest.FixtureRequest) -> Place:
+    """One of the stores: a test with it is part of the contract."""
+    return request.getfixturevalue(f"{request.param}_place")
+
+
+@pytest.fixture(params=[each for each in PLACES if each != "directory"])
+def shared_place(request: pytest.FixtureRequest) -> Place:
+    """One of the stores that take several writers."""
+    return request.getfixturevalue(f"{request.param}_place")
+
+
+@pytest.fixture(autouse=True)
+def own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What belongs to this machine, of each test its own."""
+    monkeypatch.setenv("RUNRECORD_STATE_DIR", str(tmp_path / "state"))
+    return tmp_path / "state"
+
+
+@pytest.fixture
+def items() -> Callable[[int, int], list[tuple[bytes, bytes]]]:
+    """Return keys and leaves number ``start..end``; leaves are of many lengths."""
+
+    def make(start: int, end: int) -> list[tuple[bytes, bytes]]:
+        return [(b"key %d" % i, b"leaf %d " % i + b"x" * (i % 37)) for i in range(start, end)]
+
+    return make
+
+
+@pytest.fixture
+def signer() -> NoteSigner:
+    return NoteSigner(ORIGIN, bytes(range(32)))
+
+
+def key_of(leaf: bytes) -> bytes:
+    """The key of a leaf of `items`."""
+    return b"key " + leaf.split(b" ")[1]
+
+
+@pytest.fixture
+def open_log(signer: NoteSigner) -> Iterator[Callable[..., Log]]:
+    """Open logs that publish only when told to, and close them after the test."""
+    opened: list[Log] = []
+
+    def open_it(location: str, **options: Any) -> Log:
+        arguments = {"signer": signer, "checkpoint_interval": None, "key_of": key_of, **options}
+        opened.append(Log.open(location, **arguments))
+        return opened[-1]
+
+    yield open_it
+    for each in opened:
+        each.close()
