@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What hooks of the program and the CLI's own rules and modes decide."""
 
+import asyncio
 from typing import Any
 
 import pytest
-from claude_agent_sdk import HookMatcher, PermissionResultAllow
+from claude_agent_sdk import ClaudeSDKClient, HookMatcher, PermissionResultAllow
 from claude_model import call, text, turns
 
 pytestmark = [pytest.mark.sdk, pytest.mark.usefixtures("instrumented")]
@@ -138,3 +139,41 @@ def test_the_programs_own_rules_allow(telemetry: Any, model: Any, options: Any, 
     assert policy["runrecord.decision.outcome"] == "allow"
     tool = telemetry.one("execute_tool").attributes
     assert policy["runrecord.subject.digest"] == tool["runrecord.arguments.digest"]
+
+
+@pytest.mark.newest
+def test_a_mode_allows(telemetry: Any, model: Any, options: Any, ask: Any) -> None:
+    given = options(permission_mode="acceptEdits")
+    model.script = turns(
+        [call("toolu_1", "Write", file_path=str(given.cwd / "planted"), content="planted")], [text("Done.")]
+    )
+    ask(given)
+    assert (given.cwd / "planted").read_text() == "planted"
+    policy = telemetry.one("policy_decision").attributes
+    assert policy["runrecord.policy.id"] == "claude_code.permissions"
+    assert (policy["runrecord.policy.rule.id"], policy["runrecord.decision.outcome"]) == (
+        "acceptEdits",
+        "allow",
+    )
+    tool = telemetry.one("execute_tool").attributes
+    assert tool["runrecord.side_effect.type"] == "create"
+    assert "planted" not in telemetry.exported_text()
+
+
+def test_another_mode_holds_from_then_on(telemetry: Any, model: Any, options: Any) -> None:
+    async def main() -> None:
+        async with ClaudeSDKClient(options(permission_mode="dontAsk")) as client:
+            for mode in (None, "default"):
+                if mode is not None:
+                    await client.set_permission_mode(mode)
+                made = iter([[call(f"toolu_{mode}", "Bash", command="touch x", description="d")]])
+                model.script = lambda _, made=made: next(made, [text("Done.")])
+                await client.query("planted prompt")
+                async for _ in client.receive_response():
+                    pass
+
+    asyncio.run(main())
+    decisions = telemetry.named("policy_decision")
+    assert [one.attributes["runrecord.policy.rule.id"] for one in decisions] == ["dontAsk", "default"]
+    assert {one.attributes["runrecord.decision.outcome"] for one in decisions} == {"deny"}
+    telemetry.check_counters()

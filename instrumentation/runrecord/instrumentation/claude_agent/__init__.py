@@ -45,7 +45,8 @@ tool of the CLI, of an MCP server, of the program        ``execute_tool {tool}``
                                                          plain ``invoke_agent {type}`` below it
 ``PreToolUse``, ``PostToolUse``, ``UserPromptSubmit``,   ``policy_decision {policy}``, if it allows, denies, asks,
 ``Stop`` hook                                            defers, blocks or changes arguments
-allow and deny rules, permission modes                   ``policy_decision claude_code.permissions``
+allow and deny rules, permission modes                   ``policy_decision claude_code.permissions``; the rule of a
+                                                         mode is its name
 ``can_use_tool``, ``PermissionRequest`` hook             ``policy_decision`` with require_approval,
                                                          ``request_approval {tool}``, ``approval_decision {tool}``:
                                                          approved, denied, modified (``updated_input``), for the

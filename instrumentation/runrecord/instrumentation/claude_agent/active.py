@@ -229,7 +229,7 @@ class ActiveRun:
         call.decided.add(source)
         policy = Policy("claude_code.hooks" if source == "hook" else extract.PERMISSIONS)
         decision = self.decision(policy, call, engine="sdk")
-        rule = permission.reason or permission.source
+        rule = self._rule(permission.reason or permission.source)
         if permission.allowed:
             decision.allow(rule=rule, action="none")
         else:
@@ -250,7 +250,11 @@ class ActiveRun:
         call.denied = True
         call.decided.add("config")
         decision = self.decision(Policy(extract.PERMISSIONS), call, engine="sdk")
-        decision.deny(rule=rule or self.mode, action="block", reason="config")
+        decision.deny(rule=self._rule(rule), action="block", reason="config")
+
+    def _rule(self, kind: str | None) -> str | None:
+        """Return what decided: the mode by its name, anything else by its kind, since the CLI says no more."""
+        return self.mode or kind if kind in {None, "mode"} else kind
 
     # the end
 
