@@ -168,7 +168,8 @@ async def _main(descriptor: int, pipe: int) -> None:
         begin = await channel.receive_command()
     except EOFError:
         return
-    assert isinstance(begin, Begin)
+    if not isinstance(begin, Begin):
+        return  # told to stop before it began: another process could not start
     with own_signals(begin.config.service.telemetry, level=begin.log_level, process=begin.name):
         await Child(begin, channel, pipe).run()
     channel.close()

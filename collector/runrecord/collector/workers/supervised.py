@@ -49,7 +49,7 @@ class Supervised:
         health: Health,
         totals: Totals,
     ) -> None:
-        """Prepare; `start` starts it.
+        """Prepare; `spawn` starts the process.
 
         Args:
             name: How it is called.
@@ -83,12 +83,8 @@ class Supervised:
 
     # -- life ------------------------------------------------------------------------------------------------------
 
-    async def start(self) -> None:
-        """Start it and return when it has opened what it needs.
-
-        Raises:
-            StartError: It can't.
-        """
+    async def spawn(self) -> None:
+        """Start the process, which takes a second to import what it needs, and says nothing until it is told to `open`."""
         ours, theirs = socket.socketpair()
         command = [sys.executable, "-m", "runrecord.collector.workers", self.name]
         with theirs:
@@ -102,6 +98,14 @@ class Supervised:
             )
         self._channel = await open_channel(ours)
         self._answers = asyncio.create_task(self._listen(self._channel))
+
+    async def open(self) -> None:
+        """Tell it what it is, and return when it has opened what it needs.
+
+        Raises:
+            StartError: It can't.
+        """
+        assert self._process is not None
         ready = self._expect("ready")
         await self._send(Begin(self.name, self._number, self._config(), self._log_level))
         try:
@@ -134,7 +138,8 @@ class Supervised:
                 pause = min(pause * 2, _LONGEST_PAUSE)
                 self.restarts += 1
                 try:
-                    await self.start()
+                    await self.spawn()
+                    await self.open()
                     await self._send("go")
                 except (StartError, OSError) as error:
                     why = f"does not start: {error}"

@@ -137,9 +137,10 @@ class Supervisor:
         ]
         self._registry.register(_Restarts(self.processes.values()))
         stack.push_async_callback(self._stop_processes)
+        await _all(child.spawn() for child in self.processes.values())
         # Receivers first: each repairs its log and says how far it goes before somebody reads it.
-        await _all(child.start() for child in self._receivers)
-        await self._consumers.start()
+        await _all(child.open() for child in self._receivers)
+        await self._consumers.open()
         await _all(child.go() for child in (self._consumers, *self._receivers))
         watch = asyncio.create_task(self._watch())
         stack.callback(watch.cancel)
