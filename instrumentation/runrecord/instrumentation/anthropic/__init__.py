@@ -4,7 +4,7 @@ r"""Recording agents on Anthropic's APIs: tool runners, Managed Agents with thei
 
 Nothing changes in the program. Either run it under ``opentelemetry-instrument``, or switch the recording on in code::
 
-    from anthropic import Anthropic, beta_tool
+    from anthropic import Anthropic
     from opentelemetry import trace
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SimpleSpanProcessor
@@ -15,14 +15,21 @@ Nothing changes in the program. Either run it under ``opentelemetry-instrument``
     trace.set_tracer_provider(provider)
     AnthropicInstrumentor().instrument()
 
-    events = Anthropic().beta.sessions.events
-    with events.stream(session_id) as stream:
+    client = Anthropic()
+    events = client.beta.sessions.events
+    session = client.beta.sessions.create(agent="agent_refunds", environment_id="env_1")
+    hello = {"type": "user.message", "content": [{"type": "text", "text": "Please refund my last order."}]}
+    with events.stream(session.id) as stream:
+        events.send(session.id, events=[hello])
         for event in stream:
-            ...  # an agent.tool_use whose evaluated_permission is "ask" is a request for approval
+            if event.type == "agent.tool_use" and event.evaluated_permission == "ask":
+                asked = event
+            if event.type == "session.status_idle":
+                break
 
     # days pass, and another process answers
-    answer = {"type": "user.tool_confirmation", "tool_use_id": asked_id, "result": "allow"}
-    events.send(session_id, events=[answer], extra_headers={"runrecord.approval.actor.ref": "u-17"})
+    answer = {"type": "user.tool_confirmation", "tool_use_id": asked.id, "result": "allow"}
+    events.send(session.id, events=[answer], extra_headers={"runrecord.approval.actor.ref": "u-17"})
 
 ``examples/anthropic`` is a program that runs without a key and without a network.
 
