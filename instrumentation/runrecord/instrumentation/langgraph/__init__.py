@@ -78,7 +78,7 @@ Limits
     thread that waits starts a new run; the old request stays open. LangGraph knows no deadline, so no request expires; an answer
     about a tool call that can't be read is cancelled. What remote (async) sub-agents ask stays in their own threads.
     deepagents looks at its permissions in private functions: where a version has none of them, a denial is a failed call.
-    Inference spans are not made here.
+    Inference spans are not made here. A graph that runs inside of a Temporal workflow is recorded by the integration of Temporal.
 """
 
 from collections.abc import Collection

@@ -75,8 +75,8 @@ tracing switched off, the group, conversation or session id stands in for the tr
 **What is not recorded.** Content, unless ``OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT`` asks for it: messages, arguments,
 results and what guardrails looked at appear as keyed commitments. Model calls: the official OpenAI instrumentation makes
 those spans. What tools do that OpenAI hosts: of a hosted MCP server the approvals are recorded, not the call. Voice
-pipelines. The time of an answer that was given in one process and run in another: the decision is recorded when the state
-is run. The SDK lets nobody approve other arguments than those that were shown, and its requests have no deadline, so no
+pipelines. Runs inside of a Temporal workflow, which the integration of Temporal records. The time of an answer that was given in
+one process and run in another: the decision is recorded when the state is run. The SDK lets nobody approve other arguments than those that were shown, and its requests have no deadline, so no
 answer is modified or expired. A guardrail that runs before and after a person is asked is two decisions. The SDK's trace processors and exporters
 stay as they are; one processor of ours is added.
 

@@ -79,8 +79,8 @@ give it ``InstrumentationSettings(include_content=False)``.
 **What is not recorded.** Content, unless ``OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT`` asks for it: prompts, arguments,
 results, exception texts and what policies looked at appear as keyed commitments. Model calls: the SDK's own instrumentation
 makes those spans. Tools that the provider or another system runs (``CallDeferred`` suspends the run, its answer continues it).
-Realtime sessions. Runs inside of a durable workflow (Temporal, DBOS, Prefect), which its engine executes again and again. The
-time of an answer that was given in one process and run in another: the decision is recorded when the run goes on.
+Realtime sessions. Runs inside of a durable workflow, which its engine executes again and again: those of DBOS and Prefect are not
+recorded, and in Temporal's they are recorded by Temporal's integration. The time of an answer that was given in one process and run in another: the decision is recorded when the run goes on.
 
 **Nested runs.** An agent that a tool calls belongs to the run around it: its steps and tool calls are that run's, and its
 own ``invoke_agent`` span is a plain one.

@@ -14,9 +14,9 @@ CAPABILITIES: Final = Capabilities(
     versions=INSTRUMENTS[0],
     run="yes (workflows; child workflows are runs of their own in the same trace)",
     step="yes (activities; native where Temporal's OpenTelemetry interceptor makes the span of the activity)",
-    tool_call="yes (activities that are marked as tools, or that an approval was asked for)",
-    policy_decision="yes (update validators; others by a call in the workflow)",
-    approval_request="yes (by a call in the workflow: Temporal has no such notion)",
-    approval_decision="yes (read from the update or signal that answers, or said in the workflow)",
+    tool_call="yes (activities that are marked as tools, that an approval was asked for, or in which an agent plug-in calls a tool)",
+    policy_decision="yes (update validators, approvals that an agent plug-in asks for; others by a call in the workflow)",
+    approval_request="yes (of agents of the OpenAI Agents SDK, Pydantic AI and LangGraph; else by a call in the workflow: Temporal has no such notion)",
+    approval_decision="yes (of those agents; read from the update or signal that answers, or said in the workflow)",
     resume_across_processes="yes (the processes must share the context store for the link)",
 )
