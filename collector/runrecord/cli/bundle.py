@@ -6,16 +6,24 @@ from __future__ import annotations
 
 import os
 import tempfile
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from runrecord.cli.console import console, fail
+from runrecord.cli.console import console, errors, fail
 from runrecord.cli.show import LedgerOption, open_ledger
 
+if TYPE_CHECKING:
+    from runrecord.ledger.checkpoint import Checkpoint
+    from runrecord.ledger.tlog_policy import TlogPolicy
+    from runrecord.ledger.witness.client import Prover
 
-def bundle(
+_USAGE: Final = 4
+
+
+def bundle(  # noqa: PLR0917 - typer passes them by name
     run: Annotated[str, typer.Argument(help="A run id or the start of one.", show_default=False)],
     output: Annotated[
         Path | None,
@@ -45,11 +53,21 @@ def bundle(
             show_default=False,
         ),
     ] = None,
+    policy: Annotated[
+        Path | None,
+        typer.Option(
+            "--policy",
+            metavar="FILE",
+            help="Have the witnesses of this policy (C2SP tlog-policy) cosign the checkpoint.",
+            show_default=False,
+        ),
+    ] = None,
     ledger: LedgerOption = None,
 ) -> None:
     """Write the audit bundle of a run: its records, a proof for each, a report, all signed.
 
-    Hand the two public keys over by another way than the bundle; whoever verifies pins them.
+    Hand the two public keys over by another way than the bundle; whoever verifies pins them. With --policy, witnesses are asked to
+    cosign: then not even the operator of the ledger can have shown others another history.
 
     [dim]$ runrecord bundle 7f3a -o refund.auditbundle.zip --trust-out trust.txt
     $ runrecord verify refund.auditbundle.zip --trust trust.txt[/]
@@ -57,10 +75,12 @@ def bundle(
     from runrecord.ledger import Trust, build_bundle, bundle_signer
     from runrecord.ledger.bundle_format import SUFFIX, log_name
 
+    wanted = read_policy(policy) if policy else None
     with open_ledger(ledger) as opened:
         name = opened.resolve(run)
         signer = bundle_signer(opened.path, opened.log.origin, key)
-        archive = build_bundle(opened, name, signer=signer)
+        cosign = None if wanted is None else partial(_cosign, wanted, opened.log.consistency_proof)
+        archive = build_bundle(opened, name, signer=signer, cosign=cosign)
         trust = Trust(opened.log.verifiers, (signer.verifier,)).text()
     path = output or Path(f"{log_name(name)}{SUFFIX}")
     _write(path, archive)
@@ -80,6 +100,36 @@ def bundle(
     )
     for line in trust.splitlines():
         console.print(f"  {line}", markup=False, soft_wrap=True)
+
+
+def read_policy(path: Path) -> TlogPolicy:
+    """Read a policy file, or exit with what is wrong."""
+    from runrecord.ledger import LedgerError
+    from runrecord.ledger.tlog_policy import TlogPolicy
+
+    try:
+        return TlogPolicy.parse(path.read_bytes())
+    except OSError as error:
+        fail(f"{path} can't be read: {error.strerror or 'an I/O error'}.", "check the path", code=_USAGE)
+    except LedgerError as error:
+        fail(f"{path}: {error.message}.", error.next_step, code=_USAGE)
+
+
+def _cosign(policy: TlogPolicy, prove: Prover, checkpoint: Checkpoint) -> Checkpoint:
+    from runrecord.ledger.witness import cosign
+
+    done = cosign(checkpoint, policy, prove)
+    for failure in done.failures.values():
+        errors.print(f"warning: {failure.message}", markup=False, soft_wrap=True)
+        if failure.next_step:
+            errors.print(f"next: {failure.next_step}", markup=False, soft_wrap=True, style="dim")
+    if not done.enough:
+        errors.print(
+            f"warning: not enough witnesses have cosigned for quorum {policy.quorum}; the bundle will be verified as unwitnessed",
+            markup=False,
+            soft_wrap=True,
+        )
+    return done.checkpoint
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from runrecord.cli.bundle import read_policy
 from runrecord.cli.console import console, errors, fail
 
 if TYPE_CHECKING:
@@ -53,6 +54,15 @@ def verify(  # noqa: PLR0917 - typer passes them by name
             "--bundle-key", metavar="VKEY", help="A public bundle key; can be repeated.", show_default=False
         ),
     ] = None,
+    policy: Annotated[
+        Path | None,
+        typer.Option(
+            "--policy",
+            metavar="FILE",
+            help="A policy (C2SP tlog-policy): the logs to trust, and the witnesses that must have cosigned.",
+            show_default=False,
+        ),
+    ] = None,
     ledger: Annotated[
         Path | None,
         typer.Option(
@@ -73,7 +83,7 @@ def verify(  # noqa: PLR0917 - typer passes them by name
 ) -> None:
     """Verify an audit bundle, without a network and without trusting whoever made it.
 
-    Exit code 0 authentic and complete, 1 failed, 2 gaps, unclosed or conflicts, 3 unverifiable (unknown keys or schema), 4 wrong command line.
+    Exit code 0 authentic and complete, 1 failed, 2 gaps, unclosed, conflicts or unwitnessed, 3 unverifiable (unknown keys or schema), 4 wrong command line.
 
     [dim]$ runrecord verify refund.auditbundle.zip --trust trust.txt
     $ runrecord verify refund.auditbundle.zip --log-key example.com/log+1a2b3c4d+AT... --bundle-key ...[/]
@@ -81,7 +91,8 @@ def verify(  # noqa: PLR0917 - typer passes them by name
     from runrecord.ledger import verify_bundle
 
     pinned = _trust(trust, log_key or [], bundle_key or [], ledger)
-    result = verify_bundle(_read(file, _MAX_FILE + 1), pinned, first_use=first_use)
+    wanted = read_policy(policy) if policy else None
+    result = verify_bundle(_read(file, _MAX_FILE + 1), pinned, policy=wanted, first_use=first_use)
     if as_json:
         _print_json(file, result)
     else:

@@ -17,7 +17,7 @@ The subject is the RFC 6962 root over the leaf hashes of the run, in the order o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
@@ -87,13 +87,20 @@ What it can't show
 """
 
 
-def build_bundle(ledger: Ledger, run: str, *, signer: NoteSigner | None = None) -> bytes:
+def build_bundle(
+    ledger: Ledger,
+    run: str,
+    *,
+    signer: NoteSigner | None = None,
+    cosign: Callable[[Checkpoint], Checkpoint] | None = None,
+) -> bytes:
     """Return the audit bundle of a run.
 
     Args:
         ledger: The ledger; one opened to write publishes a checkpoint first, so that it covers the run.
         run: The run id, or the start of it.
         signer: The bundle key; None takes the one of the ledger directory, or makes it there.
+        cosign: Adds cosignatures of witnesses to the checkpoint.
 
     Raises:
         UnknownRun: None or several runs match.
@@ -115,6 +122,8 @@ def build_bundle(ledger: Ledger, run: str, *, signer: NoteSigner | None = None) 
         _require_signed(ledger, checkpoint, index, leaf, hashes)
     view = RunView(view.run, [Record(i, Entry.parse(leaf)) for i, leaf in zip(indices, leaves, strict=True)])
     key = signer or bundle_signer(ledger.path, checkpoint.origin)
+    if cosign is not None:
+        checkpoint = cosign(checkpoint)
     files = {
         entries_path(log): b"".join(map(frame_entry, leaves)),
         ENTRIES: b"".join(leaf + b"\n" for leaf in leaves),

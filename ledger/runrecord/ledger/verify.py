@@ -11,10 +11,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from enum import IntEnum
+from datetime import datetime, timezone
+from functools import partial
 from typing import Final, NoReturn, cast
 
-from runrecord.ledger.audit import Finding, audit_run
+from runrecord.ledger.audit import audit_run
 from runrecord.ledger.bundle_format import (
     ENTRIES,
     PAYLOAD_TYPE,
@@ -31,7 +32,7 @@ from runrecord.ledger.bundle_format import (
     proof_path,
 )
 from runrecord.ledger.checkpoint import Checkpoint
-from runrecord.ledger.completeness import UNSEEN, Verdict
+from runrecord.ledger.completeness import Verdict
 from runrecord.ledger.container import MalformedBundle, unpack
 from runrecord.ledger.dsse import UntrustedKey, unseal
 from runrecord.ledger.entry import Entry, UnknownSchema
@@ -52,66 +53,16 @@ from runrecord.ledger.strict_json import (
 )
 from runrecord.ledger.tiles import decode_bundle
 from runrecord.ledger.tlog import leaf_hash, root_of_hashes, verify_inclusion
+from runrecord.ledger.tlog_policy import TlogPolicy
 from runrecord.ledger.tlog_proof import TlogProof
 from runrecord.ledger.trust import Trust
+from runrecord.ledger.verification import Check, Code, Verification
 from runrecord.semconv.canonical import canonical_json
 
 NO_KEYS: Final = "unverifiable: no pinned keys"
 _DO_NOT_RELY: Final = "do not rely on this bundle; ask for it again, and keep this one as evidence"
 _HEX_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _PLAIN: Final = frozenset({ENTRIES, POLICY, README, REPORT})
-
-
-class Code(IntEnum):
-    """What the verification came to; the exit code of ``runrecord verify``."""
-
-    COMPLETE = 0
-    FAILED = 1
-    INCOMPLETE = 2
-    UNVERIFIABLE = 3
-
-
-@dataclass(frozen=True)
-class Check:
-    """One step of the verification.
-
-    Attributes:
-        name: What was checked.
-        code: COMPLETE if it passed, else what it makes of the whole.
-        text: What was found; where it failed, what and where.
-        next_step: What the reader can do about it, or empty.
-    """
-
-    name: str
-    code: Code
-    text: str
-    next_step: str = ""
-
-
-@dataclass
-class Verification:
-    """The result.
-
-    Attributes:
-        code: The worst of the checks.
-        checks: The steps in order; the first that fails is the last.
-        first_use: The keys came from the bundle itself, so that it proves nothing about who made it.
-        view: The run, once its entries were verified.
-        findings: Invariants that the run broke; they do not change the code.
-        limits: What no bundle can show.
-    """
-
-    code: Code = Code.COMPLETE
-    checks: list[Check] = field(default_factory=list[Check])
-    first_use: bool = False
-    view: RunView | None = None
-    findings: list[Finding] = field(default_factory=list[Finding])
-    limits: tuple[str, ...] = UNSEEN
-
-    def diagnostics(self) -> str:
-        """Return the step that decided, in one sentence."""
-        last = next((check for check in reversed(self.checks) if check.code), self.checks[-1])
-        return f"{last.name}: {last.text}"
 
 
 class _Stop(Exception):  # noqa: N818 - control flow, never seen outside
@@ -266,6 +217,20 @@ class _Bundle:
                 _fail(f"the checkpoint of log {log.origin!r} is not the one that the statement names")
         return ", ".join(f"{log.origin} at size {log.size}, signed by its log key" for log in self.logs)
 
+    def witnesses(self, policy: TlogPolicy) -> str:
+        said: list[str] = []
+        for log in self.logs:
+            witnessed = policy.witnessed(self.files[checkpoint_path(log.name, log.size)])
+            by = ", ".join(f"{name} at {_time(when)}" for name, when in witnessed.times.items())
+            said.append(f"{log.origin} at size {log.size}: {by or 'by nobody'}")
+            if not witnessed.enough:
+                raise _Stop(
+                    Code.INCOMPLETE,
+                    f"unwitnessed: {said[-1]}; the policy wants {policy.quorum}",
+                    "ask the operator for a bundle that the witnesses have cosigned",
+                )
+        return f"cosigned: {'; '.join(said)}"
+
     def inclusion(self) -> str:
         lines = bytearray()
         for log in self.logs:
@@ -328,18 +293,28 @@ _ADVICE: Final = {
 }
 
 
-def verify_bundle(archive: bytes, trust: Trust | None = None, *, first_use: bool = False) -> Verification:
+def verify_bundle(
+    archive: bytes,
+    trust: Trust | None = None,
+    *,
+    policy: TlogPolicy | None = None,
+    first_use: bool = False,
+) -> Verification:
     """Verify a bundle.
 
     Args:
         archive: The bytes of the file.
         trust: The pinned keys; without a log key and a bundle key nothing can be verified.
+        policy: Names logs whose keys are pinned too, and the witnesses that must have cosigned.
         first_use: Take the keys from the bundle too. Shows that it is consistent, not who made it.
 
     Returns:
         The verdict and every step; it never raises for what is in the archive.
     """
-    bundle = _Bundle(archive, Trust() if trust is None else trust, first_use)
+    trust = Trust() if trust is None else trust
+    if policy is not None:
+        trust |= Trust(log=tuple(log.verifier for log in policy.logs))
+    bundle = _Bundle(archive, trust, first_use)
     result = Verification(first_use=first_use)
     steps: tuple[tuple[str, Callable[[], str]], ...] = (
         ("container", bundle.container),
@@ -347,6 +322,7 @@ def verify_bundle(archive: bytes, trust: Trust | None = None, *, first_use: bool
         ("statement", bundle.statement),
         ("contents", bundle.contents),
         ("checkpoint", bundle.checkpoints),
+        *((("witnesses", partial(bundle.witnesses, policy)),) if policy is not None else ()),
         ("inclusion", bundle.inclusion),
         ("run digest", bundle.subject_root),
         ("schema", bundle.schema),
@@ -361,8 +337,8 @@ def verify_bundle(archive: bytes, trust: Trust | None = None, *, first_use: bool
             result.checks.append(Check(name, Code.UNVERIFIABLE, error.message, error.next_step or ""))
         except LedgerError as error:
             result.checks.append(Check(name, Code.FAILED, error.message, error.next_step or _DO_NOT_RELY))
-        result.code = result.checks[-1].code
-        if result.code:
+        result.code = result.checks[-1].code or result.code
+        if result.code not in {Code.COMPLETE, Code.INCOMPLETE}:
             break
     if bundle.view is not None:
         result.view = bundle.view
@@ -388,6 +364,13 @@ def _hash(text: str) -> bytes:
         if _HEX_DIGEST.fullmatch(text)
         else refuse("a hash is not 64 lower-case hex digits")
     )
+
+
+def _time(seconds: int) -> str:
+    try:
+        return f"{datetime.fromtimestamp(seconds, timezone.utc):%Y-%m-%d %H:%M:%SZ}"
+    except (OverflowError, ValueError, OSError):
+        return f"{seconds} s after 1970"
 
 
 def _claims(note: bytes, keys: list[NoteVerifier]) -> bool:
