@@ -22,6 +22,7 @@ from runrecord.collector.sampling.sampler import TailSampler
 from runrecord.collector.sampling.stage import NAME as TAIL_SAMPLING
 from runrecord.collector.sampling.stage import SamplingStage, samples
 from runrecord.collector.tls import files_seen
+from runrecord.exporters.errors import IntakeError
 from runrecord.ledger.errors import LedgerError
 from runrecord.ledger.ledger import Ledger
 from runrecord.processors import compat
@@ -203,23 +204,30 @@ class Consuming:
             fresh = {route: _transport(route) for name, route in after.items() if before.get(name) != route}
         except OSError as error:
             raise StartError(f"a file named in the configuration can't be read: {error}") from error
+        try:
+            await asyncio.to_thread(self._set_cursors, self._config, config)
+        except IntakeError as error:
+            raise StartError(f"a new exporter can't begin: {error}", next_step=error.next_step) from error
         running = self.consumers
         await asyncio.gather(*(running[name].stop() for name in changed))
         self._config, self._running = config, after
-        await asyncio.to_thread(self._intake.set_consumers, consumer_names(config))
-        if self._sampling is not None:
-            names = [route.name for route in _leftover(config)]
-            await asyncio.to_thread(self._sampling.log.set_consumers, names)
         for name in changed:
             self._consumers.remove(running[name])
             if name not in after:
                 self._health.drop(name)
+        await asyncio.to_thread(self._set_cursors, config)  # now nobody asks for those that go
         for consumer in self._consumers:
             consumer.want(self._wanted(consumer))
         for route, transport in fresh.items():
             forwarder = self._forwarder(route, transport)
             self._consumers.append(forwarder)
             forwarder.start()
+
+    def _set_cursors(self, *configs: GatewayConfig) -> None:
+        """Have the cursors that any of the configurations needs, and no other."""
+        self._intake.set_consumers({name for config in configs for name in consumer_names(config)})
+        if self._sampling is not None:
+            self._sampling.log.set_consumers({r.name for config in configs for r in _leftover(config)})
 
     def _routes(self, config: GatewayConfig) -> list[_Route]:
         """List the ways out, with those of what is left of a tail sampling that is no more."""

@@ -102,7 +102,13 @@ class Reloader:
                 return self._refuse(str(error))
             if keys := needs_restart(self._gateway.config, config):
                 return self._refuse(f"to change {', '.join(keys)} the gateway must be started again")
-            if problems := await self._gateway.reload(config):
+            try:
+                problems = await self._gateway.reload(config)
+            except Exception as error:  # noqa: BLE001 - the next SIGHUP must be heard
+                problems = [
+                    f"a fault of ours ({type(error).__name__}): start the gateway again, nothing is lost"
+                ]
+            if problems:
                 return self._refuse("; ".join(problems))
             self._reloads += 1
             self._health.set(ok=True)

@@ -38,7 +38,12 @@ def reload(poll, parts):
         text = config if isinstance(config, str) else json.dumps(config)
         gateway.config_file.write_text(text)
         os.kill(gateway.process.pid, signal.SIGHUP)
-        return poll(lambda: (p := parts(gateway)["configuration"]) != before and p)
+
+        def changed():
+            assert httpx2.get(gateway.metrics, timeout=60).status_code == 200  # at any moment of it
+            return (part := parts(gateway)["configuration"]) != before and part
+
+        return poll(changed)
 
     return reload_
 

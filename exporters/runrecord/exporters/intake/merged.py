@@ -75,9 +75,10 @@ class MergedIntake:
 
     def set_consumers(self, names: Iterable[str]) -> None:
         """Change who reads; see `IntakeLog.set_consumers`."""
-        self._consumers = tuple(names)
-        for log in (*self._logs.values(), *self._former.values()):
-            log.set_consumers(self._consumers)
+        with self._lock:
+            self._consumers = tuple(names)
+            for log in (*self._logs.values(), *self._former.values()):
+                log.set_consumers(self._consumers)
 
     def alive(self, partition: int) -> bool:
         """Say whether a partition may hold something to read."""
