@@ -62,18 +62,21 @@ def validate(model: type[Model], document: Document, *top: str) -> tuple[Model |
         return None, [*unknown.problems, *_translate(error, value, document, top)]
 
 
-def policy_problems(policy: RedactionPolicy, document: Document) -> list[Problem]:
+def policy_problems(
+    policy: RedactionPolicy, document: Document, section: tuple[str, ...] = ("processors", "redaction")
+) -> list[Problem]:
     """Find what would keep a valid policy from being used: names of rules, rule files, the engine.
 
     Args:
         policy: The section ``processors.redaction``.
         document: The file it is from, for places.
+        section: Where the section is in it.
 
     Returns:
         The problems. A missing key for pseudonyms is none: it is no business of the file.
     """
     return [
-        document.problem(("processors", "redaction", *found.path), found.message, found.nearest)
+        document.problem((*section, *found.path), found.message, found.nearest)
         for found in check_policy(policy)
     ]
 

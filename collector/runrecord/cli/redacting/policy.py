@@ -77,7 +77,7 @@ def load_policy(path: Path | None, packs: tuple[str, ...] = ()) -> Policy:
         except PolicyError as error:
             raise PolicyFileError(str(error)) from None
     if policy is not None and not problems:
-        problems = policy_problems(policy, document)
+        problems = policy_problems(policy, document, (*top, "redaction"))
     if policy is None or problems:
         raise PolicyFileError("\n".join(problem.render(path) for problem in problems))
     key, own = _key(policy)
