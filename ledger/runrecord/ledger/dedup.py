@@ -20,7 +20,7 @@ from runrecord.ledger.wal import DIGEST_SIZE
 
 REBUILD_CHUNK = 16_384
 _CHUNK = 500
-_LOOK_UP = f"SELECT digest, leaf FROM keys WHERE digest IN ({','.join('?' * _CHUNK)})"  # noqa: S608 - placeholders only
+_LOOK_UP = f"SELECT digest, leaf FROM keys WHERE digest IN ({','.join('?' * _CHUNK)}) AND leaf < ?"  # noqa: S608 - placeholders only
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS keys (digest BLOB PRIMARY KEY, leaf INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS state (id INTEGER PRIMARY KEY CHECK (id = 0), size INTEGER NOT NULL, root BLOB NOT NULL);
@@ -96,7 +96,7 @@ class KeyIndex:
         )
 
     def find(self, digests: Sequence[bytes]) -> dict[bytes, int]:
-        """Return the leaf index of each digest that is in the index."""
+        """Return the leaf index of each digest that is in the index; not of leaves that only another process has indexed."""
         found: dict[bytes, int] = {}
         if not self.size:
             return found
@@ -104,7 +104,7 @@ class KeyIndex:
             for start in range(0, len(digests), _CHUNK):
                 chunk = digests[start : start + _CHUNK]
                 padded = [*chunk, *[chunk[-1]] * (_CHUNK - len(chunk))]
-                found.update(self._reader.execute(_LOOK_UP, padded))
+                found.update(self._reader.execute(_LOOK_UP, [*padded, self.size]))
         except sqlite3.Error as error:
             raise self._explain(error) from error
         return found

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -14,7 +13,7 @@ from runrecord.ledger.errors import LedgerError, MalformedTile
 from runrecord.ledger.note import NoteVerifier
 from runrecord.ledger.recovery import read_checkpoint, trusted_keys
 from runrecord.ledger.stores.base import Store
-from runrecord.ledger.stores.location import open_store
+from runrecord.ledger.stores.location import Location, open_store
 from runrecord.ledger.tiles import TILE_HEIGHT, TILE_WIDTH, TilePath, decode_bundle, encode_tile, frame_entry
 from runrecord.ledger.tlog import HASH_SIZE, RootStack, leaf_hash
 
@@ -54,9 +53,7 @@ class FsckReport:
             self.problems.append(problem)
 
 
-def fsck(
-    location: str | os.PathLike[str], verifiers: Sequence[NoteVerifier] | NoteVerifier = ()
-) -> FsckReport:
+def fsck(location: Location, verifiers: Sequence[NoteVerifier] | NoteVerifier = ()) -> FsckReport:
     """Hash every entry that the checkpoint covers, and compare the root and every tile.
 
     It reads the public files only, and may run beside a writer.

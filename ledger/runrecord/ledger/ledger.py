@@ -33,6 +33,7 @@ from runrecord.ledger.run_index import (
 )
 from runrecord.ledger.runs import RunView
 from runrecord.ledger.sequencer import Appended
+from runrecord.ledger.stores.location import Location
 
 T = TypeVar("T")
 
@@ -76,7 +77,7 @@ class Ledger:
 
     def __init__(
         self,
-        location: str | os.PathLike[str],
+        location: Location,
         *,
         read_only: bool = False,
         signer: NoteSigner | None = None,

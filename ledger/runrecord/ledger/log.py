@@ -10,7 +10,6 @@ the publisher runs; only then is the journal freed. A crash between any two of t
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import final
@@ -24,7 +23,7 @@ from runrecord.ledger.reader import LogReader
 from runrecord.ledger.recovery import Recovered, missing_checkpoint, read_checkpoint, recover, trusted_keys
 from runrecord.ledger.sequencer import Appended, ConflictFactory, Sequencer
 from runrecord.ledger.stores.base import CHECKPOINT, Objects, Store
-from runrecord.ledger.stores.location import open_store
+from runrecord.ledger.stores.location import Location, open_store
 
 
 @final
@@ -63,7 +62,7 @@ class Log:
     @classmethod
     def open(
         cls,
-        location: str | os.PathLike[str],
+        location: Location,
         *,
         signer: NoteSigner | None = None,
         read_only: bool = False,

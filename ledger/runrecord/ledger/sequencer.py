@@ -24,6 +24,7 @@ RECENT_KEYS = 65_536
 """Key digests kept in memory, about 12 MB; older ones are looked up in the index."""
 PENDING_BYTES = 64 * 1024 * 1024
 """Bytes of entries that may wait for their tiles; beyond, an append publishes first."""
+_TURNS = 5  # in which a store may seem behind, since another thread has read a newer checkpoint meanwhile
 
 _IN_DOUBT = LedgerStopped(
     "an append was interrupted while it was being written, so it may or may not be in the ledger",
@@ -133,6 +134,7 @@ class Sequencer:
         self.size = pending.first + len(pending.framed)
         """How many entries are durable."""
         self._stopped: LedgerStopped | None = None
+        self._astray = 0  # turns in a row in which the store had not what this writer knows
 
     def append(
         self, items: Sequence[tuple[bytes, bytes]], on_conflict: ConflictFactory | None
@@ -194,8 +196,8 @@ class Sequencer:
     def _commit_once(self, batches: list[_Batch]) -> bool:
         """Give the batches their indices and make them durable; return False if another writer was faster."""
         with self._journal.turn(self.size) as head:
-            if head is not None:
-                self._follow(head)
+            if head is not None and not self._follow(head):
+                return False
             recent = self._recent
             unknown = [
                 entry.digest for batch in batches for entry in batch.prepared if entry.digest not in recent
@@ -225,23 +227,26 @@ class Sequencer:
             raise
         return True
 
-    def _follow(self, head: Head) -> None:
-        """Take in what other writers have appended.
+    def _follow(self, head: Head) -> bool:
+        """Take in what other writers have appended; return False if they went on meanwhile.
 
         Raises:
             RolledBack: If the store has less than it once had, or not what leads there.
         """
-        for attempt in range(2):
+        for _ in range(2):
             for frame in head.frames:
                 self._take(frame)
-            if self.size == head.size:
-                return
-            if self.size > head.size:
+            if self.size >= head.size:
                 break
-            if attempt == 0:
-                self._take_checkpoint()  # they are in tiles
+            self._take_checkpoint()  # they are in tiles
+        if self.size == head.size:
+            self._astray = 0
+            return True
+        self._astray += 1
+        if self._astray < _TURNS:
+            return False
         raise RolledBack(
-            f"the ledger has {head.size} entries, and this writer knows {self.size} that were durable and can't read those that follow",
+            f"the ledger has {head.size} entries; this writer knows {self.size} that were durable, and can't read what follows",
             "restore the newest copy of the store; keep this one as evidence",
         )
 

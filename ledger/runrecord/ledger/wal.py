@@ -131,10 +131,7 @@ class WriteAheadLog:
         """
         if self._fd < 0 or self._offset >= self._segment_size:
             self._start_segment(first)
-        payload = b"".join((*digests, *framed))
-        header = _FRAME.pack(_FRAME_MAGIC, first, len(framed), len(payload))
-        crc = zlib.crc32(payload, zlib.crc32(self._salt + header))
-        data = b"".join((header, _CRC.pack(crc), payload))
+        data = encode_frame(first, digests, framed, self._salt)
         path = self._segments[-1]
         try:
             write_all(self._fd, data)
@@ -193,6 +190,20 @@ class WriteAheadLog:
                 for each in self._segments:
                     each.unlink(missing_ok=True)
                 self._segments = []
+
+
+def encode_frame(first: int, digests: Sequence[bytes], framed: Sequence[bytes], salt: bytes = b"") -> bytes:
+    """Return a frame of a group (arguments as of :meth:`WriteAheadLog.append`)."""
+    payload = b"".join((*digests, *framed))
+    header = _FRAME.pack(_FRAME_MAGIC, first, len(framed), len(payload))
+    crc = zlib.crc32(payload, zlib.crc32(salt + header))
+    return b"".join((header, _CRC.pack(crc), payload))
+
+
+def decode_frame(data: bytes) -> Frame | None:
+    """Return the group of a frame without salt; None if it is not exactly one whole frame."""
+    found = _read_frame(data, 0, b"")
+    return found[0] if found and found[1] == len(data) else None
 
 
 def _read_frame(data: bytes, offset: int, salt: bytes) -> tuple[Frame, int] | None:

@@ -8,13 +8,17 @@ import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import psycopg
 import pytest
+from obstore.store import MemoryStore
 from postgres_server import PostgresServer
+from s3_server import BUILD_SECONDS, S3Server, s3_program
 
 from runrecord.ledger import Log, NoteSigner
-from runrecord.ledger.stores.location import open_store
+from runrecord.ledger.stores.location import Location, open_store
+from runrecord.ledger.stores.objects import ObjectStore
 
 ORIGIN = "example.com/agents"
 BUCKET = "ledgers"
@@ -25,7 +29,7 @@ class Place:
 
     shared = True
 
-    def __init__(self, location: str) -> None:
+    def __init__(self, location: Location) -> None:
         self.location = location
 
     def objects(self) -> dict[str, bytes]:
@@ -66,16 +70,17 @@ class PostgresPlace(Place):
             return cursor.fetchall() if cursor.description else []
 
 
-class S3Place(Place):
-    def __init__(self, location: str, store: Any) -> None:
-        super().__init__(location)
-        self.store = store
+class ObjectPlace(Place):
+    @property
+    def raw(self) -> Any:
+        """The store of obstore."""
+        return open_store(self.location).objects  # type: ignore[attr-defined]
 
     def put(self, name: str, data: bytes | None) -> None:
         if data is None:
-            self.store.delete(name)
+            self.raw.delete(name)
         else:
-            self.store.put(name, data)
+            self.raw.put(name, data)
 
 
 @pytest.fixture(scope="session")
@@ -89,21 +94,43 @@ def postgres_place(postgres: PostgresServer) -> PostgresPlace:
     return PostgresPlace(postgres.schema(f"log_{uuid.uuid4().hex[:12]}"))
 
 
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    with S3Server.run(s3_program(), tmp_path_factory.mktemp("s3")) as server:
+        server.make_bucket(BUCKET)
+        yield server
+
+
+@pytest.fixture
+def s3_place(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> ObjectPlace:
+    for name, value in s3.environment().items():
+        monkeypatch.setenv(name, value)
+    options = urlencode(s3.options())
+    return ObjectPlace(f"s3://{BUCKET}/log/{uuid.uuid4().hex}?{options}")
+
+
+@pytest.fixture
+def memory_place() -> ObjectPlace:
+    """The code of object stores where no server can be had."""
+    return ObjectPlace(ObjectStore(MemoryStore(), f"memory://{uuid.uuid4().hex}"))
+
+
 @pytest.fixture
 def directory_place(tmp_path: Path) -> DirectoryPlace:
     return DirectoryPlace(str(tmp_path / "log"))
 
 
-PLACES = ["directory", "postgres"]
+GO = (pytest.mark.go, pytest.mark.timeout(BUILD_SECONDS))
+SHARED = ["postgres", "memory", pytest.param("s3", marks=GO)]
 
 
-@pytest.fixture(params=PLACES)
+@pytest.fixture(params=["directory", *SHARED])
 def place(request: pytest.FixtureRequest) -> Place:
     """One of the stores: a test with it is part of the contract."""
     return request.getfixturevalue(f"{request.param}_place")
 
 
-@pytest.fixture(params=[each for each in PLACES if each != "directory"])
+@pytest.fixture(params=SHARED)
 def shared_place(request: pytest.FixtureRequest) -> Place:
     """One of the stores that take several writers."""
     return request.getfixturevalue(f"{request.param}_place")

@@ -126,7 +126,7 @@ def test_the_head_that_goes_back_stops_a_writer(postgres_place, open_log, items)
     log.append(items(0, 5))
     postgres_place.execute("DELETE FROM runrecord_journal")
     postgres_place.execute("UPDATE runrecord_log SET size = 2")
-    with pytest.raises(RolledBack, match="has 2 entries, and this writer knows 5"):
+    with pytest.raises(RolledBack, match="has 2 entries; this writer knows 5"):
         log.append(items(5, 6))
     with pytest.raises(LedgerStopped):
         log.append(items(6, 7))

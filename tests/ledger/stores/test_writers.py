@@ -86,7 +86,7 @@ def test_a_publisher_that_was_away_takes_the_newer_checkpoint(shared_place, open
     newest = busy.publish()
     assert away.publish() == newest
     assert away.size == 600
-    assert away.append([(b"key 7", b"another")])[0].status == "conflict"
+    assert away.append([(b"key 7", b"leaf 7 another")])[0].status == "conflict"
     assert away.append(items(0, 601))[-1].index == 601
 
 
