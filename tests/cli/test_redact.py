@@ -201,7 +201,10 @@ def test_a_wrong_command_line_exits_with_4(arguments: list[str], said: str) -> N
         ("redaction: {pack: []}", "1:13: redaction.pack: unknown key; valid"),
         ("processors: {redaction: {packs: [piii]}}", "1:26: processors.redaction.packs: no pack 'piii'"),
         ("exporters: {}", "1:1: must have a section processors.redaction"),
-        ("redaction: {rules: {emal: mask}}", "1:21: redaction.rules.emal: no rule 'emal' (did you mean 'email'?)"),
+        (
+            "redaction: {rules: {emal: mask}}",
+            "1:21: redaction.rules.emal: no rule 'emal' (did you mean 'email'?)",
+        ),
         ("redaction: [", "not valid YAML"),
     ],
 )
