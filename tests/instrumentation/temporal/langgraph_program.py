@@ -55,6 +55,15 @@ async def pay(state: State) -> State:
     return {"said": str(await create_refund.ainvoke(called))}
 
 
+async def review(_state: State) -> State:
+    """Ask about two tool calls at once, as HumanInTheLoopMiddleware does."""
+    actions = [
+        {"name": "create_refund", "args": {"amount": amount, "note": PLANTED}} for amount in (1.0, 2.0)
+    ]
+    decided: Any = interrupt({"action_requests": actions, "review_configs": []})
+    return {"said": " ".join(decision["type"] for decision in decided["decisions"])}
+
+
 def plugin(asks_in: str) -> Any:
     """Return Temporal's plug-in with the graph."""
     made = StateGraph(State)
@@ -66,7 +75,11 @@ def plugin(asks_in: str) -> Any:
     made.add_edge("ask", "pay")
     made.add_edge("pay", END)
     soon = {"start_to_close_timeout": timedelta(seconds=20)}
-    return LangGraphPlugin(graphs={"refund": made}, default_activity_options=soon)
+    batch = StateGraph(State)
+    batch.add_node("review", review, metadata={"execute_in": asks_in})
+    batch.add_edge(START, "review")
+    batch.add_edge("review", END)
+    return LangGraphPlugin(graphs={"refund": made, "batch": batch}, default_activity_options=soon)
 
 
 @workflow.defn
@@ -92,4 +105,25 @@ class GraphWorkflow:
 
     @workflow.signal
     def decide(self, answer: bool) -> None:
+        self.answer = answer
+
+
+@workflow.defn
+class BatchWorkflow:
+    def __init__(self) -> None:
+        self.answer: list[Any] = []
+
+    @workflow.run
+    async def run(self) -> str:
+        app = graph("batch").compile(checkpointer=InMemorySaver())
+        config: Any = {"configurable": {"thread_id": "1"}}
+        async for _ in app.astream({}, config, stream_mode="updates"):
+            pass
+        await workflow.wait_condition(lambda: bool(self.answer))
+        given = Command(resume={"decisions": self.answer})
+        results = [item async for item in app.astream(given, config, stream_mode=["values"])]
+        return str(results[-1][-1]["said"])
+
+    @workflow.update
+    def decide(self, answer: list[Any]) -> None:
         self.answer = answer

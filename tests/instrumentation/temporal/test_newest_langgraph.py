@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("temporalio.langgraph")
 
 import langgraph_program
-from langgraph_program import GraphWorkflow
+from langgraph_program import PLANTED, BatchWorkflow, GraphWorkflow
 from temporalio.worker import Replayer, Worker
 
 from runrecord.instrumentation.langgraph import LangGraphInstrumentor
@@ -86,7 +86,42 @@ def test_a_graph_in_a_workflow(  # noqa: PLR0917
         assert tool.attributes["gen_ai.tool.call.id"] == "call_1"
     assert not telemetry.named("invoke_agent")
     assert len({span.attributes["runrecord.run.id"] for span in telemetry.named("invoke_workflow")}) == 1
-    assert langgraph_program.PLANTED not in telemetry.exported_text()
+    assert PLANTED not in telemetry.exported_text()
+    telemetry.check_counters()
+
+
+@pytest.mark.parametrize("asks_in", ["activity", "workflow"])
+def test_a_batch_in_a_stream(telemetry: Any, temporal: Any, until: Any, asks_in: str) -> None:
+    async def main(t: Any) -> str:
+        plugin = langgraph_program.plugin(asks_in)
+        worker = Worker(
+            t.client, task_queue=t.queue, workflows=[BatchWorkflow], plugins=[plugin], max_cached_workflows=0
+        )
+        async with worker:
+            handle = await t.client.start_workflow(BatchWorkflow.run, id=f"w-{t.queue}", task_queue=t.queue)
+            await until(lambda: len(telemetry.named("request_approval")) == 2)
+            edited = {"name": "create_refund", "args": {"amount": 0.5, "note": PLANTED}}
+            with answering("u-17"):
+                await handle.execute_update(
+                    BatchWorkflow.decide, [{"type": "approve"}, {"type": "edit", "edited_action": edited}]
+                )
+            return str(await handle.result())
+
+    assert temporal.run(main) == "approve edit"
+    requests, decisions = telemetry.named("request_approval"), telemetry.named("approval_decision")
+    assert [span.name for span in requests] == ["request_approval create_refund"] * 2
+    assert len({*facts(requests[0], "approval.id"), *facts(requests[1], "approval.id")}) == 2
+    assert [facts(span, "approval.status", "approval.actor.ref", "subject.type") for span in decisions] == [
+        ["approved", "u-17", "tool_call"],
+        ["modified", "u-17", "tool_call"],
+    ]
+    for request, decision in zip(requests, decisions, strict=True):
+        assert facts(request, "approval.id") == facts(decision, "approval.id")
+        assert facts(request, "approval.subject.digest") == facts(decision, "approval.subject.digest")
+    first, second = (facts(span, "approval.subject.modified_digest")[0] for span in decisions)
+    assert first is None
+    assert second not in {None, *facts(requests[1], "approval.subject.digest")}
+    assert PLANTED not in telemetry.exported_text()
     telemetry.check_counters()
 
 

@@ -7,7 +7,7 @@ run is the workflow's, and the nodes that are activities are its steps; only the
 """
 
 from collections.abc import AsyncIterator, Callable, Iterable
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from runrecord.instrumentation._hooks import Hooks
 from runrecord.instrumentation._safety import guarded
@@ -16,6 +16,7 @@ from runrecord.instrumentation.temporal._record import WorkflowRecord, current_r
 from runrecord.instrumentation.temporal.approvals import approval
 
 _Wrapped = Callable[..., Any]
+_PREFIX: Final = "interrupt "  # beside the ids of tool calls
 
 
 class AgentsPatch:
@@ -54,7 +55,7 @@ def _asked(record: WorkflowRecord, item: object) -> None:
     """Record what a graph waits for; what it asked before is asked once."""
     for interrupt in _interrupts(item):
         for asked in extract.asked(getattr(interrupt, "value", None)):
-            key = f"{getattr(interrupt, 'id', '')}/{asked.position}"
+            key = f"{_PREFIX}{getattr(interrupt, 'id', '')}/{asked.position}"
             known = record.calls.get(key)
             if known is None or known.decided:
                 record.calls[key] = approval(
@@ -79,8 +80,9 @@ def _answered(record: WorkflowRecord, given: object) -> None:
     """Record what ``Command(resume=...)`` answers."""
     groups: dict[str, list[approval]] = {}
     for key, asked in record.calls.items():
-        if not asked.decided:
-            groups.setdefault(key.rpartition("/")[0], []).append(asked)
+        if key.startswith(_PREFIX) and not asked.decided:
+            identity = key.removeprefix(_PREFIX).rpartition("/")[0]
+            groups.setdefault(identity, []).append(asked)
     resume = getattr(given, "resume", None)
     values = extract.resume_values(resume, list(groups)) if resume is not None else {}
     for identity, value in values.items():

@@ -44,9 +44,14 @@ _FROM_MEMO: Final = (
 
 @dataclass(frozen=True)
 class Answered:
-    """An update or a signal that was accepted: what may turn out to be the answer to a request."""
+    """An update or a signal that was accepted: what may turn out to be the answer to a request.
 
-    number: int
+    Attributes:
+        at: The workflow's time when it came. A replay may bring together what came in workflow tasks of their own, the update
+            before the request that it answers, so that no count would say what came after what.
+    """
+
+    at: float
     handler: str
     args: tuple[Any, ...]
     actor: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -65,7 +70,6 @@ class WorkflowRecord:
         granted: Approvals by the name of the tool that has not run on them yet.
         calls: Handles by the id of a tool call of an agent SDK.
         answers: The last updates and signals that no request has taken as its answer.
-        told: How many updates and signals there were.
         requests: How many approvals this execution has asked for.
     """
 
@@ -75,7 +79,6 @@ class WorkflowRecord:
         self.granted: dict[str, list[Any]] = {}
         self.calls: dict[str, Any] = {}
         self.answers: list[Answered] = []
-        self.told = 0
         self.requests = 0
         self.eager = True
         self._recorder = recorder
@@ -220,8 +223,8 @@ class WorkflowRecord:
     def tell(self, handler: str, args: Sequence[Any], actor: object) -> None:
         """Note an update or a signal."""
         who: Mapping[str, str] = cast("Mapping[str, str]", actor) if isinstance(actor, Mapping) else {}
-        self.answers.append(Answered(self.told, handler, tuple(args), who))
-        self.told += 1
+        self.look()
+        self.answers.append(Answered(self.now, handler, tuple(args), who))
         del self.answers[:-_MAX_ANSWERS]
 
     def take_granted(self, activity: str, call_id: str | None) -> Any:

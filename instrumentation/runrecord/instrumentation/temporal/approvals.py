@@ -65,7 +65,7 @@ class approval:  # noqa: N801  # used as a function in a with statement
         self._decided = False
         self._stored = StoredApproval("")
         self._deadline = 0.0
-        self._since = 0
+        self._since = 0.0
         if self._record is not None:
             self._ask(self._record, arguments, content, timeout, channel)
 
@@ -109,7 +109,7 @@ class approval:  # noqa: N801  # used as a function in a with statement
             asked.stored, name=self.tool, digest=asked.stored.digest or digest, requested_at=record.now
         )
         self._deadline = until.timestamp() if until is not None else 0.0
-        self._since = record.told
+        self._since = record.now
         record.pending.append(self)
 
     # answers
@@ -229,8 +229,8 @@ class approval:  # noqa: N801  # used as a function in a with statement
         thing that was said since.
         """
         clear = [told for told in record.answers if extract.verdict(told.handler, told.args) is not None]
-        since = [told for told in clear if told.number >= self._since]
-        said = [told for told in record.answers if told.number >= self._since]
+        since = [told for told in clear if told.at >= self._since]
+        said = [told for told in record.answers if told.at >= self._since]
         return next((found[-1] for found in (since, clear, said) if found), None)
 
     @guarded
@@ -239,7 +239,7 @@ class approval:  # noqa: N801  # used as a function in a with statement
         record = self._record
         if record is None:
             return
-        since = [told for told in record.answers if told.number >= self._since]
+        since = [told for told in record.answers if told.at >= self._since]
         who: Mapping[str, str] = since[-1].actor if since else {}
         if status != "cancelled" and "actor" not in facts:
             facts |= {"actor": who.get("type", "service"), "actor_ref": who.get("ref")}
