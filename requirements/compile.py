@@ -43,6 +43,7 @@ ENVIRONMENTS: dict[str, list[str]] = {
             "offload",
             "openai-agents",
             "postgres",
+            "tsa",
             "pydantic-ai",
             "mcp",
             "fastmcp",
@@ -53,7 +54,7 @@ ENVIRONMENTS: dict[str, list[str]] = {
         "3.10",
     ],
     "lowest.txt": [
-        *_extras("demo", "gateway", "kafka", "offload", "postgres"),
+        *_extras("demo", "gateway", "kafka", "offload", "postgres", "tsa"),
         *_groups("test", "propagation", "postgres-server"),
         *OLDEST,
     ],

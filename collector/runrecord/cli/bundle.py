@@ -62,6 +62,15 @@ def bundle(  # noqa: PLR0917 - typer passes them by name
             show_default=False,
         ),
     ] = None,
+    tsa: Annotated[
+        str | None,
+        typer.Option(
+            "--tsa",
+            metavar="URL",
+            help="Have a time stamping authority (RFC 3161) stamp the checkpoint; it sees a digest only.",
+            show_default=False,
+        ),
+    ] = None,
     ledger: LedgerOption = None,
 ) -> None:
     """Write the audit bundle of a run: its records, a proof for each, a report, all signed.
@@ -74,13 +83,15 @@ def bundle(  # noqa: PLR0917 - typer passes them by name
     """
     from runrecord.ledger import Trust, build_bundle, bundle_signer
     from runrecord.ledger.bundle_format import SUFFIX, log_name
+    from runrecord.ledger.timestamp import request_timestamp
 
     wanted = read_policy(policy) if policy else None
     with open_ledger(ledger) as opened:
         name = opened.resolve(run)
         signer = bundle_signer(opened.path, opened.log.origin, key)
         cosign = None if wanted is None else partial(_cosign, wanted, opened.log.consistency_proof)
-        archive = build_bundle(opened, name, signer=signer, cosign=cosign)
+        stamp = partial(request_timestamp, tsa) if tsa else None
+        archive = build_bundle(opened, name, signer=signer, cosign=cosign, timestamp=stamp)
         trust = Trust(opened.log.verifiers, (signer.verifier,)).text()
     path = output or Path(f"{log_name(name)}{SUFFIX}")
     _write(path, archive)

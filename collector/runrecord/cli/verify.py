@@ -13,6 +13,8 @@ from runrecord.cli.bundle import read_policy
 from runrecord.cli.console import console, errors, fail
 
 if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
+
     from runrecord.ledger import Trust, Verification
 
 _MARKS: Final = {
@@ -63,6 +65,15 @@ def verify(  # noqa: PLR0917 - typer passes them by name
             show_default=False,
         ),
     ] = None,
+    tsa_roots: Annotated[
+        Path | None,
+        typer.Option(
+            "--tsa-roots",
+            metavar="FILE",
+            help="PEM file of roots of time stamping authorities; the checkpoint must have a stamp of one.",
+            show_default=False,
+        ),
+    ] = None,
     ledger: Annotated[
         Path | None,
         typer.Option(
@@ -92,7 +103,10 @@ def verify(  # noqa: PLR0917 - typer passes them by name
 
     pinned = _trust(trust, log_key or [], bundle_key or [], ledger)
     wanted = read_policy(policy) if policy else None
-    result = verify_bundle(_read(file, _MAX_FILE + 1), pinned, policy=wanted, first_use=first_use)
+    roots = _roots(tsa_roots) if tsa_roots else ()
+    result = verify_bundle(
+        _read(file, _MAX_FILE + 1), pinned, policy=wanted, tsa_roots=roots, first_use=first_use
+    )
     if as_json:
         _print_json(file, result)
     else:
@@ -110,6 +124,16 @@ def _trust(file: Path | None, log_keys: list[str], bundle_keys: list[str], ledge
         return trust | Trust.of_ledger(ledger) if ledger is not None else trust
     except LedgerError as error:
         fail(f"{error.message}.", error.next_step, code=_USAGE)
+
+
+def _roots(path: Path) -> list[Certificate]:
+    from runrecord.ledger import LedgerError
+    from runrecord.ledger.timestamp import load_roots
+
+    try:
+        return load_roots(_read(path, 1_000_000))
+    except LedgerError as error:
+        fail(f"{path}: {error.message}.", error.next_step, code=_USAGE)
 
 
 def _read(path: Path, limit: int) -> bytes:

@@ -9,6 +9,7 @@
     entries.jsonl              the same for reading, one per line
     proofs/<log>/<i>.tlog-proof  one C2SP tlog-proof per entry
     checkpoints/<log>-<n>.note the checkpoint that all of them lead to
+    timestamps/<log>-<n>.tsr   when an authority (RFC 3161) saw that checkpoint, if one was asked
     policy.txt                 the keys as the producer states them: a suggestion, never trusted
     README.txt, report.html    for people
 
@@ -36,6 +37,7 @@ from runrecord.ledger.bundle_format import (
     entries_path,
     log_name,
     proof_path,
+    timestamp_path,
 )
 from runrecord.ledger.checkpoint import Checkpoint
 from runrecord.ledger.completeness import UNSEEN
@@ -57,7 +59,7 @@ from runrecord.ledger.tlog_proof import TlogProof
 from runrecord.ledger.trust import Trust, bundle_signer
 from runrecord.semconv.canonical import canonical_json
 
-_OTHER_FILES: Final = 8
+_OTHER_FILES: Final = 9
 _README: Final = """\
 Audit bundle of run {run}
 {rule}
@@ -93,6 +95,7 @@ def build_bundle(
     *,
     signer: NoteSigner | None = None,
     cosign: Callable[[Checkpoint], Checkpoint] | None = None,
+    timestamp: Callable[[bytes], bytes] | None = None,
 ) -> bytes:
     """Return the audit bundle of a run.
 
@@ -101,6 +104,7 @@ def build_bundle(
         run: The run id, or the start of it.
         signer: The bundle key; None takes the one of the ledger directory, or makes it there.
         cosign: Adds cosignatures of witnesses to the checkpoint.
+        timestamp: Returns the time stamp of an authority (RFC 3161) over the checkpoint's note.
 
     Raises:
         UnknownRun: None or several runs match.
@@ -129,6 +133,8 @@ def build_bundle(
         ENTRIES: b"".join(leaf + b"\n" for leaf in leaves),
         checkpoint_path(log, checkpoint.size): checkpoint.note,
     }
+    if timestamp is not None:
+        files[timestamp_path(log, checkpoint.size)] = timestamp(checkpoint.note)
     for index, hashes in zip(indices, proofs, strict=True):
         files[proof_path(log, index)] = TlogProof(index, hashes, checkpoint.note).encode()
     suggested = Trust(ledger.log.verifiers, (key.verifier,)).text()

@@ -44,3 +44,8 @@ def entries_path(log: str) -> str:
 def checkpoint_path(log: str, size: int) -> str:
     """Return the name of a log's checkpoint in a bundle."""
     return f"checkpoints/{log}-{size}.note"
+
+
+def timestamp_path(log: str, size: int) -> str:
+    """Return the name of the time stamp of a checkpoint in a bundle, if it has one."""
+    return f"timestamps/{log}-{size}.tsr"

@@ -9,11 +9,11 @@ other files, the log key for the checkpoint, the checkpoint for every entry. Inp
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import partial
-from typing import Final, NoReturn, cast
+from typing import TYPE_CHECKING, Final, NoReturn, cast
 
 from runrecord.ledger.audit import audit_run
 from runrecord.ledger.bundle_format import (
@@ -30,13 +30,14 @@ from runrecord.ledger.bundle_format import (
     entries_path,
     log_name,
     proof_path,
+    timestamp_path,
 )
 from runrecord.ledger.checkpoint import Checkpoint
 from runrecord.ledger.completeness import Verdict
 from runrecord.ledger.container import MalformedBundle, unpack
 from runrecord.ledger.dsse import UntrustedKey, unseal
 from runrecord.ledger.entry import Entry, UnknownSchema
-from runrecord.ledger.errors import LedgerError
+from runrecord.ledger.errors import LedgerError, SignatureError
 from runrecord.ledger.note import Note, NoteVerifier
 from runrecord.ledger.records import Record
 from runrecord.ledger.runs import RunView
@@ -52,12 +53,16 @@ from runrecord.ledger.strict_json import (
     string_map,
 )
 from runrecord.ledger.tiles import decode_bundle
+from runrecord.ledger.timestamp import verify_timestamp
 from runrecord.ledger.tlog import leaf_hash, root_of_hashes, verify_inclusion
 from runrecord.ledger.tlog_policy import TlogPolicy
 from runrecord.ledger.tlog_proof import TlogProof
 from runrecord.ledger.trust import Trust
 from runrecord.ledger.verification import Check, Code, Verification
 from runrecord.semconv.canonical import canonical_json
+
+if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
 
 NO_KEYS: Final = "unverifiable: no pinned keys"
 _DO_NOT_RELY: Final = "do not rely on this bundle; ask for it again, and keep this one as evidence"
@@ -182,10 +187,11 @@ class _Bundle:
             refuse("it names no log, or one twice")
 
     def contents(self) -> str:
-        expected = set(_PLAIN)
+        expected, optional = set(_PLAIN), set[str]()
         for log in self.logs:
             expected |= {entries_path(log.name), checkpoint_path(log.name, log.size)}
             expected |= {proof_path(log.name, index) for index in log.indices}
+            optional.add(timestamp_path(log.name, log.size))
         for what, names in (
             (
                 "file that the statement does not name",
@@ -193,7 +199,7 @@ class _Bundle:
             ),
             ("missing file", self.materials.keys() - self.files.keys()),
             ("missing file", expected - self.files.keys()),
-            ("file that does not belong in a bundle", self.materials.keys() - expected),
+            ("file that does not belong in a bundle", self.materials.keys() - expected - optional),
         ):
             if names:
                 _fail(f"{len(names)} {what}{'s' if len(names) > 1 else ''}, such as {min(names)}")
@@ -230,6 +236,26 @@ class _Bundle:
                     "ask the operator for a bundle that the witnesses have cosigned",
                 )
         return f"cosigned: {'; '.join(said)}"
+
+    def times(self, roots: Sequence[Certificate]) -> str:
+        said: list[str] = []
+        for log in self.logs:
+            reply = self.files.get(timestamp_path(log.name, log.size))
+            if reply is None:
+                raise _Stop(
+                    Code.INCOMPLETE,
+                    f"the checkpoint of log {log.origin!r} has no time stamp",
+                    "ask the operator for a bundle with one",
+                )
+            try:
+                stamped = verify_timestamp(reply, self.files[checkpoint_path(log.name, log.size)], roots)
+            except SignatureError as error:
+                raise _Stop(Code.UNVERIFIABLE, error.message, "pin the root of the authority") from None
+            by = stamped.authority or "an authority under a pinned root"
+            said.append(
+                f"{log.origin} at size {log.size} was there at {stamped.time:%Y-%m-%d %H:%M:%SZ}, says {by}"
+            )
+        return "; ".join(said)
 
     def inclusion(self) -> str:
         lines = bytearray()
@@ -298,6 +324,7 @@ def verify_bundle(
     trust: Trust | None = None,
     *,
     policy: TlogPolicy | None = None,
+    tsa_roots: Sequence[Certificate] = (),
     first_use: bool = False,
 ) -> Verification:
     """Verify a bundle.
@@ -306,6 +333,7 @@ def verify_bundle(
         archive: The bytes of the file.
         trust: The pinned keys; without a log key and a bundle key nothing can be verified.
         policy: Names logs whose keys are pinned too, and the witnesses that must have cosigned.
+        tsa_roots: Roots of time stamping authorities; the checkpoint must have a stamp of one.
         first_use: Take the keys from the bundle too. Shows that it is consistent, not who made it.
 
     Returns:
@@ -323,6 +351,7 @@ def verify_bundle(
         ("contents", bundle.contents),
         ("checkpoint", bundle.checkpoints),
         *((("witnesses", partial(bundle.witnesses, policy)),) if policy is not None else ()),
+        *((("time", partial(bundle.times, tsa_roots)),) if tsa_roots else ()),
         ("inclusion", bundle.inclusion),
         ("run digest", bundle.subject_root),
         ("schema", bundle.schema),
