@@ -215,6 +215,16 @@ class Writer(Protocol):
         """Begin to publish."""
         ...
 
+    def restore(self, opened: Opened) -> None:
+        """Take over what a copy has put there: index its keys, and say that its entries are durable.
+
+        Nothing may be pending. It can be done again.
+
+        Raises:
+            HeadMoved: Someone else writes.
+        """
+        ...
+
     def close(self, *, remove_journal: bool) -> None:
         """Give the right up; with ``remove_journal``, a checkpoint covers everything in it."""
         ...

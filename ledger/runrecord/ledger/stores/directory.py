@@ -114,6 +114,10 @@ class DirectoryWriter:
         """Open the index in the directory."""
         return open_local_keys(self._path / ".state" / "keys.sqlite", opened)
 
+    def restore(self, opened: Opened) -> None:
+        """Index the keys."""
+        self.open_keys(opened).close()
+
     @contextlib.contextmanager
     def publication(self) -> Generator[DirectoryPublication]:
         """Begin to publish."""

@@ -59,6 +59,11 @@ class ObjectWriter:
         """Open the index on this machine; what it lacks is read from the leaves."""
         return open_local_keys(self._state / "keys.sqlite", opened)
 
+    def restore(self, opened: Opened) -> None:
+        """Index the keys, and replace the head."""
+        self.open_keys(opened).close()
+        self.journal.restore(opened.checkpoint.size)
+
     @contextlib.contextmanager
     def publication(self) -> Generator[ObjectPublication]:
         """Begin to publish."""
@@ -187,6 +192,15 @@ class ObjectJournal:
     def release(self, below: int) -> None:
         """Note what is in tiles; the next append takes it out of the head and removes it."""
         self._released = max(self._released, below)
+
+    def restore(self, size: int) -> None:
+        """Say that so many entries are in tiles.
+
+        Raises:
+            HeadMoved: Another writer was faster.
+        """
+        if self._head.size != size:
+            self._head = self._replace(HeadObject(size, (), self._head.version))
 
     def trim(self) -> None:
         """Take what is in tiles out of the head, and remove it."""

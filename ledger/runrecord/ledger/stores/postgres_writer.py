@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Final, final
 
 from psycopg import Connection, Error, sql
 
-from runrecord.ledger.errors import LedgerStopped
+from runrecord.ledger.dedup import REBUILD_CHUNK, key_digest
+from runrecord.ledger.errors import LedgerError, LedgerStopped
 from runrecord.ledger.files import disk_errors, make_directory
-from runrecord.ledger.stores.base import CHECKPOINT, Head, Opened
+from runrecord.ledger.stores.base import CHECKPOINT, Head, HeadMoved, Opened
 from runrecord.ledger.stores.last_seen import LastSeen
 from runrecord.ledger.stores.postgres import after, errors
 from runrecord.ledger.tiles import decode_bundle
@@ -60,6 +61,11 @@ WITH keys AS (
     INSERT INTO runrecord_journal VALUES (%(log)s, %(first)s, %(count)s, %(digests)b, %(payload)b)
 )
 UPDATE runrecord_log SET size = %(size)s WHERE id = %(log)s
+"""
+_SIZE: Final = "SELECT size FROM runrecord_log WHERE id = %s FOR UPDATE"
+_KEYS: Final = """
+INSERT INTO runrecord_key SELECT %s, digest, %s + place - 1 FROM unnest(%b::bytea[]) WITH ORDINALITY AS keys (digest, place)
+ON CONFLICT DO NOTHING
 """
 _RELEASE: Final = "DELETE FROM runrecord_journal WHERE log = %s AND first + count <= %s"
 _PUT: Final = """
@@ -119,6 +125,26 @@ class PostgresWriter:
         """Return the index, which is a table: whole at any time."""
         self._last.check(opened.checkpoint, opened.node)
         return PostgresKeys(self.journal)
+
+    def restore(self, opened: Opened) -> None:
+        """Write the keys and the size, in one transaction."""
+        size, key_of = opened.checkpoint.size, opened.key_of
+        if key_of is None:
+            raise LedgerError(
+                "the keys of the entries are not known, so duplicates could not be told",
+                "in Python, pass a function key_of= that gives the key of a leaf",
+            )
+        with self._lock, errors(self._store.where), self._connection.transaction():
+            row = self._connection.execute(_SIZE, (self._log,)).fetchone()
+            first = int(row[0]) if row else 0
+            while first < size:
+                leaves = opened.leaves(first, min(first + REBUILD_CHUNK, size))
+                digests = [key_digest(key_of(leaf)) for leaf in leaves]
+                self._connection.execute(_KEYS, (self._log, first, digests))
+                first += len(digests)
+            self._connection.execute("UPDATE runrecord_log SET size = %s WHERE id = %s", (first, self._log))
+            if first != size:
+                raise HeadMoved
 
     @contextlib.contextmanager
     def publication(self) -> Generator[PostgresPublication]:
