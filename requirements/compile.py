@@ -43,6 +43,7 @@ ENVIRONMENTS: dict[str, list[str]] = {
             "offload",
             "openai-agents",
             "postgres",
+            "scitt",
             "tsa",
             "pydantic-ai",
             "mcp",
@@ -54,7 +55,7 @@ ENVIRONMENTS: dict[str, list[str]] = {
         "3.10",
     ],
     "lowest.txt": [
-        *_extras("demo", "gateway", "kafka", "offload", "postgres", "tsa"),
+        *_extras("demo", "gateway", "kafka", "offload", "postgres", "scitt", "tsa"),
         *_groups("test", "propagation", "postgres-server"),
         *OLDEST,
     ],

@@ -94,10 +94,10 @@ def bundle(  # noqa: PLR0917 - typer passes them by name
         archive = build_bundle(opened, name, signer=signer, cosign=cosign, timestamp=stamp)
         trust = Trust(opened.log.verifiers, (signer.verifier,)).text()
     path = output or Path(f"{log_name(name)}{SUFFIX}")
-    _write(path, archive)
+    write_file(path, archive)
     console.print(f"Wrote {path} ({len(archive):,} bytes).", markup=False, soft_wrap=True)
     if trust_out:
-        _write(trust_out, trust.encode())
+        write_file(trust_out, trust.encode())
         console.print(
             f"Wrote {trust_out}: the public keys; hand it over by another way than the bundle.",
             markup=False,
@@ -143,7 +143,7 @@ def _cosign(policy: TlogPolicy, prove: Prover, checkpoint: Checkpoint) -> Checkp
     return done.checkpoint
 
 
-def _write(path: Path, data: bytes) -> None:
+def write_file(path: Path, data: bytes) -> None:
     """Write a file whole or not at all."""
     scratch = ""
     try:

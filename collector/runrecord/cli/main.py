@@ -28,6 +28,7 @@ _COMMANDS = (
     ("audit", "What happened"),
     ("bundle", "Evidence"),
     ("verify", "Evidence"),
+    ("receipt", "Evidence"),
     ("generate", "Conventions"),
     ("gateway", "The gateway"),
     ("validate", "The gateway"),
