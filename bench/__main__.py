@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The Runrecord authors
 # SPDX-License-Identifier: Apache-2.0
-"""``make bench ARGS="[gateway] [check] [recorder] [instrumentation] [--quick]"``: print the tables."""
+"""``make bench ARGS="[gateway] [redaction] [check] [recorder] [instrumentation] [--quick]"``: print the tables."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import tempfile
 
 import psutil
 
-from bench import agents, check, gateway, gateways, instrumentation, recorder, rules
+from bench import agents, check, corpus, gateway, gateways, instrumentation, recorder, redaction, rules
 
 
 def _gateway(rounds: int, requests: int, *, quick: bool) -> None:
@@ -43,6 +43,20 @@ def _gateway_table(rows: list[gateway.Row], bodies: list[bytes], dirty: float, n
         waits = [f"{statistics.median(each):.0f}" if each else "" for each in (row.p50, row.p99)]
         print(
             f"{row.contender.title:<54}{spans:>16,.0f}{megabytes:>14,.0f}{spans / limit:>14.1%}{waits[0]:>8}{waits[1]:>8}{row.memory:>11,.0f}"
+        )
+
+
+def _redaction(rounds: int, requests: int) -> None:
+    size, rows = redaction.measure(rounds, requests)
+    print(
+        f"\nThe redactor by itself, one thread: requests of {corpus.SPANS_PER_REQUEST} spans, {size:.1f} MB each"
+    )
+    print(
+        f"{'text':<18}{'dirty':>7}{'rules':>7}{'edits':>8}{'scan MB per CPU-s':>20}{'redact MB per CPU-s':>22}{'spans per CPU-s':>17}"
+    )
+    for row in rows:
+        print(
+            f"{row.traffic:<18}{row.dirty:>7.0%}{row.rules:>7}{row.edits:>8,}{row.scan:>20,.0f}{row.redact:>22,.0f}{row.spans:>17,.0f}"
         )
 
 
@@ -98,6 +112,7 @@ def main() -> None:
     quick = "--quick" in arguments
     named = [argument for argument in arguments if not argument.startswith("--")] or [
         "gateway",
+        "redaction",
         "check",
         "recorder",
         "instrumentation",
@@ -109,6 +124,8 @@ def main() -> None:
         os.environ["RUNRECORD_STATE_DIR"] = state  # not the home directory of whoever measures
         if "gateway" in named:
             _gateway(rounds=1 if quick else 3, requests=6 if quick else 40, quick=quick)
+        if "redaction" in named:
+            _redaction(rounds=3 if quick else 9, requests=2 if quick else 5)
         if "check" in named:
             _check(rounds=1 if quick else 5, spans=20_480 if quick else 102_400)
         if "recorder" in named:

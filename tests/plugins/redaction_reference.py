@@ -187,7 +187,7 @@ class Reference:
         in_attribute = where is not None and where[1]
         redacted = self.leaves.redact(
             text,
-            {ANY},
+            {ANY: []},
             where[0] if where is not None else None,
             in_record=self.record is not None,
             in_attribute=in_attribute,

@@ -107,6 +107,18 @@ def test_a_pack_of_another_distribution(
             "- {id: a, left: number, seed: '88[0-9]{2}', exact: '(?:19)?88[0-9]{2}', examples: ['ab 198812']}",
             "the seed does not begin where the match in example 1 does",
         ),
+        (
+            "- {id: a, left: number, seed: '[0-9]{3}-X', exact: '-?[0-9]{3}-X', examples: ['no -191-X']}",
+            "the match in example 1 does not begin with the seed",
+        ),
+        (
+            "- {id: a, seed: 'no', exact: 'no[^0-9]{0,30}[0-9]', digit_within: 4, examples: ['no          1']}",
+            "the digit in example 1 is not within 'digit_within' bytes",
+        ),
+        (
+            "- {id: a, seed: abc, exact: abc, examples: [abc], digit_within: few}",
+            "'digit_within' must be a whole number, 0 or more",
+        ),
     ],
 )
 def test_a_wrong_rule_file_says_where(tmp_path: Path, text: str, message: str) -> None:

@@ -21,6 +21,7 @@ _ELEMENT = 1
 _OURS = {
     name.encode(): name for name in (REDACTION_COUNT, REDACTION_FAILED, REDACTION_KINDS, REDACTION_RULES)
 }
+_OUR_PREFIX = b"runrecord.redaction."
 
 
 @dataclass
@@ -61,7 +62,8 @@ def annotation(
     edits: list[Edit] = []
     count = 0
     kinds: set[str] = set()
-    for attribute in fields(body, *span):
+    said_before = body.find(_OUR_PREFIX, *span) >= 0
+    for attribute in fields(body, *span) if said_before else ():
         if attribute.number != number:
             continue
         name, value = _attribute(body, attribute.content, attribute.end)

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from runrecord.processors.errors import EngineUnavailableError
 from runrecord.processors.redaction.leaf import ANY
+from runrecord.processors.redaction.seeds import alternatives, has_literal
 from runrecord.processors.redaction.walker import Hit
 
 ENGINES = ("hyperscan", "re2", "stdlib")
@@ -50,20 +51,23 @@ class Scanner(Protocol):
 
 
 class HyperscanScanner:
-    """Hyperscan (Vectorscan): one automaton for any number of seeds."""
+    """Hyperscan (Vectorscan): seeds that hold a literal by their literals, the others by automata.
+
+    In one database the ones slow the others down: two passes are half as much again as fast.
+    """
 
     name = "hyperscan"
 
     def __init__(self, seeds: Sequence[str]) -> None:
         self._hyperscan: Any = _module("hyperscan")
-        self._database: Any = _hyperscan_database(tuple(seeds))
+        self._databases: tuple[Any, ...] = _hyperscan_databases(tuple(seeds))
         self._local = threading.local()
 
     def scan(self, body: bytes, budget: int) -> list[Hit] | None:
         """Find the seeds; see :class:`Scanner`."""
         scratch = getattr(self._local, "scratch", None)
         if scratch is None:  # scratch space must not be shared between threads
-            scratch = self._local.scratch = self._hyperscan.Scratch(self._database)
+            scratch = self._local.scratch = [self._hyperscan.Scratch(each) for each in self._databases]
         hits: list[Hit] = []
 
         def report(order: int, _start: int, end: int, _flags: int, _context: object) -> bool | None:
@@ -71,7 +75,8 @@ class HyperscanScanner:
             return True if len(hits) > budget else None
 
         try:
-            self._database.scan(body, match_event_handler=report, scratch=scratch)
+            for database, space in zip(self._databases, scratch, strict=True):
+                database.scan(body, match_event_handler=report, scratch=space)
         except self._hyperscan.ScanTerminated:
             return None
         if len(hits) > budget:
@@ -179,18 +184,23 @@ def _module(name: str) -> Any:
 
 
 @lru_cache(maxsize=16)
-def _hyperscan_database(seeds: tuple[str, ...]) -> Any:
+def _hyperscan_databases(seeds: tuple[str, ...]) -> tuple[Any, ...]:
     hyperscan = _module("hyperscan")
-    database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
-    if not seeds:
-        seeds = ("\\x00runrecord: no seeds\\x00",)
-    database.compile(
-        expressions=[seed.encode("latin-1") for seed in seeds],
-        ids=list(range(len(seeds))),
-        elements=len(seeds),
-        flags=[hyperscan.HS_FLAG_DOTALL] * len(seeds),
-    )
-    return database
+    groups: dict[bool, list[tuple[str, int]]] = {}
+    for order, seed in enumerate(seeds):
+        for expression in alternatives(seed):
+            groups.setdefault(has_literal(expression), []).append((expression, order))
+    databases: list[Any] = []
+    for group in groups.values():
+        database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
+        database.compile(
+            expressions=[expression.encode("latin-1") for expression, _ in group],
+            ids=[order for _, order in group],
+            elements=len(group),
+            flags=[hyperscan.HS_FLAG_DOTALL] * len(group),
+        )
+        databases.append(database)
+    return tuple(databases)
 
 
 @lru_cache(maxsize=16)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -129,7 +129,7 @@ class Leaves:
     def redact(
         self,
         text: bytes,
-        hits: Collection[int],
+        hits: Mapping[int, Sequence[int]],
         path: bytes | None,
         *,
         in_record: bool,
@@ -139,7 +139,7 @@ class Leaves:
 
         Args:
             text: The text.
-            hits: Which rules may match: places in the order, or ``ANY``.
+            hits: Which rules may match: places in the order, or ``ANY``; with the offsets of the ends of hits.
             path: The key of the text, if keys inside it must be looked at.
             in_record: Whether there is a record around it that could be removed.
             in_attribute: Whether there is an attribute around it that could be removed.
@@ -149,12 +149,14 @@ class Leaves:
             DropRecord: A rule removes the record.
             RedactionError: The confirm budget of the request is spent.
         """
+        kept = text
         if path is not None and self._plan.keys.inside_json:
-            text = self._inside_json(text, path, in_record=in_record)
-        orders = self._plan.orders(hits, text)
+            kept = self._inside_json(text, path, in_record=in_record)
+        orders = self._plan.orders(hits, kept)
         if orders:
-            text = self._patterns(text, orders, in_record=in_record, in_attribute=in_attribute)
-        return text
+            ends = hits if kept is text else None
+            kept = self._patterns(kept, orders, ends, in_record=in_record, in_attribute=in_attribute)
+        return kept
 
     def fit(self, text: bytes, *, in_attribute: bool, can_refer: bool) -> tuple[bytes, bool]:
         """Bring a redacted text to the size that is allowed.
@@ -199,11 +201,17 @@ class Leaves:
         return clean if len(clean) <= _NAME_LIMIT else b"content"
 
     def _patterns(
-        self, text: bytes, orders: Collection[int], *, in_record: bool, in_attribute: bool
+        self,
+        text: bytes,
+        orders: Collection[int],
+        ends: Mapping[int, Sequence[int]] | None = None,
+        *,
+        in_record: bool,
+        in_attribute: bool,
     ) -> bytes:
         for first in (True, *[False] * (_ROUNDS - 1)):
             try:
-                matches = self._plan.confirmer.find(text, orders, self._work)
+                matches = self._plan.confirmer.find(text, orders, self._work, ends if first else None)
             except LeafBudgetError:
                 self.note(OVER_BUDGET, OVER_BUDGET.replace("-", "_"))
                 return TOKEN

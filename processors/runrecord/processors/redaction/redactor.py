@@ -31,7 +31,8 @@ from runrecord.processors.redaction.pseudonyms import PseudonymKey, read_previou
 from runrecord.processors.redaction.quarantine import RedactionQuarantine
 from runrecord.processors.redaction.rule import Rule
 from runrecord.processors.redaction.rule_files import load_rules
-from runrecord.processors.redaction.schema import REQUESTS, strict_seed
+from runrecord.processors.redaction.schema import REQUESTS
+from runrecord.processors.redaction.seeds import hit_test, strict_seed
 from runrecord.processors.redaction.walker import Hit, Mode, Walk
 from runrecord.processors.redaction.wire import WireError
 from runrecord.processors.signal import Signal
@@ -39,6 +40,7 @@ from runrecord.processors.signal import Signal
 _ANY_KEY = bytes(32)
 _HITS_MINIMUM = 2048
 _BYTES_PER_HIT = 256
+_UNTESTED = 4  # so many times as many hits are tested, which costs a microsecond each
 
 
 class Redaction(NamedTuple):
@@ -145,6 +147,8 @@ class Redactor:
             narrow=self._fast.narrow,
         )
         self._seeds, self._keywords = seeds, keywords
+        tests = (hit_test(rule) for rule in rules)
+        self._tests = {order: test for order, test in enumerate(tests) if test is not None}
         self._lock = threading.Lock()
         self._strict_scanner: Scanner | None = None
 
@@ -244,9 +248,14 @@ class Redactor:
         if self._plan.keys.needs_walk:
             return [], Mode.EVERYTHING
         budget = max(_HITS_MINIMUM, len(body) // _BYTES_PER_HIT)
-        hits = self._fast.scan(body, budget)
+        hits = self._fast.scan(body, budget * _UNTESTED)
         if hits is not None:
-            return hits, Mode.HITS
+            test_of = self._tests.get
+            hits = [
+                hit for hit in hits if (test := test_of(hit.order)) is None or test(body, hit.position + 1)
+            ]
+            if len(hits) <= budget:
+                return hits, Mode.HITS
         # Digits all over: look only where a number can begin. A field of unknown number has a tag that the strict
         # seeds do not know, so all of those are visited.
         strict = self._strict

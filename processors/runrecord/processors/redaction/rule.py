@@ -47,6 +47,8 @@ class Rule:
         description: What the text is, for people.
         left: What may stand before a match. Every kind but ``any`` knows that ``\n``, ``\u00e9`` and ``%3D`` end in
             letters and are boundaries nevertheless.
+        digit_within: A digit must come within so many bytes behind a hit of the seed, if this is not 0: for a number
+            that only the word before it tells, so that the word alone costs nothing.
         keywords: Lower-case texts of which every match contains at least one; a cheap test before ``exact``.
         context: Lower-case words of which one must stand within 80 bytes before the match, if any are given.
         validator: Name of a function of :mod:`.validators` that a match must also pass.
@@ -65,6 +67,7 @@ class Rule:
     exact: str
     description: str = ""
     left: Left = "word"
+    digit_within: int = 0
     keywords: tuple[str, ...] = ()
     context: tuple[str, ...] = ()
     validator: str | None = None

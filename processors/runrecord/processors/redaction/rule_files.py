@@ -17,12 +17,13 @@ from runrecord.processors.redaction.boundaries import Left
 from runrecord.processors.redaction.confirm import Confirmer, Work
 from runrecord.processors.redaction.packs import templates
 from runrecord.processors.redaction.rule import Action, Finder, Rule, Severity
-from runrecord.processors.redaction.schema import strict_seed
+from runrecord.processors.redaction.seeds import DigitAhead, number_start, strict_seed
 
 _FIELDS = {field.name for field in fields(Rule)}
 _TUPLES = ("keywords", "context", "examples", "counter_examples")
 _EXAMPLES = ("examples", "counter_examples")
 _REGEXES = ("seed", "exact")
+_NUMBERS = ("digit_within",)
 _FIELD = b"\x0a\x05"  # the tag and the length before a text; any length would do
 _CHOICES: dict[str, tuple[str, ...]] = {
     "action": get_args(Action),
@@ -62,6 +63,9 @@ def rule_from_mapping(data: Mapping[str, Any], where: str) -> Rule:
         if name in _TUPLES:
             texts = [str(item) for item in (value if _is_list(value) else [value])]
             values[name] = tuple(map(templates.example, texts) if name in _EXAMPLES else texts)
+        elif name in _NUMBERS:
+            if not isinstance(value, int) or value < 0:
+                raise PolicyError(f"{where}: {name!r} must be a whole number, 0 or more")
         elif value is not None and not isinstance(value, str):
             raise PolicyError(f"{where}: {name!r} must be text")
         elif name in _CHOICES and value not in _CHOICES[name]:
@@ -92,6 +96,7 @@ def check_examples(rule: Rule, where: str) -> None:
     seed, strict = (
         re.compile(regex.encode("latin-1"), re.DOTALL) for regex in (rule.seed, strict_seed(rule.seed))
     )
+    digit_ahead = DigitAhead(rule.digit_within)
     work = Work(leaf_limit=10_000, request_limit=100_000)
     for number, example in enumerate(rule.examples, start=1):
         if not confirmer.find(example.encode(), [0], work):
@@ -107,6 +112,15 @@ def check_examples(rule: Rule, where: str) -> None:
                 f"{where}: the seed does not begin where the match in example {number} does; "
                 "with 'left: number', put what may come first into the seed, too"
             )
+        if number_start(rule) and not all(
+            seed.match(candidate.group()) for candidate in rule.pattern.finditer(example.encode())
+        ):
+            raise PolicyError(f"{where}: the match in example {number} does not begin with the seed")
+        if rule.digit_within and not all(
+            any(digit_ahead(text, hit.end()) for hit in seed.finditer(text))
+            for text in (candidate.group() for candidate in rule.pattern.finditer(example.encode()))
+        ):
+            raise PolicyError(f"{where}: the digit in example {number} is not within 'digit_within' bytes")
     for number, example in enumerate(rule.counter_examples, start=1):
         if confirmer.find(example.encode(), [0], work):
             raise PolicyError(f"{where}: counter-example {number} is found; narrow 'exact'")

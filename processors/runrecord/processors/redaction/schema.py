@@ -164,15 +164,3 @@ def text_tags() -> bytes:
             if field.message is not None:
                 todo.append(field.message)
     return bytes(sorted(tags))
-
-
-def strict_seed(seed: str) -> str:
-    """The seed of a number with what may stand before it, as consumed bytes.
-
-    A number begins behind what is neither digit nor dot, behind a dot that ends no number, behind an escape, or at the
-    beginning of a text field whose number is known, where a tag and a length stand before it. So the seed must be where
-    the rule's match begins: an optional part of the match before it would hide it.
-    """
-    tags = "".join(f"\\x{tag:02x}" for tag in text_tags())
-    field = rf"[{tags}][\x80-\xff]{{0,4}}[\x00-\x7f]\.?"
-    return rf"(?:[^0-9.]|[^0-9]\.|{field}|\\u[0-9A-Fa-f]{{4}}|%[0-9A-Fa-f]{{2}}){seed}"

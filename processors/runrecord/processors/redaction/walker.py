@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
@@ -25,6 +25,7 @@ _MAX_DEPTH = 100  # the limit of the protobuf parsers
 _ID_SIZES = {Kind.TRACE_ID: 16, Kind.SPAN_ID: 8}
 _KEY, _VALUE = 1, 2
 _STRING = 1
+_ANY_RULE: Mapping[int, list[int]] = {ANY: []}
 
 
 class Mode(Enum):
@@ -121,11 +122,17 @@ class Walk:
         index = bisect_left(self._positions, start)
         return index < len(self._positions) and self._positions[index] < end
 
-    def _hits(self, start: int, end: int) -> set[int]:
+    def _hits(self, start: int, end: int) -> Mapping[int, list[int]]:
+        """The rules that the scan has pointed at here, each with the offsets of the ends of its hits."""
         if self._everything:
-            return {ANY}
-        low = bisect_left(self._positions, start)
-        return set(self._orders[low : bisect_left(self._positions, end, low)])
+            return _ANY_RULE
+        found: dict[int, list[int]] = {}
+        for index in range(bisect_left(self._positions, start), len(self._positions)):
+            position = self._positions[index]
+            if position >= end:
+                break
+            found.setdefault(self._orders[index], []).append(position + 1 - start)
+        return found
 
     def _message(self, start: int, end: int, message: Message, where: _Where | None, depth: int) -> None:
         if depth > _MAX_DEPTH:
@@ -275,7 +282,7 @@ class Walk:
 
     def _opaque(self, field: WireField) -> None:
         """A field that the schema does not know: it may hold a message, so nothing may move in it."""
-        hits = self._hits(field.content, field.end) if self._mode is Mode.HITS else {ANY}
+        hits = self._hits(field.content, field.end) if self._mode is Mode.HITS else _ANY_RULE
         text = self._body[field.content : field.end]
         replaced = b"*" * len(text) if self._mode is Mode.MASK else self._leaves.mask_in_place(text, hits)
         if replaced != text:

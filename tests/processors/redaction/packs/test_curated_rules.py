@@ -19,7 +19,7 @@ from runrecord.processors.redaction.confirm import Confirmer, Work
 from runrecord.processors.redaction.engines import make_scanner
 from runrecord.processors.redaction.leaf import ANY
 from runrecord.processors.redaction.packs import build
-from runrecord.processors.redaction.schema import strict_seed
+from runrecord.processors.redaction.seeds import DigitAhead, number_start, strict_seed
 
 RULES = list({rule.id: rule for rules in PACKS.values() for rule in rules}.values())
 BY_ID = pytest.mark.parametrize("rule", RULES, ids=[rule.id for rule in RULES])
@@ -104,7 +104,10 @@ def test_every_match_contains_the_seed_and_a_keyword(found_by_regex: dict[str, l
         for text in texts:
             if rule.finder == "email":
                 text = b"a" + text  # noqa: PLW2901  the finder reads the part before the @ itself
-            assert seed.search(text), (rule.id, text)
+            hits = list(seed.finditer(text))
+            assert hits, (rule.id, text)
+            if rule.digit_within:
+                assert any(DigitAhead(rule.digit_within)(text, hit.end()) for hit in hits), (rule.id, text)
             assert not rule.keyword_bytes or any(word in text.lower() for word in rule.keyword_bytes), rule.id
 
 
@@ -114,7 +117,9 @@ def test_the_seed_of_a_number_is_where_its_match_begins(found_by_regex: dict[str
     assert numbers
     for rule in numbers:
         strict = re.compile(strict_seed(rule.seed).encode("latin-1"), re.DOTALL)
+        exact_start = number_start(rule) is not None
         for text in found_by_regex[rule.id]:
+            assert not exact_start or re.match(rule.seed.encode("latin-1"), text), (rule.id, text)
             for before in (b" ", b"\x0a\x31", b"\x0a\x39.", b"\x12\xb9\x30", b"\\u00fc", b"%3D"):
                 assert strict.search(before + text), (rule.id, before + text)
 

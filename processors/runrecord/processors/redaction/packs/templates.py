@@ -23,7 +23,7 @@ PIECES: Final[dict[str, str]] = {
     # Before a word that says what follows: no letter, or an escape that ends in one.
     "apart": r"(?:(?<![A-Za-z])|(?<=\\[nrtbf])|(?<=\\u[0-9A-Fa-f]{4}))",
     # Between that word and the number that it is about.
-    "near": r"(?:[^0-9\x00-\x08]|\\u[0-9A-Fa-f]{4}){0,40}?",
+    "near": r"[^0-9\x00-\x08]{0,40}?(?:\\u[0-9A-Fa-f]{4}[^0-9\x00-\x08]{0,16}?){0,3}",
     "uuid": "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",
 }
 """What ``{name}`` in ``seed`` and ``exact`` stands for. No regex has a quantifier of this form."""
