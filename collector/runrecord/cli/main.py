@@ -29,6 +29,7 @@ _COMMANDS = (
     ("bundle", "Evidence"),
     ("verify", "Evidence"),
     ("receipt", "Evidence"),
+    ("export", "Evidence"),
     ("generate", "Conventions"),
     ("gateway", "The gateway"),
     ("validate", "The gateway"),
