@@ -424,9 +424,20 @@ def sealed(tmp_path):
 
     def read(directory: Path = tmp_path / "ledger"):
         return (
-            [entry.span_id for entry in ledger_entries(directory)]
+            [entry.span_id for entry in ledger_entries(directory) if entry.span_id]
             if (directory / "checkpoint").exists()
             else []
         )
+
+    return read
+
+
+@pytest.fixture
+def stated(tmp_path):
+    """Return the entries of a kind that the last checkpoint covers."""
+
+    def read(kind, directory: Path = tmp_path / "ledger"):
+        found = ledger_entries(directory) if (directory / "checkpoint").exists() else []
+        return [entry for entry in found if entry.kind == kind]
 
     return read

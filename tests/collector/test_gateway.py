@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -36,7 +37,9 @@ def test_the_same_request_twice_is_one_entry_each(run_gateway, requests, poll, s
     gateway = run_gateway()
     for _ in range(3):
         assert gateway.post(requests.traces(2)).status_code == 200
-    poll(lambda: gateway.metric("runrecord_ledger_appended_total") == 6)
+    poll(
+        lambda: gateway.metric("runrecord_ledger_appended_total") == 7
+    )  # one is what the resource says of itself
     poll(lambda: len(sealed()) == 2)
     assert gateway.metric('runrecord_ledger_appended_total{ledger="ledger",status="duplicate"}') == 4
 
@@ -62,7 +65,9 @@ def test_metrics_and_health_tell_what_happens(run_gateway, sink, requests, poll)
     gateway.post(requests.metrics(), "/v1/metrics")
     httpx2.post(gateway.http + "/v1/traces", content=b"\xff", headers=PROTOBUF)
     poll(lambda: len(sink.requests) == 3)
-    poll(lambda: gateway.metric("runrecord_ledger_entries") == 2)
+    poll(
+        lambda: gateway.metric("runrecord_ledger_entries") == 3
+    )  # two spans, and what their resource says of itself
     poll(lambda: gateway.metric("otelcol_exporter_sent_metric_points_total") == 2)
     assert gateway.metric('otelcol_receiver_accepted_spans_total{receiver="otlp",transport="http"}') == 2
     assert gateway.metric("otelcol_receiver_failed_spans_total") == 1
@@ -81,7 +86,7 @@ def test_metrics_and_health_tell_what_happens(run_gateway, sink, requests, poll)
         "otlp_http/backend metrics",
         "intake",
     }
-    assert health.json()["parts"]["ledger"]["entries"] == 2
+    assert health.json()["parts"]["ledger"]["entries"] == 3
     assert httpx2.get(gateway.metrics.replace("/metrics", "/")).status_code == 404
 
 
@@ -241,7 +246,7 @@ def test_checkpoints_that_can_not_be_written_are_told(run_gateway, tmp_path, req
     assert str(tmp_path / "ledger") in part["message"]
     assert gateway.part("ledger")["status"] == "ok"
     assert gateway.metric("runrecord_ledger_publish_failed") == 1
-    assert gateway.metric("runrecord_ledger_unpublished_entries") == 3
+    assert gateway.metric("runrecord_ledger_unpublished_entries") == 4
     (checkpoint / "in the way").rmdir()
     checkpoint.rmdir()
     poll(lambda: gateway.part("ledger checkpoints")["status"] == "ok")
@@ -259,17 +264,17 @@ def test_a_ledger_that_stopped_is_opened_again(run_gateway, requests, poll, seal
 
 
 def test_a_request_that_is_no_message_for_the_ledger_is_kept_aside(
-    tmp_path, run_gateway, requests, poll, sealed, monkeypatch
+    tmp_path, run_gateway, requests, poll, sealed, stated, monkeypatch
 ):
     from runrecord.collector import consuming as module
     from runrecord.processors.errors import ProjectionError
 
     whole = module.project_counted
 
-    def project(signal, body, *, tenant_key):
+    def project(signal, body, **options):
         if b"odd" in body:
             raise ProjectionError("no entries")
-        return whole(signal, body, tenant_key=tenant_key)
+        return whole(signal, body, **options)
 
     monkeypatch.setattr(module, "project_counted", project)
     gateway = run_gateway()
@@ -278,10 +283,16 @@ def test_a_request_that_is_no_message_for_the_ledger_is_kept_aside(
     poll(lambda: len(sealed()) == 1)
     [kept] = (tmp_path / "state" / "quarantine" / "ledger").iterdir()
     assert kept.read_bytes() == requests.traces(text="odd").SerializeToString()
+    (gap,) = stated("gap")
+    assert gap.detail == {
+        "reason": "no entries can be made of it",
+        "request": hashlib.sha256(kept.read_bytes()).hexdigest(),
+        "requests": "1",
+    }
 
 
 def test_a_request_with_an_entry_that_is_too_large_is_kept_aside(
-    tmp_path, run_gateway, requests, poll, sealed, monkeypatch
+    tmp_path, run_gateway, requests, poll, sealed, stated, monkeypatch
 ):
     """The projection keeps entries small; the ledger has the last word all the same."""
     from runrecord.ledger.errors import EntryTooLarge
@@ -301,6 +312,7 @@ def test_a_request_with_an_entry_that_is_too_large_is_kept_aside(
     [kept] = (tmp_path / "state" / "quarantine" / "ledger").iterdir()
     assert kept.read_bytes() == requests.traces(3).SerializeToString()
     assert gateway.part("ledger")["status"] == "ok"
+    poll(lambda: [(gap.run != "", gap.detail["records"]) for gap in stated("gap")] == [(True, "1")])
 
 
 def test_stopping_delivers_what_was_accepted_and_publishes_it(run_gateway, sink, requests, sealed):

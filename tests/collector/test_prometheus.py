@@ -124,7 +124,7 @@ def test_a_prometheus_that_scrapes_a_gateway_evaluates_every_alert_and_every_gra
     gateway.post(requests.traces(3))
     gateway.post(requests.logs(), "/v1/logs")
     gateway.post(requests.metrics(), "/v1/metrics")
-    poll(lambda: server.result("runrecord_ledger_entries == 3"))
+    poll(lambda: server.result("runrecord_ledger_entries == 4"))
 
     def rules():
         groups = server.get("rules").get("data", {}).get("groups", [])

@@ -20,6 +20,7 @@ from refund_story import Receiver
 
 from runrecord.instrumentation import MemoryContextStore, Recorder
 from runrecord.semconv.commitment import TenantKey
+from runrecord.semconv.root import records_root
 from runrecord.semconv.testing import assert_conforms
 
 
@@ -98,7 +99,11 @@ class Telemetry:
             "trace": span.context.trace_id,
             "span": span.context.span_id,
             "parent": span.parent.span_id if span.parent else None,
-            "attributes": dict(sorted((span.attributes or {}).items())),
+            "attributes": {
+                name: value
+                for name, value in sorted((span.attributes or {}).items())
+                if name != "runrecord.run.root"  # of the ids of all records: check_counters looks at it
+            },
         }
         if span.links:
             data["links"] = [link.context.span_id for link in span.links]
@@ -137,10 +142,26 @@ class Telemetry:
             key = (attributes["runrecord.source.id"], attributes["runrecord.run.id"])
             numbers.setdefault(key, []).append(attributes["runrecord.record.seq"])
             if "runrecord.run.records" in attributes:
+                self._check_root(attributes)
                 said[key] = said.get(key, 0) + int(str(attributes["runrecord.run.records"]))
         for key, seen in numbers.items():
             assert sorted(seen) == list(range(len(seen))), key
             assert said.get(key) == len(seen), key
+
+    def _check_root(self, close: Any) -> None:
+        """What closes a segment states the root over the ids of its records."""
+        if "runrecord.run.root" not in close:
+            return
+        first, count = close["runrecord.record.seq"], close["runrecord.run.records"]
+        ids = {
+            span.attributes["runrecord.record.seq"]: (span.context.trace_id, span.context.span_id)
+            for span in self.spans
+            if span.attributes is not None
+            and "runrecord.record.seq" in span.attributes
+            and span.attributes["runrecord.source.id"] == close["runrecord.source.id"]
+            and span.attributes["runrecord.run.id"] == close["runrecord.run.id"]
+        }
+        assert records_root([ids[n] for n in range(first, first + count)]) == close["runrecord.run.root"]
 
 
 @pytest.fixture

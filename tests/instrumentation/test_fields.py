@@ -8,8 +8,8 @@ from typing import Any
 from runrecord.semconv.registry import load_registry
 
 ARGUMENTS = {"order": "o-1", "amount": 80}
-BY_PROCESSORS = ("runrecord.ledger.", "runrecord.redaction.")
-"""Set on exported copies, not by a recorder."""
+BY_PROCESSORS = ("runrecord.ledger.", "runrecord.redaction.", "runrecord.gap.")
+"""Set on exported copies, or by what loses them, not by a recorder."""
 
 
 def everything(recorder: Any) -> None:

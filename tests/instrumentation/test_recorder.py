@@ -204,6 +204,18 @@ def test_a_run_with_every_kind_of_record(telemetry: Any, recorder: Any) -> None:
     assert telemetry.events == snapshot(
         [
             (
+                "runrecord.run.opened",
+                {
+                    "runrecord.run.id": "id-1",
+                    "runrecord.source.id": "0000000000000001",
+                    "runrecord.record.seq": 0,
+                    "runrecord.subject.type": "run",
+                    "runrecord.subject.name": "refund-agent",
+                    "runrecord.run.segment": 0,
+                    "runrecord.run.autonomy": "execute_with_approval",
+                },
+            ),
+            (
                 "runrecord.policy.decided",
                 {
                     "runrecord.run.id": "id-1",
@@ -253,6 +265,21 @@ def test_a_run_with_every_kind_of_record(telemetry: Any, recorder: Any) -> None:
                 },
             ),
             (
+                "runrecord.tool.intent",
+                {
+                    "runrecord.run.id": "id-1",
+                    "runrecord.source.id": "0000000000000001",
+                    "runrecord.record.seq": 5,
+                    "runrecord.step.index": 3,
+                    "runrecord.subject.type": "tool_call",
+                    "runrecord.subject.name": "create_refund",
+                    "runrecord.subject.id": "call_1",
+                    "runrecord.arguments.digest": "hmac-sha256:d7b245a5784703f3c78f196cab24d9aa90eab9a5359d7c919a805d0162c4460c",
+                    "runrecord.side_effect.type": "pay",
+                    "runrecord.side_effect.reversible": True,
+                },
+            ),
+            (
                 "gen_ai.evaluation.result",
                 {
                     "runrecord.run.id": "id-1",
@@ -270,6 +297,7 @@ def test_a_run_with_every_kind_of_record(telemetry: Any, recorder: Any) -> None:
                     "runrecord.run.state": "completed",
                     "runrecord.run.outcome": "success",
                     "runrecord.run.records": 8,
+                    "runrecord.run.root": "sha256:4b3d185d8b7767703f0e332ce5f50cbcaf4d4c21e8ea667fadcd80732af2e37b",
                 },
             ),
         ]
@@ -292,7 +320,7 @@ def test_an_escalation_is_an_event_and_on_the_run(telemetry: Any, recorder: Any)
     attributes = telemetry.one("invoke_agent").attributes
     assert attributes["runrecord.run.outcome"] == "escalated"
     assert attributes["runrecord.escalation.reason_code"] == "low_confidence"
-    assert telemetry.events[0] == snapshot(
+    assert telemetry.events[1] == snapshot(
         (
             "runrecord.escalation",
             {

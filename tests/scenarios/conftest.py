@@ -20,6 +20,8 @@ import pytest
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from runrecord.collector import Gateway, GatewayConfig
+
 
 @pytest.fixture(scope="session")
 def harness() -> ModuleType:
@@ -59,8 +61,6 @@ _client: Any = httpx2.AsyncClient
 
 
 async def _send_all(harness: Any, root: Path, url: str) -> None:
-    from runrecord.collector import Gateway, GatewayConfig
-
     pipeline = {"exporters": ["ledger", "otlp_http"]}
     config: dict[str, Any] = {
         "receivers": {"otlp": {"protocols": {"http": {"endpoint": "127.0.0.1:0"}}}},
@@ -86,6 +86,23 @@ async def _send_all(harness: Any, root: Path, url: str) -> None:
             for path, body in (("/v1/traces", played.traces), ("/v1/logs", played.log_records)):
                 answer = await client.post(path, content=_apart(path, body, number), headers=headers)
                 answer.raise_for_status()
+    await _lose(harness, config, root)
+
+
+async def _lose(harness: Any, config: dict[str, Any], root: Path) -> None:
+    """Have another gateway refuse what it can't redact, and say so."""
+    config["processors"] = {"redaction": {"on_error": "reject", "limits": {"request_confirms": 1}}}
+    config["service"]["state_dir"] = str(root / "strict")
+    config["exporters"]["ledger"]["directory"] = str(root / "strict-ledger")
+    async with (
+        Gateway(GatewayConfig.model_validate(config)) as gateway,
+        _client(base_url=f"http://{gateway.bound.http}", timeout=60) as client,
+    ):
+        headers = {"content-type": "application/x-protobuf"}
+        answer = await client.post(
+            "/v1/traces", content=harness.play("personal_data").traces, headers=headers
+        )
+        assert answer.status_code == 500
 
 
 def _apart(path: str, body: bytes, number: int) -> bytes:

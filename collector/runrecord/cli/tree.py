@@ -11,7 +11,8 @@ from typing import Final
 from rich.text import Text
 from rich.tree import Tree
 
-from runrecord.ledger.completeness import UNSEEN, Verdict
+from runrecord.ledger.calls import Approval, ToolCall
+from runrecord.ledger.completeness import UNSEEN, Completeness, Verdict
 from runrecord.ledger.entry import Kind
 from runrecord.ledger.narrate import (
     answered,
@@ -23,11 +24,12 @@ from runrecord.ledger.narrate import (
     lasting,
     printable,
     reversible,
+    stated,
     told,
     when,
 )
 from runrecord.ledger.records import Record
-from runrecord.ledger.runs import Approval, RunView, Segment, Step, ToolCall
+from runrecord.ledger.runs import RunView, Segment, Step
 from runrecord.semconv import attributes as names
 
 _VERDICTS: Final = {
@@ -51,6 +53,7 @@ _OUTCOMES: Final = {
     "cancelled": "yellow",
     "pending": "yellow",
 }
+_QUIET: Final = frozenset({Kind.RESOURCE, Kind.LATE})
 _IN_HEAD: Final = frozenset({"Agent", "Outcome"})
 
 
@@ -278,10 +281,22 @@ def _add_completeness(tree: Tree, view: RunView, *, limits: bool) -> None:
                 (indices, "dim"),
             )
         )
+    if state.complete:
+        branch.add(_rests_on(state))
+    for record in view.statements:
+        branch.add(_line(stated(record), record, "" if record.entry.kind in _QUIET else "yellow"))
     for note in state.notes:
         branch.add(Text(printable(note), style="dim"))
     if limits:
-        branch.add(Text(f"Not visible here: {UNSEEN[0]}", style="dim"))
+        branch.add(Text(f"Not visible here: {' '.join(UNSEEN)}", style="dim"))
+
+
+def _rests_on(state: Completeness) -> Text:
+    """Say what a good verdict rests on."""
+    counted, sources = sum(state.sources.values()), len(state.sources)
+    closes = " ".join(f"#{index}" for index in state.closes[:5]) + (" ..." if len(state.closes) > 5 else "")  # noqa: PLR2004
+    what = f"{counted} record{'' if counted == 1 else 's'} of {sources} source{'' if sources == 1 else 's'}"
+    return Text(f"{what} are here, which is how many were counted at their ends: {closes}", style="dim")
 
 
 def _line(text: str, record: Record, style: str = "") -> Text:

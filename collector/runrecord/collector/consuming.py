@@ -9,6 +9,7 @@ import logging
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
 
 from runrecord.collector.bearer_tokens import BearerTokens
 from runrecord.collector.config import BearerTokenAuth, LedgerExporter, OtlpGrpcExporter, OtlpHttpExporter
@@ -30,7 +31,7 @@ from runrecord.processors.ledger.projection import Projection, project_counted
 from runrecord.processors.signal import Signal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Container
 
     from runrecord.collector.config import GatewayConfig
     from runrecord.collector.telemetry import GatewayMetrics, Health
@@ -297,8 +298,8 @@ class Consuming:
     def _sequencer(self, name: str, ledger: Ledger) -> LedgerSequencer:
         exporter = self._config.ledgers[name]
 
-        def project(signal: Signal, body: bytes) -> Projection:
-            return project_counted(signal, body, tenant_key=self._key)
+        def project(signal: Signal, body: bytes, known: Container[tuple[str, str]]) -> Projection:
+            return project_counted(signal, body, tenant_key=self._key, known=known)
 
         return LedgerSequencer(
             self._intake.consumer(name),
@@ -309,6 +310,8 @@ class Consuming:
             health=self._health,
             metrics=self._metrics,
             quarantine=self._quarantine(name),
+            lifecycle=self._config.service.state_dir / "lifecycle" / f"{quote(name, safe='')}.sqlite",
+            abandon_after=exporter.abandon_after or None,
         )
 
     def _forwarder(self, route: _Route, transport: Transport) -> Forwarder:

@@ -213,6 +213,7 @@ class Receiving:
         if self._grpc is not None and self._started:
             stops.append(self._grpc.stop(_GRPC_GRACE))
         await asyncio.gather(*stops)
+        await self._acceptor.gaps.close()
         self._executor.shutdown()
 
     def _facts(self) -> dict[str, int]:
@@ -224,7 +225,8 @@ class Receiving:
         self._metrics.intake_lag_seconds.set(self._intake.oldest_age_seconds())
 
     def watch(self) -> None:
-        """Show in the health how the intake log is; call it about once a second."""
+        """Show in the health how the intake log is, and tell what was refused; call it about once a second."""
+        self._acceptor.gaps.tell_soon()
         intake = self._intake
         max_age, why = intake.limits.max_age_seconds, ""
         if intake.failure is not None:

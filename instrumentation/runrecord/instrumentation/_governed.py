@@ -168,6 +168,8 @@ class Governed:
             for link in links:
                 span.add_link(link.context, link.attributes)
         self._span = span
+        if self.counted:
+            state.sequence.note(self._sequence_number, span.get_span_context())
 
     def _scoped(self, context: Context) -> Context:
         # Not baggage: every propagator sends all of that with every request. See the package `propagation`.

@@ -27,14 +27,15 @@ class Part(Step):
         Governed.__init__(self, state, None, state.take_step(run.step_index))
         self._where = context
         self.step_id = None
-        self._records: int | None = None
+        self._records: Attributes | None = None
         self._counting = threading.Lock()
 
     def _finish(self, attributes: Attributes, error: BaseException | str | None) -> bool:
         with self._counting:
             if self._records is None:
-                self._records = self._state.sequence.close()
-        return super()._finish({**attributes, a.RUN_RECORDS: self._records}, error)
+                count, root = self._state.sequence.close(self._sequence_number)
+                self._records = {a.RUN_RECORDS: count, a.RUN_ROOT: root}
+        return super()._finish({**attributes, **self._records}, error)
 
 
 def part_of(core: Core, context: Context, tenant_id: str | None) -> Part | None:

@@ -36,7 +36,12 @@ from runrecord.instrumentation.context_store import (
     StoredContext,
 )
 from runrecord.semconv import attributes as a
-from runrecord.semconv.signals import EVENT_ESCALATION, EVENT_RUN_CLOSED, EVENT_SOURCE_CLOSED
+from runrecord.semconv.signals import (
+    EVENT_ESCALATION,
+    EVENT_RUN_CLOSED,
+    EVENT_RUN_OPENED,
+    EVENT_SOURCE_CLOSED,
+)
 
 
 class RunFacts(TypedDict, total=False):
@@ -137,6 +142,15 @@ class Run(Scope):
         elif not state.segment:
             state.started_at = state.core.clock()
         state.root = stored.root if stored is not None and stored.root is not None else state.current
+        if self._span.is_recording():
+            said = (a.RUN_SEGMENT, a.RUN_AUTONOMY, a.PRINCIPAL_REF, a.PRINCIPAL_TYPE)
+            opened: Attributes = {
+                a.RECORD_SEQ: self._sequence_number,
+                a.SUBJECT_TYPE: "run",
+                a.SUBJECT_NAME: name,
+                **{each: facts.get(each) for each in said},
+            }
+            state.emit(EVENT_RUN_OPENED, opened, self.context)
 
     @property
     def segment(self) -> int:
@@ -306,11 +320,13 @@ class Run(Scope):
         with swallowed("the context of a run"):
             self._remember(closed=not suspended)
         self._ended_as = None if suspended else outcome
+        count, root = state.sequence.close(self._sequence_number)
         facts: Attributes = {
             a.RUN_STATE: "suspended" if suspended else "completed",
             a.RUN_OUTCOME: None if suspended else outcome,
             a.RUN_STOP_REASON: self._stop_reason,
-            a.RUN_RECORDS: state.sequence.close(),
+            a.RUN_RECORDS: count,
+            a.RUN_ROOT: root,
         }
         if not self._finish(facts, error):
             return

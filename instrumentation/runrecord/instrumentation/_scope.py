@@ -20,6 +20,7 @@ from runrecord.instrumentation._safety import guarded
 from runrecord.instrumentation._state import Attributes, present
 from runrecord.semconv import attributes as a
 from runrecord.semconv.commitment import LABEL_TOOL_ARGUMENTS, LABEL_TOOL_RESULT
+from runrecord.semconv.signals import EVENT_TOOL_INTENT
 
 StepKind = Literal["plan", "act", "verify", "reflect", "route", "handoff", "wait"]
 
@@ -193,6 +194,23 @@ _OF_EFFECT: Final = (
     a.IDEMPOTENCY_DEDUPLICATED,
     a.RETRY_ATTEMPT,
 )
+_OF_INTENT: Final = (
+    a.ARGUMENTS_DIGEST,
+    a.TOOL_DESTRUCTIVE,
+    a.TOOL_IDEMPOTENT,
+    a.TOOL_OPEN_WORLD,
+    a.SIDE_EFFECT_TYPE,
+    a.SIDE_EFFECT_TARGET,
+    a.SIDE_EFFECT_REVERSIBLE,
+    a.APPROVAL_ID,
+    a.RETRY_ATTEMPT,
+)
+
+
+def _may_change_something(facts: Attributes) -> bool:
+    """Whether nothing says that a call only reads or only pretends."""
+    harmless = facts.get(a.SIDE_EFFECT_TYPE) in {"none", "read"} and facts.get(a.TOOL_DESTRUCTIVE) is not True
+    return not harmless and facts.get(a.DRY_RUN) is not True
 
 
 class Tool(Scope, Priced):
@@ -254,7 +272,19 @@ class Tool(Scope, Priced):
         self._state.stopped.let_run(self._call_id)
         self._open(f"execute_tool {self._name}", facts, parent=self._where, links=links, span=span)
         if not recorded and self._span.is_recording():
-            self._span.set_attributes(present(self._arguments(arguments)))
+            late = self._arguments(arguments)
+            facts = {**late, **facts}
+            self._span.set_attributes(present(late))
+        if _may_change_something(facts) and self._span.is_recording():
+            said: Attributes = {
+                a.RECORD_SEQ: self._sequence_number,
+                a.STEP_INDEX: self._step_index,
+                a.SUBJECT_TYPE: "tool_call",
+                a.SUBJECT_NAME: self._name,
+                a.SUBJECT_ID: self._call_id,
+                **{each: facts.get(each) for each in _OF_INTENT},
+            }
+            self._state.emit(EVENT_TOOL_INTENT, said, self.context)
 
     def _arguments(self, arguments: object | Unset) -> Attributes:
         """Commit to the arguments; their text is recorded only where content is captured."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from opentelemetry._logs import Logger, LogRecord, SeverityNumber
 from opentelemetry.context import Context
-from opentelemetry.trace import Tracer
+from opentelemetry.trace import SpanContext, Tracer
 from opentelemetry.util.types import AttributeValue
 
 from runrecord.instrumentation._content import Unset, captures_content, parsed_arguments
@@ -23,6 +23,7 @@ from runrecord.instrumentation._stopped import Stopped
 from runrecord.instrumentation.context_store import ContextKey, ContextStore, SpanRef, StoredContext
 from runrecord.semconv import attributes as a
 from runrecord.semconv.commitment import LABEL_TOOL_ARGUMENTS, RunKey, TenantKey
+from runrecord.semconv.root import records_root
 
 if TYPE_CHECKING:
     from runrecord.instrumentation._metrics import Metrics
@@ -60,8 +61,8 @@ class Sequence:
     def __init__(self, source_id: str) -> None:
         self.source_id: Final = source_id
         self._next = 0
-        self._closed = 0
         self._segments = 0
+        self._ids: dict[int, SpanContext] = {}
         self._lock = threading.Lock()
 
     def begin(self) -> None:
@@ -77,22 +78,37 @@ class Sequence:
             return number
 
     def take_alone(self) -> tuple[int, bool]:
-        """Return the next number, and whether no segment is open that would count it; it is then counted at once."""
+        """Return the next number, and whether no segment is open that would count it."""
         with self._lock:
             number = self._next
             self._next += 1
-            alone = not self._segments
-            if alone:
-                self._closed = self._next
-            return number, alone
+            return number, not self._segments
 
-    def close(self) -> int:
-        """Return how many numbers were taken since the last close: the records of one segment, which ends."""
+    def note(self, number: int, address: SpanContext) -> None:
+        """Note which span has a number, for the root over the records of its segment."""
+        if self._segments:
+            self._ids[number] = address
+
+    def close(self, first: int) -> "tuple[int, str | None]":
+        """End a segment.
+
+        Args:
+            first: The number of its run span.
+
+        Returns:
+            How many numbers were taken since, that one included, and the root over their spans; None if one is not known.
+        """
         with self._lock:
             self._segments = max(0, self._segments - 1)
-            count = self._next - self._closed
-            self._closed = self._next
-            return count
+            end = self._next
+            if first < 0 or first >= end:  # it never took one, or a fork of the process closes it
+                return end, None
+            ids = self._ids
+            if not self._segments:
+                self._ids = {}
+        found = [ids.get(number) for number in range(first, end)]
+        known = [(each.trace_id, each.span_id) for each in found if each is not None]
+        return end - first, records_root(known) if len(known) == len(found) else None
 
 
 class Sources:

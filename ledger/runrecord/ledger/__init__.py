@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from runrecord.ledger.audit import Finding, Severity, audit_run
 from runrecord.ledger.bundle import build_bundle
+from runrecord.ledger.calls import Approval, ToolCall
 from runrecord.ledger.checkpoint import Checkpoint
 from runrecord.ledger.completeness import UNSEEN, Completeness, Verdict
 from runrecord.ledger.dedup import conflict_key
@@ -32,7 +33,7 @@ from runrecord.ledger.note import Note, NoteSigner, NoteVerifier
 from runrecord.ledger.records import Record
 from runrecord.ledger.report import render_report
 from runrecord.ledger.run_index import RunSummary
-from runrecord.ledger.runs import Approval, RunView, Segment, Step, ToolCall
+from runrecord.ledger.runs import RunView, Segment, Step
 from runrecord.ledger.sequencer import Appended
 from runrecord.ledger.tlog import leaf_hash
 from runrecord.ledger.tlog_proof import TlogProof

@@ -22,6 +22,7 @@ _RUN: Final = (
     "runrecord.run.id",
     "runrecord.run.outcome",
     "runrecord.run.records",
+    "runrecord.run.root",
     "runrecord.run.segment",
     "runrecord.run.state",
     "runrecord.run.stop_reason",
@@ -141,6 +142,23 @@ _OFFICIAL: Final = (
 
 CLEAR: Final = frozenset(_RUN + _VERSIONS + _STEP + _TOOL + _GOVERNANCE + _LIMITS + _CHECKS + _OFFICIAL)
 """Names of the attributes that an entry holds in clear."""
+
+RESOURCE_CLEAR: Final = frozenset(
+    {
+        "deployment.environment.name",
+        "process.runtime.name",
+        "process.runtime.version",
+        "service.name",
+        "service.namespace",
+        "service.version",
+        "telemetry.distro.name",
+        "telemetry.distro.version",
+        "telemetry.sdk.language",
+        "telemetry.sdk.name",
+        "telemetry.sdk.version",
+    }
+)
+"""Names of the resource attributes that an entry of kind ``resource`` holds in clear; hosts, users and paths are not among them."""
 
 EXCLUDED_PREFIXES: Final = ("runrecord.ledger.", "audit.integrity.")
 """Stamped on copies after the append: part of neither attributes nor commitments (an entry can't hold its own index)."""

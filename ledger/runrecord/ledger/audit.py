@@ -12,10 +12,11 @@ from datetime import datetime, timezone
 from enum import Enum
 from typing import Final
 
+from runrecord.ledger.calls import Approval, ToolCall
 from runrecord.ledger.completeness import CLOSES
 from runrecord.ledger.entry import Kind
 from runrecord.ledger.records import Record, starts_before
-from runrecord.ledger.runs import Approval, RunView, ToolCall
+from runrecord.ledger.runs import RunView
 from runrecord.semconv import attributes as names
 
 _GRANTED: Final = frozenset({"approved", "modified"})

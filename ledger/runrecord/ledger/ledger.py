@@ -235,6 +235,15 @@ class Ledger:
         name = self.resolve(run)
         return self._ask(lambda index: RunView(name, self._records(name, index.indices(name))))
 
+    def records_of(self, run: str) -> list[Record]:
+        """Return the records of the run with exactly this id, none if there is none, read from the leaves.
+
+        Raises:
+            MalformedEntry: A leaf of it is not an entry.
+            LedgerCorrupt: Opened to read, a leaf of it is not what was signed.
+        """
+        return self._ask(lambda index: self._records(run, index.indices(run)))
+
     def rebuild_index(self) -> None:
         """Make the index of runs anew from the leaves; opened to read, in memory."""
         with self._lock:

@@ -8,9 +8,10 @@ import unicodedata
 from datetime import datetime, timezone
 from typing import Final
 
+from runrecord.ledger.calls import Approval, ToolCall
 from runrecord.ledger.entry import Entry, Kind
 from runrecord.ledger.records import Record
-from runrecord.ledger.runs import Approval, RunView, ToolCall
+from runrecord.ledger.runs import STATEMENTS, RunView
 from runrecord.semconv import attributes as names
 
 _HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
@@ -133,7 +134,28 @@ def answered(approval: Approval) -> str:
     return text
 
 
-def told(record: Record) -> str:  # noqa: PLR0911 - a table
+def stated(record: Record) -> str:
+    """Say what is stated of a run as a whole: its resources, and what the ledger knows of what is missing or late."""
+    entry, detail = record.entry, record.entry.detail
+    if entry.kind == Kind.GAP:
+        counted = [
+            f"{printable(detail[what])} {what}" for what in ("records", "requests") if detail.get(what)
+        ]
+        reason = printable(detail.get("reason", "records were dropped"))
+        return f"GAP: {', '.join([reason, *counted])}"
+    if entry.kind == Kind.LATE:
+        return f"LATE: entry {printable(detail.get('of', '?'))} came after entry {printable(detail.get('after', '?'))}"
+    if entry.kind == Kind.RUN_ABANDONED:
+        quiet = printable(detail.get("quiet_seconds", "?"))
+        return f"ABANDONED: nothing came for {quiet} s after entry {printable(detail.get('last', '?'))}"
+    if entry.kind == Kind.RESOURCE:
+        said = ", ".join(f"{name} {value}" for name, value in sorted(entry.attributes.items()))
+        more = f" and {len(entry.commitments)} committed attributes" if entry.commitments else ""
+        return f"resource: {printable(said)}{more}"
+    return printable(entry.kind.replace("_", " "))
+
+
+def told(record: Record) -> str:  # noqa: C901, PLR0911 - a table
     """Say in a few words what any record is."""
     entry = record.entry
     if entry.kind == Kind.POLICY_DECISION:
@@ -156,8 +178,12 @@ def told(record: Record) -> str:  # noqa: PLR0911 - a table
         return f"escalated to {_words(entry, 'runrecord.escalation.target.ref')}: {reason}"
     if entry.kind == Kind.CONFLICT:
         return f"CONFLICT: another version of entry {printable(entry.detail.get('of', '?'))}"
-    if entry.kind == Kind.GAP:
-        return f"GAP: {printable(entry.detail.get('reason', 'records were dropped'))}"
+    if entry.kind in STATEMENTS:
+        return stated(record)
+    if entry.kind == Kind.TOOL_INTENT:
+        return f"about to call {_words(entry, names.SUBJECT_NAME)}"
+    if entry.kind == Kind.RUN_OPEN:
+        return f"segment {entry.integer(names.RUN_SEGMENT) or 0} began"
     return f"{entry.kind.replace('_', ' ')} {printable(entry.name)}".strip()
 
 

@@ -9,6 +9,7 @@ from html import escape
 from typing import Final
 
 from runrecord.ledger.audit import Finding, Severity
+from runrecord.ledger.calls import ToolCall
 from runrecord.ledger.checkpoint import Checkpoint
 from runrecord.ledger.completeness import UNSEEN
 from runrecord.ledger.entry import Kind
@@ -26,7 +27,7 @@ from runrecord.ledger.narrate import (
     when,
 )
 from runrecord.ledger.records import Record
-from runrecord.ledger.runs import RunView, Step, ToolCall
+from runrecord.ledger.runs import RunView, Step
 
 _STYLE: Final = """
 :root{color-scheme:light dark;--line:#8884;--soft:#8881;--bad:#b3261e;--warn:#9a6700;--good:#1a7f37}

@@ -8,138 +8,16 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final, Generic, TypeVar
+from typing import Final
 
+from runrecord.ledger.calls import Approval, Matcher, ToolCall, first_text
 from runrecord.ledger.completeness import CLOSES, Completeness, assess
-from runrecord.ledger.entry import Entry, Kind
+from runrecord.ledger.entry import Kind
 from runrecord.ledger.records import Record, in_run_order
 from runrecord.semconv import attributes as names
 
-T = TypeVar("T")
-
-_NO_EFFECTS: Final = frozenset({"", "none", "read"})
-
-
-@dataclass(frozen=True)
-class Approval:
-    """A request and its answers, joined by the durable approval id.
-
-    Attributes:
-        id: ``runrecord.approval.id``.
-        requests: The requests, in run order; more than one if it was asked again.
-        answers: The answers, in run order; the last one counts.
-    """
-
-    id: str
-    requests: tuple[Record, ...]
-    answers: tuple[Record, ...]
-
-    @property
-    def status(self) -> str:
-        """The status of the last answer, ``pending`` without one."""
-        return self.answers[-1].entry.text(names.APPROVAL_STATUS) if self.answers else "pending"
-
-    @property
-    def subject(self) -> str:
-        """Id of what was asked for, for a tool call its call id."""
-        return _first(self._entries, names.SUBJECT_ID)
-
-    @property
-    def subject_name(self) -> str:
-        """Name of what was asked for, for a tool call the tool."""
-        return _first(self._entries, names.SUBJECT_NAME)
-
-    @property
-    def digests(self) -> frozenset[str]:
-        """Commitments to what was shown, and to what an answer changed it to."""
-        attributes = (names.APPROVAL_SUBJECT_DIGEST, names.APPROVAL_SUBJECT_MODIFIED_DIGEST)
-        return frozenset(d for e in self._entries for a in attributes if (d := e.text(a)))
-
-    @property
-    def records(self) -> tuple[Record, ...]:
-        """Requests and answers."""
-        return self.requests + self.answers
-
-    @property
-    def _entries(self) -> list[Entry]:
-        return [record.entry for record in self.records]
-
-
-@dataclass(frozen=True)
-class ToolCall:
-    """A tool call, what governed it, and what it changed.
-
-    Attributes:
-        result: The finished call, or None if only its announcement is here.
-        intent: The announcement made before the call, or None.
-        decisions: Policy decisions about it, in run order.
-        approvals: Approvals for it, in run order.
-    """
-
-    result: Record | None
-    intent: Record | None
-    decisions: tuple[Record, ...] = ()
-    approvals: tuple[Approval, ...] = ()
-
-    @property
-    def record(self) -> Record:
-        """The result if there is one, else the intent."""
-        record = self.result or self.intent
-        assert record is not None
-        return record
-
-    @property
-    def entry(self) -> Entry:
-        """The entry of ``record``."""
-        return self.record.entry
-
-    @property
-    def tool(self) -> str:
-        """Name of the tool."""
-        return self.entry.text(names.GEN_AI_TOOL_NAME) or self.entry.name.removeprefix("execute_tool ")
-
-    @property
-    def call_id(self) -> str:
-        """Id of the call, or empty."""
-        return self.entry.text(names.GEN_AI_TOOL_CALL_ID)
-
-    @property
-    def digest(self) -> str:
-        """Commitment to the arguments it ran with, or empty."""
-        return self.entry.text(names.ARGUMENTS_DIGEST)
-
-    @property
-    def effect(self) -> str:
-        """Side-effect type, or empty if it was not declared."""
-        return self.entry.text(names.SIDE_EFFECT_TYPE)
-
-    @property
-    def changes_something(self) -> bool:
-        """Whether it is declared to change something outside the agent; an unknown type counts as one."""
-        if self.effect in _NO_EFFECTS:
-            return self.entry.flag(names.TOOL_DESTRUCTIVE) is True or (
-                not self.effect and self.entry.flag(names.SIDE_EFFECT_COMMITTED) is True
-            )
-        return True
-
-    @property
-    def declares_effect(self) -> bool:
-        """Whether anything states what it does: a side-effect type, that it only reads, or that it changes something."""
-        return self.effect != "" or self.entry.flag(names.TOOL_READ_ONLY) is True or self.changes_something
-
-    @property
-    def may_change_something(self) -> bool:
-        """Whether it is declared to change something, or nothing is known about what it does."""
-        return self.changes_something or not self.declares_effect
-
-    @property
-    def took_effect(self) -> bool:
-        """Whether the change happened, as far as the records say; False needs a statement that it did not."""
-        entry = self.entry
-        if self.result is None or entry.flag(names.DRY_RUN) or entry.flag(names.IDEMPOTENCY_DEDUPLICATED):
-            return False
-        committed = entry.flag(names.SIDE_EFFECT_COMMITTED)
-        return committed if committed is not None else self.changes_something and entry.status != "error"
+STATEMENTS: Final = frozenset({Kind.RESOURCE, Kind.LATE, Kind.GAP, Kind.RUN_ABANDONED, Kind.ERASURE})
+"""Kinds that are about the run as a whole, not a part of what it did."""
 
 
 @dataclass(frozen=True)
@@ -159,12 +37,12 @@ class Step:
     @property
     def kind(self) -> str:
         """Step kind, or empty."""
-        return _first((r.entry for r in self.spans), names.STEP_KIND)
+        return first_text((r.entry for r in self.spans), names.STEP_KIND)
 
     @property
     def name(self) -> str:
         """Step name, or empty."""
-        return _first((r.entry for r in self.spans), names.STEP_NAME)
+        return first_text((r.entry for r in self.spans), names.STEP_NAME)
 
 
 @dataclass(frozen=True)
@@ -206,6 +84,16 @@ class RunView:
             sorted(self._of(*CLOSES), key=lambda r: (r.entry.integer(names.RUN_SEGMENT) or 0, r.index))
         )
 
+    @cached_property
+    def opens(self) -> tuple[Record, ...]:
+        """The announcements of segments that began, in run order."""
+        return self._of(Kind.RUN_OPEN)
+
+    @cached_property
+    def statements(self) -> tuple[Record, ...]:
+        """What is said about the run as a whole: its resources, and what the ledger states of it, by index."""
+        return tuple(sorted(self._of(*STATEMENTS), key=lambda r: r.index))
+
     @property
     def final(self) -> Record | None:
         """The record that closed the run, or None."""
@@ -220,13 +108,16 @@ class RunView:
     def agent(self) -> str:
         """Name of the agent or workflow, or empty."""
         closes = [r.entry for r in self.closes]
-        return _first(closes, names.GEN_AI_AGENT_NAME) or _first(closes, names.GEN_AI_WORKFLOW_NAME)
+        named = first_text(closes, names.GEN_AI_AGENT_NAME) or first_text(closes, names.GEN_AI_WORKFLOW_NAME)
+        return named or first_text((r.entry for r in self.opens), names.SUBJECT_NAME)
 
     @property
     def outcome(self) -> str:
-        """Outcome as the run's close states it; ``waiting`` while it is suspended, ``open`` without any close."""
+        """Outcome as the run's close states it; ``abandoned``, ``waiting`` while it is suspended, ``open`` without any close."""
         if self.final is not None:
             return self.final.entry.text(names.RUN_OUTCOME) or "completed"
+        if self._of(Kind.RUN_ABANDONED):
+            return "abandoned"
         return "waiting" if self.closes else "open"
 
     @property
@@ -272,14 +163,14 @@ class RunView:
     @cached_property
     def steps(self) -> tuple[Step, ...]:
         """All steps, over all segments, by index; what lies outside any step comes last."""
-        return _steps(self.records, by_index=True)
+        return _steps(self._parts, by_index=True)
 
     @cached_property
     def segments(self) -> tuple[Segment, ...]:
         """Segments by number; records that no segment covers come last, under number None."""
         bounds = [(close, *_bounds(close)) for close in self.closes]
         inside: defaultdict[int | None, list[Record]] = defaultdict(list)
-        for record in self.records:
+        for record in self._parts:
             inside[_segment_of(record, bounds)].append(record)
         _place_parts(inside)
         segments = [
@@ -296,6 +187,10 @@ class RunView:
         """Return the step with an index, or None."""
         return next((step for step in self.steps if step.index == index), None)
 
+    @property
+    def _parts(self) -> list[Record]:
+        return [r for r in self.records if r.entry.kind not in STATEMENTS and r.entry.kind != Kind.RUN_OPEN]
+
     def _of(self, *kinds: str) -> tuple[Record, ...]:
         return tuple(record for record in self.records if record.entry.kind in kinds)
 
@@ -305,47 +200,17 @@ class RunView:
         return ToolCall(result, intent, decisions.matching(call), approvals.matching(call))
 
     @cached_property
-    def _about(self) -> tuple[_Matcher[Record], _Matcher[Approval]]:
-        decisions: _Matcher[Record] = _Matcher()
+    def _about(self) -> tuple[Matcher[Record], Matcher[Approval]]:
+        decisions: Matcher[Record] = Matcher()
         for record in self.decisions:
             if record.entry.text(names.SUBJECT_TYPE) in ("", "tool_call"):
                 decisions.add(
                     record, record.entry.text(names.SUBJECT_ID), {record.entry.text(names.SUBJECT_DIGEST)}
                 )
-        approvals: _Matcher[Approval] = _Matcher()
+        approvals: Matcher[Approval] = Matcher()
         for approval in self.approvals:
             approvals.add(approval, approval.subject, approval.digests)
         return decisions, approvals
-
-
-class _Matcher(Generic[T]):
-    """Finds what is about a tool call: by call id where both sides have one, else by the commitment to the arguments."""
-
-    def __init__(self) -> None:
-        self._items: list[tuple[str, T]] = []
-        self._by_subject: defaultdict[str, list[int]] = defaultdict(list)
-        self._by_digest: defaultdict[str, list[int]] = defaultdict(list)
-
-    def add(self, item: T, subject: str, digests: Iterable[str]) -> None:
-        """Add something about a subject; the order of adding is kept."""
-        if subject:
-            self._by_subject[subject].append(len(self._items))
-        for digest in digests:
-            if digest:
-                self._by_digest[digest].append(len(self._items))
-        self._items.append((subject, item))
-
-    def matching(self, call: ToolCall) -> tuple[T, ...]:
-        """Return what is about a call, in the order of adding."""
-        found = set(self._by_subject.get(call.call_id, ())) if call.call_id else set[int]()
-        for place in self._by_digest.get(call.digest, ()):
-            if not call.call_id or not self._items[place][0]:
-                found.add(place)
-        return tuple(self._items[place][1] for place in sorted(found))
-
-
-def _first(entries: Iterable[Entry], name: str) -> str:
-    return next((value for entry in entries if (value := entry.text(name))), "")
 
 
 def _bounds(close: Record) -> tuple[int, int]:

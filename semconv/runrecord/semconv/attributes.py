@@ -47,6 +47,11 @@ __all__ = [
     "ESCALATION_REASON_CODE",
     "ESCALATION_TARGET_REF",
     "ESCALATION_TARGET_TYPE",
+    "GAP_END",
+    "GAP_REASON",
+    "GAP_RECORDS",
+    "GAP_REQUESTS",
+    "GAP_START",
     "GEN_AI_AGENT_DESCRIPTION",
     "GEN_AI_AGENT_ID",
     "GEN_AI_AGENT_NAME",
@@ -136,6 +141,7 @@ __all__ = [
     "RUN_ID",
     "RUN_OUTCOME",
     "RUN_RECORDS",
+    "RUN_ROOT",
     "RUN_SEGMENT",
     "RUN_STATE",
     "RUN_STOP_REASON",
@@ -181,6 +187,7 @@ __all__ = [
     "CostSource",
     "DecisionAction",
     "DecisionOutcome",
+    "GapReason",
     "GenAiOperationName",
     "GenAiOutputType",
     "GenAiProviderName",
@@ -494,6 +501,47 @@ A role or a team, of low cardinality. Do NOT set the name or the address of a pe
 Type: string. Stability: development. Examples: 'on_call', 'support_team'.
 """
 
+GAP_END: Final = "runrecord.gap.end"
+"""When the last of them was lost or refused, in nanoseconds since the Unix epoch.
+
+Do NOT set the time of the records themselves.
+
+Type: int. Stability: development. Examples: 1790000060000000000.
+"""
+
+GAP_REASON: Final = "runrecord.gap.reason"
+"""Why records are, or may be, missing.
+
+Do NOT set a sentence, the text of an exception or anything of what was lost.
+
+One of :class:`GapReason`. Stability: development.
+"""
+
+GAP_RECORDS: Final = "runrecord.gap.records"
+"""How many records were lost, where that is known.
+
+Do NOT guess it from the number of requests.
+
+Type: int. Stability: development. Examples: 512.
+"""
+
+GAP_REQUESTS: Final = "runrecord.gap.requests"
+"""How many requests were lost or refused.
+
+A request that was refused may have been sent again later, and be there. Do NOT set it to say how many
+records.
+
+Type: int. Stability: development. Examples: 12.
+"""
+
+GAP_START: Final = "runrecord.gap.start"
+"""When the first of them was lost or refused, in nanoseconds since the Unix epoch.
+
+Do NOT set the time of the records themselves.
+
+Type: int. Stability: development. Examples: 1790000000000000000.
+"""
+
 GOVERNANCE_REF: Final = "runrecord.governance.ref"
 """An opaque reference to the record of the decision in a governance system.
 
@@ -616,8 +664,9 @@ RECORD_SEQ: Final = "runrecord.record.seq"
 """The position of the governed span among those that this source made for this run, from 0.
 
 Taken when the span starts, so that a span that never arrives leaves a hole that shows. The counter goes on
-from one segment to the next in the same source. Do NOT set it on spans or log events that are not governed
-records: a number that no reader counts would look like a lost record.
+from one segment to the next in the same source. A log event that announces a governed span carries the
+number of that span. Do NOT set it on other spans or log events that are not governed records: a number
+that no reader counts would look like a lost record.
 
 Type: int. Stability: development. Examples: 0, 7.
 """
@@ -710,6 +759,17 @@ A reader that finds fewer knows that records are missing, and which ones from ru
 count log events or spans that carry no runrecord.record.seq.
 
 Type: int. Stability: development. Examples: 13.
+"""
+
+RUN_ROOT: Final = "runrecord.run.root"
+"""The root over the ids of exactly those records, so that none of them can be replaced by another.
+
+"sha256:" and the RFC 6962 tree hash, in hexadecimal, over one leaf for each record in the order of
+runrecord.record.seq: the 16 bytes of its trace id and the 8 of its span id. Do NOT set it where the id of
+one of them is not known.
+
+Type: string. Stability: development. Examples:
+'sha256:6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d'.
 """
 
 RUN_SEGMENT: Final = "runrecord.run.segment"
@@ -1619,6 +1679,28 @@ class DecisionOutcome(str, Enum):
 
     REQUIRE_APPROVAL = "require_approval"
     """The subject may go ahead only when a person or a delegate approved it."""
+
+
+class GapReason(str, Enum):
+    """Why records are, or may be, missing.
+
+    Values of ``runrecord.gap.reason``; a reader keeps values it does not know. Stability: development.
+    """
+
+    INTAKE_FULL = "intake_full"
+    """The intake log was full, or its disk was; requests were refused."""
+
+    INTAKE_TOO_OLD = "intake_too_old"
+    """A consumer of the intake log was too far behind; requests were refused."""
+
+    TOO_MANY_REQUESTS = "too_many_requests"
+    """More was under way than fits the memory that is allowed; requests were refused."""
+
+    QUEUE_FULL = "queue_full"
+    """A queue was full, and what came then was dropped."""
+
+    NOT_REDACTED = "not_redacted"
+    """Records could not be redacted, and were set aside or refused."""
 
 
 class PolicyEngine(str, Enum):

@@ -10,9 +10,12 @@ __all__ = [
     "EVENT_APPROVAL_REQUESTED",
     "EVENT_BREAKER_CHANGED",
     "EVENT_ESCALATION",
+    "EVENT_GAP",
     "EVENT_POLICY_DECIDED",
     "EVENT_RUN_CLOSED",
+    "EVENT_RUN_OPENED",
     "EVENT_SOURCE_CLOSED",
+    "EVENT_TOOL_INTENT",
     "SPAN_AGENT_STEP",
     "SPAN_APPROVAL_DECISION",
     "SPAN_COMPENSATE",
@@ -48,6 +51,12 @@ EVENT_ESCALATION: Final = "runrecord.escalation"
 Stability: development.
 """
 
+EVENT_GAP: Final = "runrecord.gap"
+"""Somebody on the way lost records, or refused them, and says so.
+
+Stability: development.
+"""
+
 EVENT_POLICY_DECIDED: Final = "runrecord.policy.decided"
 """The same decision, for back ends that take logs only.
 
@@ -60,8 +69,20 @@ EVENT_RUN_CLOSED: Final = "runrecord.run.closed"
 Stability: development.
 """
 
+EVENT_RUN_OPENED: Final = "runrecord.run.opened"
+"""A segment of the run began, and nothing says yet how it ends.
+
+Stability: development.
+"""
+
 EVENT_SOURCE_CLOSED: Final = "runrecord.source.closed"
 """This source makes no more records for this segment, and this is how many it made.
+
+Stability: development.
+"""
+
+EVENT_TOOL_INTENT: Final = "runrecord.tool.intent"
+"""A call that may change something is about to be made.
 
 Stability: development.
 """

@@ -130,10 +130,13 @@ def test_the_segments_are_one_run_in_one_trace(telemetry: Any, agents: Any, on: 
     assert telemetry.one("approval_decision").attributes["runrecord.approval.actor.type"] == "service"
     assert [name for name, _ in telemetry.events] == snapshot(
         [
+            "runrecord.run.opened",
             "runrecord.policy.decided",
             "runrecord.approval.requested",
             "runrecord.source.closed",
+            "runrecord.run.opened",
             "runrecord.approval.decided",
+            "runrecord.tool.intent",
             "runrecord.run.closed",
         ]
     )

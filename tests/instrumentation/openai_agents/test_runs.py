@@ -146,7 +146,11 @@ def test_a_run_with_one_tool_call(telemetry: Any) -> None:
         ]
     )
     assert {span.attributes["runrecord.run.id"] for span in telemetry.spans} == {run_id}
-    assert [name for name, _ in telemetry.events] == ["runrecord.run.closed"]
+    assert [name for name, _ in telemetry.events] == [
+        "runrecord.run.opened",
+        "runrecord.tool.intent",
+        "runrecord.run.closed",
+    ]
     telemetry.check_counters()
 
 

@@ -14,6 +14,7 @@ from runrecord.ledger.ledger import Ledger
 from runrecord.ledger.records import Record
 from runrecord.ledger.runs import RunView
 from runrecord.ledger.values import wrap
+from runrecord.semconv.root import records_root
 
 T0 = 1_790_000_000_000_000_000
 SECOND = 1_000_000_000
@@ -98,6 +99,7 @@ class RunBuilder:
             "runrecord.run.segment": wrap(segment),
             "runrecord.run.records": wrap(self.counters[own] - seq),
             "gen_ai.agent.name": "refund-agent",
+            "runrecord.run.root": self.root(own, seq, span_id),
             **{key.replace("__", "."): wrap(value) for key, value in attributes.items()},
         }
         if state == "completed":
@@ -117,6 +119,37 @@ class RunBuilder:
         )
         self.entries.append(entry)
         return entry
+
+    def root(self, source: str, first: int, run_span: str) -> str:
+        """What a recorder states: over the ids of all records that it started, also of those that get lost."""
+        ids = {e.seq: e.span_id for e in self.entries if e.source == source and e.seq is not None}
+        ids[first] = run_span
+        trace = int(self.trace_id, 16)
+        numbers = range(first, self.counters[source])
+        return records_root([(trace, int(ids.get(n, "ff" * 8), 16)) for n in numbers])
+
+    def announce(self, call: str, tool: str = "create_refund", *, source: str | None = None) -> Entry:
+        """Say that the tool call which comes next is about to be made."""
+        own = source or self.source
+        entry = Entry(
+            kind=Kind.TOOL_INTENT,
+            run=self.run,
+            phase="start",
+            source=own,
+            seq=None,
+            trace_id=self.trace_id,
+            span_id=f"{self.spans + 1:016x}",
+            name="runrecord.tool.intent",
+            start=self.clock + SECOND,
+            end=self.clock + SECOND,
+            attributes={
+                "runrecord.record.seq": wrap(self.counters.get(own, 0)),
+                "runrecord.subject.name": tool,
+                "runrecord.subject.id": call,
+            },
+        )
+        self.entries.append(replace(entry, seq=self.counters.get(own, 0)))
+        return self.entries[-1]
 
     def decision(self, call: str, outcome: str = "allow", **attributes) -> Entry:
         return self.add(
@@ -149,11 +182,19 @@ class RunBuilder:
         )
 
     def answer(
-        self, call: str, status: str = "approved", approval: str = "ap-1", digest: str = AGREED, **attributes
+        self,
+        call: str,
+        status: str = "approved",
+        approval: str = "ap-1",
+        digest: str = AGREED,
+        source: str | None = None,
+        **attributes,
     ) -> Entry:
+        """An answer; one that no open segment of its source holds counts itself."""
         return self.add(
             Kind.APPROVAL_DECISION,
             "approval_decision create_refund",
+            source=source,
             **{
                 "runrecord__approval__id": approval,
                 "runrecord__approval__status": status,
@@ -161,6 +202,7 @@ class RunBuilder:
                 "runrecord__approval__actor__type": "human",
                 "runrecord__approval__actor__ref": "u-17",
                 "runrecord__approval__wait_seconds": 42.5,
+                "runrecord__run__records": None if (source or self.source) in self.open else 1,
                 "runrecord__subject__id": call,
                 "runrecord__subject__name": "create_refund",
                 **attributes,

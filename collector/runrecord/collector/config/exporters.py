@@ -135,11 +135,14 @@ class LedgerExporter(Section):
     Attributes:
         directory: The ledger.
         origin: Its name in checkpoints; only used when the ledger is new.
+        abandon_after: Seconds without a record until the ledger states that an open run was abandoned; 0 never does. A run that
+            waits for an answer is not given up.
     """
 
     kind: Literal["ledger"] = "ledger"
     directory: FilePath = Field(default_factory=default_ledger)
     origin: Origin | None = None
+    abandon_after: Seconds = Field(default=86400.0, ge=0)
 
 
 Exporter = Annotated[OtlpHttpExporter | OtlpGrpcExporter | LedgerExporter, Field(discriminator="kind")]

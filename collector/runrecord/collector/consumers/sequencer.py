@@ -5,18 +5,27 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import hashlib
 import logging
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Container, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, Protocol
 
 from runrecord.collector.consumers.base import IntakeConsumer
 from runrecord.collector.consumers.quarantine import Quarantine
+from runrecord.collector.receiver.gaps import GAP_HEADER
 from runrecord.collector.telemetry import GatewayMetrics, Health
 from runrecord.exporters.intake import IntakeRecord, IntakeSource
-from runrecord.ledger.entry import Entry
+from runrecord.ledger.entry import Entry, Kind
 from runrecord.ledger.errors import EntryTooLarge, LedgerError, LedgerStopped, MalformedError
 from runrecord.ledger.ledger import Ledger
+from runrecord.ledger.lifecycle import Lifecycle
+from runrecord.ledger.records import Record
+from runrecord.ledger.sequencer import Appended
 from runrecord.ledger.tlog import leaf_hash
 from runrecord.processors.errors import ProjectionError
 from runrecord.processors.ledger.stamp import Place, record_id, stamp
@@ -25,6 +34,8 @@ from runrecord.processors.signal import Signal
 _log = logging.getLogger(__name__)
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 15.0
+_MAX_RESOURCES = 65_536
+_CHUNK = 5_000
 _Origin = tuple[Entry, IntakeRecord]
 
 
@@ -42,6 +53,14 @@ class Projected(Protocol):
         ...
 
 
+class Projects(Protocol):
+    """Makes entries of a request."""
+
+    def __call__(self, signal: Signal, body: bytes, known: Container[tuple[str, str]], /) -> Projected:
+        """Return the entries, without those of resources that are known to be in the ledger."""
+        ...
+
+
 class LedgerSequencer(IntakeConsumer):
     """One ledger of the configuration."""
 
@@ -51,11 +70,13 @@ class LedgerSequencer(IntakeConsumer):
         ledger: Ledger,
         *,
         reopen: Callable[[], Ledger],
-        project: Callable[[Signal, bytes], Projected],
+        project: Projects,
         wanted: Callable[[IntakeRecord], bool],
         health: Health,
         metrics: GatewayMetrics,
         quarantine: Quarantine,
+        lifecycle: Path | None = None,
+        abandon_after: float | None = None,
     ) -> None:
         """Prepare; `start` begins.
 
@@ -68,11 +89,13 @@ class LedgerSequencer(IntakeConsumer):
             health: Where it says how it is.
             metrics: Where it counts.
             quarantine: Where it keeps requests of which no entries can be made.
+            lifecycle: The file in which it keeps which runs are open.
+            abandon_after: Seconds without a record until the ledger gives an open run up; None never does.
         """
         super().__init__(
             consumer,
             exporter=consumer.name,
-            wanted=wanted,
+            wanted=_or_gap(wanted),
             health=health,
             metrics=metrics,
             quarantine=quarantine,
@@ -83,6 +106,11 @@ class LedgerSequencer(IntakeConsumer):
         self._checkpoints = health.part(f"{self.name} checkpoints")
         self._entries = ledger.log.size
         self._settled = 0
+        self._resources: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._lifecycle = Lifecycle(
+            lifecycle, self._records_of, self._runs_since, abandon_after=abandon_after
+        )
+        self._giving_up: asyncio.Task[None] | None = None
         self._metrics.ledger_entries.labels(self.name).set(self._entries)
 
     @property
@@ -90,8 +118,15 @@ class LedgerSequencer(IntakeConsumer):
         """The ledger, or None while it is being opened again."""
         return self._ledger
 
+    def want(self, wanted: Callable[[IntakeRecord], bool]) -> None:
+        """Pass over other records than before, from now on; gaps are always taken."""
+        super().want(_or_gap(wanted))
+
     def watch_checkpoints(self) -> None:
-        """Show in health and metrics whether checkpoints can be published; call it about once a second."""
+        """Show in health and metrics whether checkpoints can be published, and give up runs; call it about once a second."""
+        self._lifecycle.tick(caught_up=not self.backlog_records and self._ledger is not None)
+        if self._giving_up is None or self._giving_up.done():
+            self._giving_up = asyncio.ensure_future(asyncio.to_thread(self._give_up))
         if self._ledger is None:  # being opened again: `degrade` says so
             return
         log = self._ledger.log
@@ -110,6 +145,7 @@ class LedgerSequencer(IntakeConsumer):
         entries, failed = await asyncio.to_thread(self._project_all, records)
         for record, reason in failed:
             await self.set_aside(record, reason)
+            entries.append((_gap(record, reason, requests=1), record))
         if entries:
             await self._append(entries)
         self.done(records)
@@ -144,20 +180,23 @@ class LedgerSequencer(IntakeConsumer):
         if ledger is None:
             raise LedgerStopped("the ledger is being opened again", "wait")
         try:
-            entries = self._project(record.signal, record.body).entries
+            entries = self._project(record.signal, record.body, self._resources).entries
             results = ledger.append_entries(entries) if entries else []
         except (EntryTooLarge, MalformedError, ProjectionError):  # the request was set aside under this name
             return stamp(record.signal, record.body, {})
         places = {
             record_id(entry): Place(ledger.log.origin, result.index, leaf_hash(entry.leaf()))
             for entry, result in zip(entries, results, strict=True)
-            if result.status != "conflict"  # what is there under its key is another record
+            if entry.span_id and result.status != "conflict"  # what is there under its key is another record
         }
         return stamp(record.signal, record.body, places)
 
     async def stop(self) -> None:
         """Stop after what is being done now, publish a checkpoint, and close the ledger."""
         await super().stop()
+        if self._giving_up is not None:
+            await self._giving_up
+        await asyncio.to_thread(self._lifecycle.close)
         if self._ledger is not None:
             ledger, self._ledger = self._ledger, None
             await asyncio.to_thread(self._publish_and_close, ledger)
@@ -183,7 +222,7 @@ class LedgerSequencer(IntakeConsumer):
         failed: list[tuple[IntakeRecord, str]] = []
         for record in records:
             try:
-                projected = self._project(record.signal, record.body)
+                projected = self._project(record.signal, record.body, self._resources)
             except ProjectionError:
                 failed.append((record, "no entries can be made of it"))
                 continue
@@ -193,6 +232,7 @@ class LedgerSequencer(IntakeConsumer):
             entries += ((entry, record) for entry in projected.entries)
             for reason, number in projected.skipped.items():
                 self._metrics.ledger_skipped.labels(self.name, reason).inc(number)
+                entries.append((_gap(record, reason, records=number), record))
         return entries, failed
 
     async def _append(self, entries: list[_Origin]) -> None:
@@ -206,8 +246,11 @@ class LedgerSequencer(IntakeConsumer):
                     await self._append(entries[:half])
                     await self._append(entries[half:])
                 else:
+                    entry, record = entries[0]
                     self._metrics.ledger_skipped.labels(self.name, "entry too large").inc()
-                    await self.set_aside(entries[0][1], "an entry of it is too large")
+                    await self.set_aside(record, "an entry of it is too large")
+                    gap = _gap(record, "an entry of it is too large", records=1)
+                    await self._append([(replace(gap, run=entry.run, source=entry.source), record)])
                 return
             except (LedgerError, OSError, sqlite3.Error) as error:
                 self.degrade(f"the ledger takes no entries: {error}; they wait in the intake log")
@@ -222,12 +265,82 @@ class LedgerSequencer(IntakeConsumer):
         if self._ledger is None:
             self._ledger = self._reopen()
         try:
-            results = self._ledger.append_entries([entry for entry, _ in entries])
+            results = self._append_with_statements(self._ledger, [entry for entry, _ in entries])
         except LedgerStopped:
             ledger, self._ledger = self._ledger, None
             self._publish_and_close(ledger)
             raise
+        self._remember(entry for entry, _ in entries)
         for result in results:
             self._metrics.ledger_appended.labels(self.name, result.status).inc()
         self._entries = max(self._entries, *(result.index + 1 for result in results))
         self._metrics.ledger_entries.labels(self.name).set(self._entries)
+
+    # -- what the ledger states of its own ------------------------------------------------------------------------
+
+    def _append_with_statements(self, ledger: Ledger, entries: list[Entry]) -> list[Appended]:
+        """Append entries, and behind them what the ledger states of them; after a crash both come again, and change nothing."""
+        results = ledger.append_entries(entries)
+        records = [
+            Record(result.index, entry)
+            for entry, result in zip(entries, results, strict=True)
+            if result.status != "conflict"
+        ]
+        statements = self._lifecycle.observe(records)
+        return results + ledger.append_entries(statements) if statements else results
+
+    def _give_up(self) -> None:
+        """State which runs nobody closed; what can't be stated now is stated the next time."""
+        ledger = self._ledger
+        if ledger is None:
+            return
+        try:
+            statements = self._lifecycle.abandoned()
+            if statements:
+                self._append_with_statements(ledger, statements)
+        except (LedgerError, OSError, sqlite3.Error) as error:
+            _log.debug("%s: can't give runs up now: %s", self.name, type(error).__name__)
+
+    def _remember(self, entries: Iterable[Entry]) -> None:
+        """Remember resources that are in the ledger, so that they need not be made again; the oldest are forgotten."""
+        for entry in entries:
+            if entry.kind == Kind.RESOURCE:
+                self._resources[entry.run, entry.origin.resource] = None
+        while len(self._resources) > _MAX_RESOURCES:
+            self._resources.popitem(last=False)
+
+    def _records_of(self, run: str) -> list[Record]:
+        if self._ledger is None:
+            raise LedgerStopped("the ledger is being opened again", "wait")
+        return self._ledger.records_of(run)
+
+    def _runs_since(self, index: int) -> set[str]:
+        """Return the runs with an entry from an index on; all that were not closed, if it is the first."""
+        ledger = self._ledger
+        assert ledger is not None
+        if not index:
+            return {each.run for each in ledger.runs() if each.outcome in {"open", "waiting"}}
+        found: set[str] = set()
+        for start in range(index, ledger.log.size, _CHUNK):
+            for leaf in ledger.log.leaves(start, min(start + _CHUNK, ledger.log.size)):
+                with contextlib.suppress(MalformedError):
+                    found.add(Entry.parse(leaf).run)
+        return found - {""}
+
+
+def _or_gap(wanted: Callable[[IntakeRecord], bool]) -> Callable[[IntakeRecord], bool]:
+    return lambda record: wanted(record) or any(name == GAP_HEADER for name, _ in record.headers)
+
+
+def _gap(record: IntakeRecord, reason: str, **counts: int) -> Entry:
+    """State that a request, or records of it, could not be sealed; the same request gives the same statement."""
+    return Entry(
+        kind=Kind.GAP,
+        start=record.received_unix_nano,
+        end=record.received_unix_nano,
+        detail={
+            "reason": reason,
+            "request": hashlib.sha256(record.body).hexdigest(),
+            **{name: str(number) for name, number in counts.items()},
+        },
+    )

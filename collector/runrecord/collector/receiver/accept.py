@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from runrecord.collector.config import Pipeline
 from runrecord.collector.envelope import halve
 from runrecord.collector.own_signals import own_tracer
+from runrecord.collector.receiver.gaps import Gaps
 from runrecord.collector.receiver.memory import MemoryWatch
 from runrecord.collector.receiver.requests import SERVICES, Checked, check, count_in
 from runrecord.collector.receiver.status import Code, Refusal, unavailable
@@ -37,6 +38,8 @@ _SPAN_NAMES: Final = {
 }
 """As the collector names them (receiverhelper)."""
 _INLINE_BYTES: Final = 32 << 10
+_TOO_MANY: Final = "too_many_requests"
+_NOT_REDACTED: Final = "not_redacted"
 
 
 class Redacted(Protocol):
@@ -84,6 +87,7 @@ class Acceptor:
     """Takes serialised export requests and answers when they are durable.
 
     Attributes:
+        gaps: What was refused for want of room, or could not be redacted.
         max_in_flight_bytes: Above it requests are refused, retryable.
     """
 
@@ -114,6 +118,7 @@ class Acceptor:
             set_aside: Makes a request durable that can't be redacted, for the policy that wants that; raises
                 QuarantineError.
         """
+        self.gaps = Gaps(intake)
         self._intake = intake
         self._redact = redact
         self._metrics = metrics
@@ -154,6 +159,7 @@ class Acceptor:
         if not self._in_flight:
             return
         if self._in_flight >= self.max_in_flight_bytes:
+            self.gaps.note(_TOO_MANY)
             raise unavailable("too many requests are under way")
         self.check_memory()
 
@@ -164,6 +170,7 @@ class Acceptor:
             Refusal: It is.
         """
         if self._memory is not None and self._memory.is_above():
+            self.gaps.note(_TOO_MANY)
             raise unavailable("memory is above its soft limit")
 
     def reserve(self, size: int) -> None:
@@ -178,6 +185,7 @@ class Acceptor:
         if self._stopping:
             raise unavailable("the gateway is stopping")
         if self._in_flight and self._in_flight + size > self.max_in_flight_bytes:
+            self.gaps.note(_TOO_MANY)
             raise unavailable("too many requests are under way")
         self._in_flight += size
         self._idle.clear()
@@ -296,10 +304,12 @@ class Acceptor:
                 return None
             if error.temporary:
                 raise unavailable(f"the request can't be redacted now: {error}") from error
+            self.gaps.note(_NOT_REDACTED, piece.items)
             _log.error("a request of %d %s was refused: %s", piece.items, SERVICES[signal].items, error)
             raise Refusal(Code.INTERNAL, f"the request can't be redacted: {error}") from error
         except Exception as error:
             self._metrics.redaction_failed(signal)
+            self.gaps.note(_NOT_REDACTED, piece.items)
             _log.error("a request was refused: the redactor raised %s", type(error).__name__)
             raise Refusal(Code.INTERNAL, "the request can't be redacted") from error
         counts.update(redaction.counts)
@@ -317,6 +327,7 @@ class Acceptor:
         except QuarantineError as failure:
             _log.error("a request of %d %s was refused: %s", piece.items, SERVICES[signal].items, failure)
             raise unavailable(f"the request can't be redacted, nor set aside: {failure}") from failure
+        self.gaps.note(_NOT_REDACTED, piece.items)
         _log.error("a request of %d %s was set aside: %s", piece.items, SERVICES[signal].items, error)
 
     async def _store(self, signal: Signal, pieces: Iterable[Piece]) -> None:
@@ -342,6 +353,9 @@ class Acceptor:
                 signal, [piece._replace(body=half, items=count_in(signal, half)) for half in halves]
             )
         except IntakeFull as error:
+            limit = self._intake.limits.max_age_seconds
+            too_old = limit is not None and self._intake.oldest_age_seconds() > limit
+            self.gaps.note("intake_too_old" if too_old else "intake_full")
             raise unavailable(str(error), error.retry_after) from error
         except IntakeStopped as error:
             raise unavailable(str(error), 30.0) from error

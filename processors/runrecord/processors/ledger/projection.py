@@ -2,53 +2,68 @@
 # SPDX-License-Identifier: Apache-2.0
 """From OTLP to the ledger: which spans and log events are governed, and what an entry keeps of them.
 
-Only governed records enter (see ``_kind``); everything else, and every field that this version does not know, is ignored and
+Only governed records enter (see ``_kind`` and ``_EVENTS``), and what their resources say of themselves, once for each run; everything else, and every field that this version does not know, is ignored and
 changes no byte. Allow-listed metadata stays in clear, everything else becomes a keyed commitment, so that an entry holds no
 content. The projection is a pure function of the record and the tenant key: a span that is sent twice gives the same bytes.
 """
 
 from __future__ import annotations
 
-import base64
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final, TypeAlias
 
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
-from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from runrecord.ledger.allowlist import CLEAR, CLEAR_VALUE_BYTES, EXCLUDED_PREFIXES
-from runrecord.ledger.entry import MAX_LEAF, Entry, Kind, Link, Origin
+from runrecord.ledger.entry import MAX_LEAF, Entry, Kind, Link
 from runrecord.processors.errors import ProjectionError
+from runrecord.processors.ledger.otlp_values import (
+    JSON,
+    NAME_LENGTH,
+    by_name,
+    clip,
+    is_short,
+    plain_value,
+    string_of,
+    valid,
+)
+from runrecord.processors.ledger.resource import ResourceFacts
 from runrecord.processors.signal import Signal
 from runrecord.semconv import attributes as names
-from runrecord.semconv.canonical import canonical_json
 from runrecord.semconv.commitment import RunKey, TenantKey
-from runrecord.semconv.signals import EVENT_ESCALATION, SPAN_APPROVAL_DECISION, SPAN_REQUEST_APPROVAL
+from runrecord.semconv.signals import (
+    EVENT_ESCALATION,
+    EVENT_GAP,
+    EVENT_RUN_OPENED,
+    EVENT_TOOL_INTENT,
+    SPAN_APPROVAL_DECISION,
+    SPAN_REQUEST_APPROVAL,
+)
 
-JSON = Any
-
-NAME_LENGTH: Final = 256
-"""Characters kept of a span name, a service name or a version."""
 STATUS_DESCRIPTION: Final = "otel.status_description"
 BODY: Final = "otel.log.body"
 
 _PREFILTER: Final = b"runrecord."
-_MAX_DEPTH: Final = 16  # three levels of JSON each; canonical JSON has 64
 _STATUS: Final = {0: "unset", 1: "ok", 2: "error"}
+_EVENTS: Final = {
+    EVENT_ESCALATION: Kind.ESCALATION,
+    EVENT_RUN_OPENED: Kind.RUN_OPEN,
+    EVENT_TOOL_INTENT: Kind.TOOL_INTENT,
+}
 _RUN_STATES: Final = {"completed": Kind.RUN_CLOSE, "suspended": Kind.SOURCE_CLOSE}
 _TRACE_ID_BYTES: Final = 16
 _SPAN_ID_BYTES: Final = 8
 _MOST_OF_THE_REST: Final = 20_000  # bytes: a dozen texts of NAME_LENGTH characters, escaped
-_SHORT: Final = (
-    CLEAR_VALUE_BYTES // 6 - 2
-)  # no string of so many characters exceeds the limit, whatever its escapes
+
+
+ResourceOf: TypeAlias = tuple[str, str]
+"""A run, and the commitment to a resource that took part in it."""
 
 
 @dataclass
@@ -73,13 +88,16 @@ def project(signal: Signal, body: bytes, *, tenant_key: TenantKey) -> list[Entry
     return project_counted(signal, body, tenant_key=tenant_key).entries
 
 
-def project_counted(signal: Signal, body: bytes, *, tenant_key: TenantKey) -> Projection:
+def project_counted(
+    signal: Signal, body: bytes, *, tenant_key: TenantKey, known: Container[ResourceOf] = frozenset()
+) -> Projection:
     """Project one OTLP request.
 
     Args:
         signal: What the request carries; metrics give nothing.
         body: A serialised ``Export*ServiceRequest``, not compressed.
         tenant_key: The secret from which the keys of the commitments derive.
+        known: Resources, each of a run, that the ledger has an entry of; it saves time and changes nothing in the ledger.
 
     Returns:
         Entries, and counts of governed records without valid ids or a run; one bad record never spoils its request.
@@ -90,7 +108,7 @@ def project_counted(signal: Signal, body: bytes, *, tenant_key: TenantKey) -> Pr
     result = Projection()
     if signal is Signal.METRICS or _PREFILTER not in body:
         return result
-    projector = _Projector(tenant_key, result)
+    projector = _Projector(tenant_key, result, known)
     try:
         if signal is Signal.TRACES:
             projector.traces(ExportTraceServiceRequest.FromString(body))
@@ -105,42 +123,53 @@ def project_counted(signal: Signal, body: bytes, *, tenant_key: TenantKey) -> Pr
 
 
 class _Projector:
-    def __init__(self, tenant_key: TenantKey, result: Projection) -> None:
+    def __init__(self, tenant_key: TenantKey, result: Projection, known: Container[ResourceOf]) -> None:
         self._tenant_key = tenant_key
         self._result = result
+        self._known = known
+        self._resources: set[ResourceOf] = set()
         self._run_keys: dict[str, RunKey] = {}
 
     def traces(self, request: ExportTraceServiceRequest) -> None:
         for resource_spans in request.resource_spans:
-            resource = _ResourceFacts(resource_spans.resource)
+            resource = ResourceFacts(resource_spans.resource)
             for scope_spans in resource_spans.scope_spans:
                 scope = (scope_spans.scope.name, scope_spans.scope.version)
                 schema_url = scope_spans.schema_url or resource_spans.schema_url
                 for span in scope_spans.spans:
-                    attributes = _by_name(span.attributes)
+                    attributes = by_name(span.attributes)
                     if kind := _kind(span.name, attributes):
-                        self._add(self._span(kind, span, attributes, resource, (*scope, schema_url)))
+                        entry = self._span(kind, span, attributes, resource, (*scope, schema_url))
+                        self._add(entry, resource)
 
     def logs(self, request: ExportLogsServiceRequest) -> None:
         for resource_logs in request.resource_logs:
-            resource = _ResourceFacts(resource_logs.resource)
+            resource = ResourceFacts(resource_logs.resource)
             for scope_logs in resource_logs.scope_logs:
                 scope = (scope_logs.scope.name, scope_logs.scope.version)
                 schema_url = scope_logs.schema_url or resource_logs.schema_url
                 for record in scope_logs.log_records:
-                    if record.event_name == EVENT_ESCALATION:
-                        self._add(self._event(record, resource, (*scope, schema_url)))
+                    if kind := _EVENTS.get(record.event_name):
+                        self._add(self._event(kind, record, resource, (*scope, schema_url)), resource)
+                    elif record.event_name == EVENT_GAP:
+                        self._result.entries.append(_gap(record))
 
-    def _add(self, entry: Entry | None) -> None:
-        if entry is not None:
-            self._result.entries.append(entry if _surely_fits(entry) else entry.fitted())
+    def _add(self, entry: Entry | None, resource: ResourceFacts) -> None:
+        if entry is None:
+            return
+        of = (entry.run, entry.origin.resource)
+        if of not in self._resources and of not in self._known:
+            self._resources.add(of)
+            if described := resource.entry(self._run_key(entry.run), entry):
+                self._result.entries.append(described.fitted())
+        self._result.entries.append(entry if _surely_fits(entry) else entry.fitted())
 
     def _span(
         self,
         kind: str,
         span: Span,
         attributes: Mapping[str, AnyValue],
-        resource: _ResourceFacts,
+        resource: ResourceFacts,
         scope: tuple[str, str, str],
     ) -> Entry | None:
         ids = self._ids(span.trace_id, span.span_id, attributes)
@@ -156,20 +185,20 @@ class _Projector:
         return Entry(
             kind=kind,
             run=run,
-            tenant=_clip(_string(attributes, names.TENANT_ID) or resource.tenant),
-            source=_clip(_string(attributes, names.SOURCE_ID)),
+            tenant=clip(string_of(attributes, names.TENANT_ID) or resource.tenant),
+            source=clip(string_of(attributes, names.SOURCE_ID)),
             seq=_counter(attributes),
             trace_id=trace_id,
             span_id=span_id,
-            parent_span_id=span.parent_span_id.hex() if _valid(span.parent_span_id, _SPAN_ID_BYTES) else "",
-            name=_clip(span.name),
+            parent_span_id=span.parent_span_id.hex() if valid(span.parent_span_id, _SPAN_ID_BYTES) else "",
+            name=clip(span.name),
             start=span.start_time_unix_nano,
             end=span.end_time_unix_nano,
             status=_STATUS.get(span.status.code, "unset"),
             links=tuple(
                 Link(link.trace_id.hex(), link.span_id.hex())
                 for link in span.links
-                if _valid(link.trace_id, _TRACE_ID_BYTES) and _valid(link.span_id, _SPAN_ID_BYTES)
+                if valid(link.trace_id, _TRACE_ID_BYTES) and valid(link.span_id, _SPAN_ID_BYTES)
             ),
             attributes=clear,
             commitments=commitments,
@@ -177,23 +206,23 @@ class _Projector:
         )
 
     def _event(
-        self, record: LogRecord, resource: _ResourceFacts, scope: tuple[str, str, str]
+        self, kind: str, record: LogRecord, resource: ResourceFacts, scope: tuple[str, str, str]
     ) -> Entry | None:
-        attributes = _by_name(record.attributes)
+        attributes = by_name(record.attributes)
         ids = self._ids(record.trace_id, record.span_id, attributes)
         if ids is None:
             return None
         trace_id, span_id, run = ids
         key = self._run_key(run)
         clear, commitments = self._attributes(key, f"{trace_id}/{span_id}", attributes)
-        if (content := _plain(record.body)) is not None:
+        if (content := plain_value(record.body)) is not None:
             commitments[BODY] = key.commit(f"attribute/{trace_id}/{span_id}/{BODY}", content)
         return Entry(
-            kind=Kind.ESCALATION,
+            kind=kind,
             run=run,
-            phase=f"event:{record.time_unix_nano}",
-            tenant=_clip(_string(attributes, names.TENANT_ID) or resource.tenant),
-            source=_clip(_string(attributes, names.SOURCE_ID)),
+            phase=f"event:{record.time_unix_nano}" if kind == Kind.ESCALATION else "start",
+            tenant=clip(string_of(attributes, names.TENANT_ID) or resource.tenant),
+            source=clip(string_of(attributes, names.SOURCE_ID)),
             seq=_counter(attributes),
             trace_id=trace_id,
             span_id=span_id,
@@ -208,8 +237,8 @@ class _Projector:
     def _ids(
         self, trace_id: bytes, span_id: bytes, attributes: Mapping[str, AnyValue]
     ) -> tuple[str, str, str] | None:
-        run = _string(attributes, names.RUN_ID)
-        if not _valid(trace_id, _TRACE_ID_BYTES) or not _valid(span_id, _SPAN_ID_BYTES):
+        run = string_of(attributes, names.RUN_ID)
+        if not valid(trace_id, _TRACE_ID_BYTES) or not valid(span_id, _SPAN_ID_BYTES):
             self._result.skip("invalid trace or span id")
         elif not run or len(run) > NAME_LENGTH:
             self._result.skip("no valid run id")
@@ -228,40 +257,21 @@ class _Projector:
         clear: dict[str, JSON] = {}
         commitments: dict[str, str] = {}
         for name, value in attributes.items():
-            plain = _plain(value)
+            plain = plain_value(value)
             if plain is None or name.startswith(EXCLUDED_PREFIXES):
                 continue
-            if name in CLEAR and _is_short(plain):
+            if name in CLEAR and is_short(plain):
                 clear[name] = plain
             else:
                 commitments[name] = key.commit(f"attribute/{record}/{name}", plain)
         return clear, commitments
 
 
-class _ResourceFacts:
-    """What entries say about the resource; the commitment is made once per run."""
-
-    def __init__(self, resource: Resource) -> None:
-        attributes = _by_name(resource.attributes)
-        self._plain = {n: p for n, v in attributes.items() if (p := _plain(v)) is not None}
-        self._service = _clip(_string(attributes, "service.name"))
-        self._version = _clip(_string(attributes, "service.version"))
-        self._commitments: dict[int, str] = {}
-        self.tenant = _string(attributes, names.TENANT_ID)
-
-    def origin(self, key: RunKey, scope: tuple[str, str, str]) -> Origin:
-        commitment = self._commitments.get(id(key))
-        if commitment is None:
-            commitment = self._commitments[id(key)] = key.commit("resource", self._plain)
-        scope_name, scope_version, schema_url = (_clip(part) for part in scope)
-        return Origin(commitment, self._service, self._version, scope_name, scope_version, schema_url)
-
-
 def _kind(name: str, attributes: Mapping[str, AnyValue]) -> str | None:  # noqa: PLR0911 - a table
     """Return the kind of a governed span, or None for any other span."""
     if names.RUN_STATE in attributes:
         # A state that this version does not know did not end the run.
-        return _RUN_STATES.get(_string(attributes, names.RUN_STATE), Kind.SOURCE_CLOSE)
+        return _RUN_STATES.get(string_of(attributes, names.RUN_STATE), Kind.SOURCE_CLOSE)
     if names.DECISION_ID in attributes:
         return Kind.POLICY_DECISION
     if names.APPROVAL_ID in attributes:
@@ -269,7 +279,7 @@ def _kind(name: str, attributes: Mapping[str, AnyValue]) -> str | None:  # noqa:
             return Kind.APPROVAL_REQUEST
         if name.startswith(SPAN_APPROVAL_DECISION):
             return Kind.APPROVAL_DECISION
-    if names.RUN_ID in attributes and _string(attributes, names.GEN_AI_OPERATION_NAME) == "execute_tool":
+    if names.RUN_ID in attributes and string_of(attributes, names.GEN_AI_OPERATION_NAME) == "execute_tool":
         return Kind.TOOL_RESULT
     if names.STEP_KIND in attributes:
         return Kind.STEP
@@ -280,49 +290,6 @@ def _kind(name: str, attributes: Mapping[str, AnyValue]) -> str | None:  # noqa:
     return None
 
 
-def _by_name(attributes: Iterable[KeyValue]) -> dict[str, AnyValue]:
-    return {attribute.key: attribute.value for attribute in attributes if attribute.key}
-
-
-def _string(attributes: Mapping[str, AnyValue], name: str) -> str:
-    value = attributes.get(name)
-    return value.string_value if value is not None else ""
-
-
-def _counter(attributes: Mapping[str, AnyValue]) -> int | None:
-    value = attributes.get(names.RECORD_SEQ)
-    if value is None or value.WhichOneof("value") != "int_value" or value.int_value < 0:
-        return None
-    return value.int_value
-
-
-def _plain(value: AnyValue, depth: int = 0) -> JSON:  # noqa: PLR0911 - a table
-    """Return a value as an entry writes it, or None for a value that is unset, of an unknown type, or too deep."""
-    match value.WhichOneof("value"):
-        case "string_value":
-            return value.string_value
-        case "int_value":
-            return {"intValue": str(value.int_value)}
-        case "bool_value":
-            return {"boolValue": value.bool_value}
-        case "double_value":
-            number = value.double_value
-            return {"doubleValue": number if math.isfinite(number) else _non_finite(number)}
-        case "bytes_value":
-            return {"bytesValue": base64.b64encode(value.bytes_value).decode()}
-        case "array_value" if depth < _MAX_DEPTH:
-            return {"arrayValue": {"values": [_plain(item, depth + 1) for item in value.array_value.values]}}
-        case "kvlist_value" if depth < _MAX_DEPTH:
-            members = {item.key: _plain(item.value, depth + 1) for item in value.kvlist_value.values}
-            return {"kvlistValue": members}
-        case _:
-            return None
-
-
-def _non_finite(number: float) -> str:
-    return "NaN" if math.isnan(number) else "Infinity" if number > 0 else "-Infinity"
-
-
 def _surely_fits(entry: Entry) -> bool:
     """Return whether an entry is far from the longest leaf, without encoding it; six bytes is the longest escape."""
     commitments = sum(map(len, entry.commitments)) * 6 + len(entry.commitments) * 90
@@ -330,18 +297,30 @@ def _surely_fits(entry: Entry) -> bool:
     return _MOST_OF_THE_REST + attributes + commitments + len(entry.links) * 100 < MAX_LEAF
 
 
-def _is_short(value: JSON) -> bool:
-    if isinstance(value, str):
-        if len(value) <= _SHORT:
-            return True
-    elif "intValue" in value or "boolValue" in value:
-        return True
-    return len(canonical_json(value)) <= CLEAR_VALUE_BYTES
+def _gap(record: LogRecord) -> Entry:
+    """Return what somebody on the way said of what it lost; it needs no run."""
+    attributes = by_name(record.attributes)
+    detail = {"reason": clip(string_of(attributes, names.GAP_REASON)) or "not stated"}
+    for name, attribute in (("requests", names.GAP_REQUESTS), ("records", names.GAP_RECORDS)):
+        if attribute in attributes:
+            detail[name] = str(max(0, attributes[attribute].int_value))
+    times = [
+        max(0, attributes[n].int_value) if n in attributes else record.time_unix_nano
+        for n in (names.GAP_START, names.GAP_END)
+    ]
+    return Entry(
+        kind=Kind.GAP,
+        run=clip(string_of(attributes, names.RUN_ID)),
+        tenant=clip(string_of(attributes, names.TENANT_ID)),
+        source=clip(string_of(attributes, names.SOURCE_ID)),
+        start=times[0],
+        end=times[1],
+        detail=detail,
+    )
 
 
-def _valid(identifier: bytes, length: int) -> bool:
-    return len(identifier) == length and any(identifier)
-
-
-def _clip(text: str) -> str:
-    return text[:NAME_LENGTH]
+def _counter(attributes: Mapping[str, AnyValue]) -> int | None:
+    value = attributes.get(names.RECORD_SEQ)
+    if value is None or value.WhichOneof("value") != "int_value" or value.int_value < 0:
+        return None
+    return value.int_value
