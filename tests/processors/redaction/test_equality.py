@@ -38,7 +38,7 @@ POLICIES = {
         }
     ),
 }  # fmt: skip
-QUICK = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+QUICK = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @pytest.fixture(scope="module", params=sorted(POLICIES))
