@@ -14,6 +14,7 @@ except ImportError:
     sys.exit('runrecord: the command line is an extra. Install it with: pip install "runrecord[cli]"')
 
 from runrecord.cli.console import console
+from runrecord.cli.ledger import ledger
 from runrecord.cli.witness import witness
 
 USAGE_ERROR = 4
@@ -26,10 +27,12 @@ _COMMANDS = (
     ("check", "Start here"),
     ("show", "What happened"),
     ("audit", "What happened"),
+    ("diff", "What happened"),
     ("bundle", "Evidence"),
     ("verify", "Evidence"),
     ("receipt", "Evidence"),
     ("export", "Evidence"),
+    ("fsck", "Evidence"),
     ("generate", "Conventions"),
     ("gateway", "The gateway"),
     ("validate", "The gateway"),
@@ -70,6 +73,7 @@ for _name, _panel in _COMMANDS:
     app.command(_name, rich_help_panel=_panel)(
         getattr(import_module(f"runrecord.cli.{_function}"), _function)
     )
+app.add_typer(ledger, name="ledger", rich_help_panel="Evidence")
 app.add_typer(witness, name="witness", rich_help_panel="Evidence")
 
 
