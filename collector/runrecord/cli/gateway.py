@@ -38,8 +38,11 @@ def gateway(
         ),
     ] = None,
     ledger: Annotated[
-        Path | None,
-        typer.Option(help="Directory of the ledger. Without a configuration: RUNRECORD_LEDGER, or ./ledger"),
+        str | None,
+        typer.Option(
+            metavar="DIR|URL",
+            help="The ledger: a directory, or the address of a store. Without a configuration: RUNRECORD_LEDGER, or ./ledger",
+        ),
     ] = None,
     workers: Annotated[
         int | None,
@@ -90,7 +93,7 @@ def effective_config(
     config: Path | None,
     *,
     forward: str | None = None,
-    ledger: Path | None = None,
+    ledger: str | Path | None = None,
     workers: int | None = None,
 ) -> GatewayConfig:
     """Read the file, or the built-in default, and apply the options of the command line.
@@ -98,7 +101,7 @@ def effective_config(
     Args:
         config: The file; None for the default.
         forward: URL of one more back end, in every pipeline.
-        ledger: Directory of the ledger; a ledger is added to traces and logs if there is none.
+        ledger: Directory or address of the ledger; a ledger is added to traces and logs if there is none.
         workers: How many processes receive.
 
     Returns:
@@ -107,6 +110,8 @@ def effective_config(
     Raises:
         ConfigError: The file or an option is wrong.
     """
+    from pydantic import SecretStr
+
     from runrecord.collector import ConfigError, GatewayConfig, load_config, parse_config
     from runrecord.exporters.settings_yaml import Problem
 
@@ -131,7 +136,9 @@ def effective_config(
     if ledger is not None:
         names = list(settings.ledgers) or ["ledger"]
         section = settings.ledgers.get(names[0]) or GatewayConfig().exporters["ledger"]
-        exporters[names[0]] = section.model_copy(update={"directory": ledger})
+        store = SecretStr(ledger) if isinstance(ledger, str) and "://" in ledger else None
+        place = {"store": store} if store else {"directory": Path(ledger), "store": None}
+        exporters[names[0]] = section.model_copy(update=place)
         if not settings.ledgers:
             for name, pipeline in pipelines.items():
                 if name.value != "metrics":
@@ -183,7 +190,7 @@ def _announce(running: Gateway | Supervisor) -> None:
         ("OTLP over HTTP", bound.http and f"{scheme}://{bound.http}"),
         ("metrics", bound.metrics and f"http://{bound.metrics}/metrics"),
         ("health", bound.health and f"http://{bound.health}/"),
-        *((name, str(exporter.directory.absolute())) for name, exporter in config.ledgers.items()),
+        *((name, exporter.where) for name, exporter in config.ledgers.items()),
         *((name, exporter.endpoint) for name, exporter in config.forwarders.items()),
         (
             "intake log",

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Generator
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -18,12 +17,13 @@ if TYPE_CHECKING:
 
 
 LedgerOption = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
         "--ledger",
-        metavar="DIR",
+        metavar="DIR|URL",
         envvar="RUNRECORD_LEDGER",
-        help="The ledger directory; ./ledger unless you say otherwise.",
+        show_envvar=True,
+        help="The ledger: a directory, or a store such as postgresql://HOST/DB or s3://BUCKET/PREFIX; ./ledger unless you say otherwise.",
         show_default=False,
     ),
 ]
@@ -64,12 +64,12 @@ def show(
 
 
 @contextlib.contextmanager
-def open_ledger(directory: Path | None) -> Generator[Ledger]:
+def open_ledger(location: str | None) -> Generator[Ledger]:
     """Open a ledger to read; fail with what is wrong and the next step, also for what its reader meets inside the block."""
-    from runrecord.ledger import Ledger, LedgerError, default_directory
+    from runrecord.ledger import Ledger, LedgerError, default_location
 
     try:
-        with Ledger(directory or default_directory(), read_only=True) as ledger:
+        with Ledger(location or default_location(), read_only=True) as ledger:
             yield ledger
     except LedgerError as error:
         fail(f"{error.message}.", error.next_step)
@@ -96,7 +96,7 @@ def _list(ledger: Ledger, limit: int, *, as_json: bool) -> None:
         console.print_json(data=[vars(summary) for summary in runs])
         return
     if not runs:
-        console.print(f"The ledger in {ledger.path} holds no run yet.", markup=False, soft_wrap=True)
+        console.print(f"The ledger in {ledger.where} holds no run yet.", markup=False, soft_wrap=True)
         return
     table = Table("run", "agent", "outcome", "started", "lasted", "entries", box=None, pad_edge=False)
     for summary in runs:

@@ -75,11 +75,11 @@ def verify(  # noqa: PLR0917 - typer passes them by name
         ),
     ] = None,
     ledger: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             "--ledger",
-            metavar="DIR",
-            help="Pin the keys that a ledger directory of yours states.",
+            metavar="DIR|URL",
+            help="Pin the keys that a ledger of yours states.",
             show_default=False,
         ),
     ] = None,
@@ -114,7 +114,7 @@ def verify(  # noqa: PLR0917 - typer passes them by name
     raise typer.Exit(int(result.code))
 
 
-def _trust(file: Path | None, log_keys: list[str], bundle_keys: list[str], ledger: Path | None) -> Trust:
+def _trust(file: Path | None, log_keys: list[str], bundle_keys: list[str], ledger: str | None) -> Trust:
     from runrecord.ledger import LedgerError, Trust
 
     try:

@@ -101,11 +101,10 @@ def check_references(config: GatewayConfig, document: Document | None = None) ->
             found.add("needs a ledger in a pipeline", "exporters", name, "stamp_ledger")
     for first, second in _twice(_addresses(config)):
         found.add(f"{'.'.join(first)} has the same address", *second)
-    directories = (
-        (str(item.directory.absolute()), ("exporters", name)) for name, item in config.ledgers.items()
-    )
-    for first, second in _twice(directories):
-        found.add(f"{'.'.join(first)} has the same directory", *second, "directory")
+    places = ((item.where, ("exporters", name)) for name, item in config.ledgers.items())
+    for first, second in _twice(places):
+        key = "directory" if config.ledgers[second[-1]].store is None else "store"
+        found.add(f"{'.'.join(first)} has the same {key}", *second, key)
     return found.problems
 
 

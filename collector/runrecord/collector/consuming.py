@@ -26,6 +26,7 @@ from runrecord.collector.tls import files_seen
 from runrecord.exporters.errors import IntakeError
 from runrecord.ledger.errors import LedgerError
 from runrecord.ledger.ledger import Ledger
+from runrecord.ledger.note import NoteSigner
 from runrecord.processors import compat
 from runrecord.processors.ledger.projection import Projection, project_counted
 from runrecord.processors.signal import Signal
@@ -304,7 +305,7 @@ class Consuming:
         return LedgerSequencer(
             self._intake.consumer(name),
             ledger,
-            reopen=lambda: Ledger(exporter.directory, origin=exporter.origin),
+            reopen=lambda: _ledger(exporter),
             project=project,
             wanted=takes(name, self._config.pipelines_of(name)),
             health=self._health,
@@ -342,13 +343,26 @@ class Consuming:
         return self._quarantines[exporter]
 
 
+def _ledger(exporter: LedgerExporter) -> Ledger:
+    signer = None
+    if exporter.key_file is not None:
+        try:
+            signer = NoteSigner.parse(exporter.key_file.read_bytes().decode("utf-8", "replace"))
+        except OSError as error:
+            raise LedgerError(
+                f"the log key {exporter.key_file} can't be read ({error.strerror})",
+                "check key_file of the ledger",
+            ) from None
+    return Ledger(exporter.location, origin=exporter.origin, signer=signer)
+
+
 def _open_ledger(name: str, exporter: LedgerExporter) -> Ledger:
     try:
-        return Ledger(exporter.directory, origin=exporter.origin)
+        return _ledger(exporter)
     except LedgerError as error:
         raise StartError(f"{name}: {error.message}", next_step=error.next_step or "") from error
     except OSError as error:
         raise StartError(
-            f"{name}: {exporter.directory} can't be used ({error.strerror})",
+            f"{name}: {exporter.where} can't be used ({error.strerror})",
             next_step=f"set exporters.{name}.directory to a directory that this user can write",
         ) from error

@@ -27,7 +27,7 @@ from runrecord.ledger.errors import (
     VerificationError,
 )
 from runrecord.ledger.fsck import FsckReport, fsck
-from runrecord.ledger.ledger import Ledger, UnknownRun, default_directory
+from runrecord.ledger.ledger import Ledger, UnknownRun
 from runrecord.ledger.log import Log
 from runrecord.ledger.note import Note, NoteSigner, NoteVerifier
 from runrecord.ledger.records import Record
@@ -35,6 +35,8 @@ from runrecord.ledger.report import render_report
 from runrecord.ledger.run_index import RunSummary
 from runrecord.ledger.runs import RunView, Segment, Step
 from runrecord.ledger.sequencer import Appended
+from runrecord.ledger.stores.copy import Copied, copy_log
+from runrecord.ledger.stores.location import default_location
 from runrecord.ledger.tlog import leaf_hash
 from runrecord.ledger.tlog_proof import TlogProof
 from runrecord.ledger.trust import Trust, bundle_signer
@@ -48,6 +50,7 @@ __all__ = [
     "Checkpoint",
     "Code",
     "Completeness",
+    "Copied",
     "Entry",
     "EntryTooLarge",
     "Finding",
@@ -90,7 +93,8 @@ __all__ = [
     "build_bundle",
     "bundle_signer",
     "conflict_key",
-    "default_directory",
+    "copy_log",
+    "default_location",
     "fsck",
     "leaf_hash",
     "render_report",

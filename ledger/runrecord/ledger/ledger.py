@@ -7,7 +7,6 @@ from __future__ import annotations
 import contextlib
 import difflib
 import logging
-import os
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -95,13 +94,8 @@ class Ledger:
         self._read_only = read_only
         self._pending: dict[int, Row | None] = {}
         self._lock = threading.Lock()
-        path = self.path / ".state" / "index.sqlite"
         try:
-            if read_only:
-                self._index = RunIndex.beside(path, self._log.origin, self._log.size)
-            else:
-                self._index = RunIndex.open(path, self._log.origin)
-                self._index.truncate(self._log.size)
+            self._index = self._open_index()
         except BaseException:
             self._log.close()
             raise
@@ -168,6 +162,9 @@ class Ledger:
             except RunIndexError as error:  # the entries are durable; the index catches up when it is asked
                 self._pending.clear()
                 _log.warning("the run index of the ledger in %s is behind: %s", self.where, error.message)
+        if len(self._pending) > _CHUNK:  # behind the entries of other writers
+            with contextlib.suppress(RunIndexError):
+                self._catch_up()
         return results
 
     def publish(self) -> Checkpoint:
@@ -286,6 +283,19 @@ class Ledger:
         self.rebuild_index()
         return question(self._index)
 
+    def _open_index(self) -> RunIndex:
+        state, log = self.path / ".state", self._log
+        path = state / "index.sqlite"
+        if not self._read_only:
+            index = RunIndex.open(path, log.origin)
+            if not log.shared:  # else another writer may be further than this one knows
+                index.truncate(log.size)
+            return index
+        if log.shared and not path.exists():  # the writer is on another machine: keep what this one has read
+            with contextlib.suppress(RunIndexError):
+                return RunIndex.open(state / "read.sqlite", log.origin)
+        return RunIndex.beside(path, log.origin, log.size)
+
     def _flush(self) -> None:
         """Write the rows that follow the index without a hole; threads may finish out of order."""
         rows: list[Row] = []
@@ -332,8 +342,3 @@ def key_of(leaf: bytes) -> bytes:
         return conflict_key(replace(entry, kind=entry.detail["kind"]).key(), second)
     except (KeyError, ValueError):
         raise MalformedError("a conflict entry does not say what it is a conflict of") from None
-
-
-def default_directory() -> Path:
-    """Return the ledger directory of the environment: ``RUNRECORD_LEDGER``, or ``./ledger``."""
-    return Path(os.environ.get("RUNRECORD_LEDGER") or "ledger")

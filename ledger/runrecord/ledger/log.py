@@ -141,6 +141,11 @@ class Log:
         return self._store.where
 
     @property
+    def shared(self) -> bool:
+        """Whether several writers may share it."""
+        return self._store.shared
+
+    @property
     def objects(self) -> Objects:
         """Its tiles and checkpoint, by their names."""
         return self._store

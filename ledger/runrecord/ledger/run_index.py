@@ -109,7 +109,8 @@ class RunIndex:
         self.size = int(known.get("size", "0"))
         if (known.get("version"), known.get("origin")) != (_VERSION, origin):
             self._clear()
-            self._set(version=_VERSION, origin=origin, size="0")
+            with self._connection:
+                self._set(version=_VERSION, origin=origin, size="0")
 
     @classmethod
     def open(cls, path: Path, origin: str) -> RunIndex:

@@ -17,6 +17,8 @@ from pathlib import Path
 from runrecord.ledger.errors import LedgerError, LedgerReadOnly, MalformedNote
 from runrecord.ledger.files import sync_directory
 from runrecord.ledger.note import ED25519, NoteSigner, NoteVerifier
+from runrecord.ledger.stores.base import PUBLIC_KEY
+from runrecord.ledger.stores.location import Location, open_store
 
 _STATE = ".state"
 
@@ -76,21 +78,25 @@ class Trust:
         return cls.of(tuple(keys["log"]), tuple(keys["bundle"]))
 
     @classmethod
-    def of_ledger(cls, directory: str | os.PathLike[str]) -> Trust:
-        """Return the keys that a ledger directory states; good for whoever trusts that directory.
+    def of_ledger(cls, location: Location) -> Trust:
+        """Return the keys that a ledger of one's own states; good for whoever trusts its directory or store.
 
         Raises:
-            LedgerError: The directory holds no public keys, or no bundle was made from it yet.
+            LedgerError: It states no public keys, or no bundle was made from it on this machine yet.
         """
-        state = Path(directory) / _STATE
+        store = open_store(location)
         try:
-            log = (state / "log.vkey").read_text().strip()
-            bundle = (state / "bundle.vkey").read_text().strip()
-        except (OSError, UnicodeDecodeError) as error:
+            log = (store.read(PUBLIC_KEY) or b"").decode().strip()
+            bundle = (store.path / _STATE / "bundle.vkey").read_text().strip()
+        except (OSError, UnicodeDecodeError):
+            log = bundle = ""
+        finally:
+            store.close()
+        if not log or not bundle:
             raise LedgerError(
-                f"there are no public keys in {state}",
+                f"there are no public keys in {store.locate(_STATE)}",
                 "name a ledger from which a bundle was made on this machine",
-            ) from error
+            )
         return cls.of((log,), (bundle,))
 
 

@@ -4,9 +4,12 @@
 
 from __future__ import annotations
 
+import sys
 import uuid
 from collections.abc import Callable, Iterator
+from importlib import util
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 from urllib.parse import urlencode
 
@@ -176,3 +179,32 @@ def open_log(signer: NoteSigner) -> Iterator[Callable[..., Log]]:
     yield open_it
     for each in opened:
         each.close()
+
+
+@pytest.fixture(params=["directory", "postgres", pytest.param("s3", marks=GO)])
+def addressed_place(request: pytest.FixtureRequest) -> Place:
+    """One of the stores that have an address to be given on a command line."""
+    return request.getfixturevalue(f"{request.param}_place")
+
+
+def load(path: str) -> ModuleType:
+    """Import the helpers of other tests."""
+    spec = util.spec_from_file_location(f"stores_{Path(path).parent.name}", Path(__file__).parents[2] / path)
+    assert spec
+    assert spec.loader
+    module = util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def builders() -> ModuleType:
+    """The builders of runs."""
+    return load("ledger/meaning/conftest.py")
+
+
+@pytest.fixture(scope="session")
+def gateways() -> ModuleType:
+    """The makers of gateways and requests."""
+    return load("collector/conftest.py")

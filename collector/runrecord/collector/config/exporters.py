@@ -4,9 +4,8 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
@@ -23,6 +22,9 @@ from runrecord.collector.values import (
     Url,
 )
 from runrecord.exporters.settings_model import Section, or_empty
+from runrecord.exporters.settings_yaml import is_mapping
+from runrecord.ledger.errors import LedgerError
+from runrecord.ledger.stores.location import default_location, open_store
 from runrecord.processors.redaction.policy import Whole
 
 
@@ -125,15 +127,18 @@ class OtlpGrpcExporter(_Forwarder):
 
 
 def default_ledger() -> Path:
-    """Where the ledger is if nobody says so: ``RUNRECORD_LEDGER``, or ``ledger`` in the working directory."""
-    return Path(os.environ.get("RUNRECORD_LEDGER") or "ledger")
+    """Where the ledger is if nobody says so: ``RUNRECORD_LEDGER`` if that is a directory, or ``ledger`` in the working directory."""
+    location = default_location()
+    return Path("ledger" if "://" in location else location)
 
 
 class LedgerExporter(Section):
     """Seals the governed records.
 
     Attributes:
-        directory: The ledger.
+        directory: The ledger, if it is in a directory.
+        store: Its address, if it is in PostgreSQL or an object store; it may hold a password, so put it there as ``${env:NAME}``.
+        key_file: The private log key, where several machines write to one store; else one is made on this machine.
         origin: Its name in checkpoints; only used when the ledger is new.
         abandon_after: Seconds without a record until the ledger states that an open run was abandoned; 0 never does. A run that
             waits for an answer is not given up.
@@ -141,8 +146,46 @@ class LedgerExporter(Section):
 
     kind: Literal["ledger"] = "ledger"
     directory: FilePath = Field(default_factory=default_ledger)
+    store: SecretStr | None = None
+    key_file: FilePath | None = None
     origin: Origin | None = None
     abandon_after: Seconds = Field(default=86400.0, ge=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _the_environment(cls, value: Any) -> Any:
+        if is_mapping(value) and not value.keys() & {"directory", "store"}:
+            location = default_location()
+            return {**value, "store": location} if "://" in location else value
+        return value
+
+    @field_validator("store")
+    @classmethod
+    def _an_address(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            if "://" not in value.get_secret_value():
+                raise ValueError("must begin with postgresql:// or s3://; for a directory, set directory")
+            try:
+                open_store(value.get_secret_value())
+            except LedgerError as error:
+                raise ValueError(f"{error.message}; {error.next_step}") from None
+        return value
+
+    @model_validator(mode="after")
+    def _one_place(self) -> LedgerExporter:
+        if self.store is not None and "directory" in self.model_fields_set:
+            raise ValueError("directory and store exclude each other")
+        return self
+
+    @property
+    def location(self) -> str:
+        """Where the ledger is; not to be shown, since it may hold a password."""
+        return self.store.get_secret_value() if self.store is not None else str(self.directory)
+
+    @property
+    def where(self) -> str:
+        """Where the ledger is, for people."""
+        return str(self.directory.absolute()) if self.store is None else open_store(self.location).where
 
 
 Exporter = Annotated[OtlpHttpExporter | OtlpGrpcExporter | LedgerExporter, Field(discriminator="kind")]

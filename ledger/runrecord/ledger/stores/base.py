@@ -234,6 +234,11 @@ class Store(Objects, Protocol):
     """A place that a log is kept in."""
 
     @property
+    def shared(self) -> bool:
+        """Whether several writers may share a log."""
+        ...
+
+    @property
     def path(self) -> Path:
         """The directory whose ``.state`` holds what belongs to this machine: keys, and indexes that can be rebuilt."""
         ...

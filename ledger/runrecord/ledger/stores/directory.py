@@ -35,6 +35,8 @@ _OF_A_VOLUME = {"lost+found", ".snapshot", ".snapshots"}  # what a file system i
 class DirectoryStore:
     """A directory (a :class:`runrecord.ledger.stores.base.Store`)."""
 
+    shared = False
+
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
 

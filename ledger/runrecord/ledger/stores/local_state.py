@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from hashlib import sha256
 from pathlib import Path
 
@@ -11,5 +12,8 @@ from runrecord.semconv.state import state_dir
 
 
 def local_directory(where: str) -> Path:
-    """Return the directory of a store, named by its address; it need not exist yet."""
-    return state_dir() / "ledgers" / sha256(where.encode()).hexdigest()[:16]
+    """Return the directory of a store, named by its address; it is made, with a ``.state`` in it, where this user may."""
+    path = state_dir() / "ledgers" / sha256(where.encode()).hexdigest()[:16]
+    with contextlib.suppress(OSError):
+        (path / ".state").mkdir(0o700, parents=True, exist_ok=True)
+    return path

@@ -15,6 +15,11 @@ Location = str | os.PathLike[str] | Store
 """A directory, the address of a store, or a store itself."""
 
 
+def default_location() -> str:
+    """Return the ledger of the environment: ``RUNRECORD_LEDGER``, a directory or an address; or ``ledger``, in the working directory."""
+    return os.environ.get("RUNRECORD_LEDGER") or "ledger"
+
+
 def open_store(location: Location) -> Store:
     """Return the store of a location; nothing is made or connected to yet.
 

@@ -53,6 +53,8 @@ class ObjectStore:
         locked: Makes the store that puts what must not be removed for a time; None locks nothing.
     """
 
+    shared = True
+
     def __init__(self, store: Any, where: str, locked: _Locked | None = None) -> None:
         self.objects = store
         self.where = where

@@ -70,6 +70,8 @@ class PostgresStore:
         LedgerError: It is no such address, or psycopg is not installed.
     """
 
+    shared = True
+
     def __init__(self, address: str) -> None:
         parts = urlsplit(address)
         options = parse_qsl(parts.query, keep_blank_values=True)
