@@ -6,6 +6,7 @@ Everything the standard ``OTEL_*`` variables do stays the same. Two things are a
 are wrapped, and where ``OTEL_TRACES_EXPORTER`` or ``OTEL_LOGS_EXPORTER`` is not set and an OTLP exporter is installed, it is
 used, as opentelemetry-distro does. (Log records, because the decision events are log records. The handler that turns the
 app's own logging into log records is not switched on by this.) Metrics are configured as ever and are not redacted.
+Where ``RUNRECORD_SPOOL`` names a directory, spans and log records are made durable there before they are sent.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from runrecord.exporters.providers import State, guard_global
 from runrecord.exporters.safe import SafeLogExporter, SafeSpanExporter
 from runrecord.exporters.settings import Protection, load_protection
+from runrecord.exporters.spool import load_spool
+from runrecord.exporters.spooled import AtOnceProcessor, spool_before
 
 _logger = logging.getLogger(__name__)
 
@@ -44,6 +47,7 @@ def configure_sdk(**arguments: Any) -> None:
     Raises:
         SettingsError: ``RUNRECORD_CONFIG`` names a file that can't be used.
         ProcessorError: The policy can't be compiled.
+        IntakeError: The directory that ``RUNRECORD_SPOOL`` names can't be used.
     """
     configurator = cast("Any", SDKConfigurator)()
     protection = load_protection()
@@ -100,6 +104,7 @@ def _span_processor(
             protection.processors,
             arguments=arguments.get(type(span_exporter)),
         )
+        spool_before(safe, load_spool())
         return factory(safe, *args, **kwargs)
 
     return make
@@ -114,7 +119,9 @@ def _log_record_processor(
         safe = SafeLogExporter.around(
             exporter, protection.redactor, protection.processors, arguments=arguments.get(type(exporter))
         )
-        return factory(safe, *args, **kwargs)
+        spooled = spool_before(safe, load_spool())
+        later = factory(safe, *args, **kwargs)
+        return AtOnceProcessor(safe, later) if spooled else later
 
     return make
 

@@ -1702,6 +1702,9 @@ class GapReason(str, Enum):
     NOT_REDACTED = "not_redacted"
     """Records could not be redacted, and were set aside or refused."""
 
+    REFUSED = "refused"
+    """Where they were sent they were refused for good."""
+
 
 class PolicyEngine(str, Enum):
     """What evaluated the policy.
