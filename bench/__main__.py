@@ -12,7 +12,19 @@ import tempfile
 
 import psutil
 
-from bench import agents, check, corpus, gateway, gateways, instrumentation, recorder, redaction, rules
+from bench import (
+    agents,
+    check,
+    corpus,
+    gateway,
+    gateways,
+    instrumentation,
+    ledger,
+    ledgers,
+    recorder,
+    redaction,
+    rules,
+)
 
 
 def _gateway(rounds: int, requests: int, *, quick: bool) -> None:
@@ -58,6 +70,26 @@ def _redaction(rounds: int, requests: int) -> None:
         print(
             f"{row.traffic:<18}{row.dirty:>7.0%}{row.rules:>7}{row.edits:>8,}{row.scan:>20,.0f}{row.redact:>22,.0f}{row.spans:>17,.0f}"
         )
+
+
+def _ledger(rounds: int, large: int) -> None:
+    sample = ledger.entries(5_120)
+    size = sum(len(entry.leaf()) for entry in sample) / len(sample)
+    print(f"\nLedgers: entries of {size:.0f} bytes, durable when appended; one process, Python's own CPU")
+    print(f"{'':<54}{'group':>7}{'entries/s':>12}{'µs CPU an entry':>17}{'bytes beside it':>17}")
+    for row in ledger.measure(ledgers.LOGS, rounds, sample):
+        if row.missing:
+            print(f"{row.log.title:<54}not measured: {row.missing}")
+            continue
+        rate, cpu = statistics.median(row.rate), statistics.median(row.cpu)
+        beside = f"{row.size:.0f}" if row.size else ""
+        print(f"{row.log.title:<54}{row.group:>7}{rate:>12,.0f}{cpu:>17.1f}{beside:>17}")
+    found = ledger.measure_large(large, sample)
+    print(f"\nA ledger of {found.entries:,} entries in a directory")
+    for count, cost in found.cost.items():
+        print(f"{f'appending, at {count:,} entries':<54}{cost:>12.1f} µs CPU an entry")
+    for name, seconds in found.figures.items():
+        print(f"{name:<54}{seconds * 1000:>12,.2f} ms")
 
 
 def _instrumentation(sdk: str, rounds: int) -> None:
@@ -126,6 +158,8 @@ def main() -> None:
             _gateway(rounds=1 if quick else 3, requests=6 if quick else 40, quick=quick)
         if "redaction" in named:
             _redaction(rounds=3 if quick else 9, requests=2 if quick else 5)
+        if "ledger" in named:
+            _ledger(rounds=1 if quick else 3, large=50_000 if quick else 1_000_000)
         if "check" in named:
             _check(rounds=1 if quick else 5, spans=20_480 if quick else 102_400)
         if "recorder" in named:

@@ -136,7 +136,7 @@ ENVIRONMENTS: dict[str, list[str]] = {
     ],
     "claude-agent-oldest.txt": [*_extras("claude-agent", "otlp"), *_groups("test"), *OLDEST],
     "bench.txt": [
-        *_extras("gateway", "langgraph", "mcp", "openai-agents", "otlp", "pydantic-ai"),
+        *_extras("gateway", "langgraph", "mcp", "openai-agents", "otlp", "postgres", "pydantic-ai"),
         *_groups("bench"),
         "--python-version",
         "3.10",
