@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 
 from runrecord.processors import Signal
 from runrecord.processors.redaction import PACKS, RedactionPolicy, Redactor, Rule
-from runrecord.processors.redaction.seeds import DigitAhead, NumberStart, alternatives, has_literal
+from runrecord.processors.redaction.seeds import (
+    DigitAhead,
+    NumberStart,
+    alternatives,
+    has_capitals,
+    has_literal,
+)
 from runrecord.processors.redaction.walker import Mode
 from runrecord.processors.redaction.wire import delimited
 
@@ -61,6 +67,12 @@ def test_the_alternatives_of_every_curated_seed_are_regexes() -> None:
 )
 def test_a_literal_is_seen(seed: str, certain: bool) -> None:
     assert has_literal(seed) is certain
+
+
+def test_classes_of_capitals_are_told_from_others() -> None:
+    assert has_capitals("[A-Z]{2}[0-9]{2}")
+    assert has_capitals("[0-9]{7}[ -]?[TRWAGMYFPDXBNJZSQVHLCKE]")
+    assert not any(map(has_capitals, ("[A-Za-z0-9]{8}", "[0-9A-F]{4}", "[^0-9]x", "[0-9]{4}")))
 
 
 @pytest.mark.parametrize(

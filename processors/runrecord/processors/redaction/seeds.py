@@ -21,6 +21,7 @@ _LITERAL = re.compile(r"[A-Za-z0-9_.=:@/;~!$-]{2}")
 _REPEATED = re.compile(r"\([^()]*\)(?:[?*]|\{0,[0-9]+\})|[^()](?:[?*+]|\{[^}]*\})")
 _PLAIN = re.compile(r"(?:[^()|?*+.{}](?:\{[0-9]+\})?)+")
 _ONE = re.compile(r"[^{}](?:\{([0-9]+)\})?")
+_CAPITALS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _DIGIT = re.compile(rb"[0-9]")
 _DIGITS = frozenset(b"0123456789")
 _DOT, _PERCENT = b".%"
@@ -62,6 +63,16 @@ def has_literal(seed: str) -> bool:
     outline = _ATOM.sub(lambda atom: "-" if _CERTAIN.fullmatch(atom.group()) else "\0", seed)
     outline = outline.replace("(?i:", "(").replace("(?:", "(")
     return _LITERAL.search(_REPEATED.sub("\0", outline)) is not None
+
+
+def has_capitals(seed: str) -> bool:
+    """Whether a class of the seed is mostly capital letters, and none of its letters are small."""
+    return any(
+        len(re.findall(atom.encode("latin-1"), _CAPITALS)) > len(_CAPITALS) // 2
+        and not re.search(atom.encode("latin-1"), _CAPITALS.lower())
+        for atom in _ATOM.findall(seed)
+        if atom.startswith("[")
+    )
 
 
 class DigitAhead:
