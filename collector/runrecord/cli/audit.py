@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from runrecord.ledger import Finding, RunView
 
 _AGO: Final = re.compile(r"(\d{1,6})([smhd])")
+_MAX_SHOWN: Final = 5
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -40,12 +41,14 @@ def audit(
 ) -> None:
     """Check runs against the invariants: decisions precede effects, what ran is what was approved, and more.
 
-    Exit code 0 if nothing was violated, 1 if something was. Notices alone do not count.
+    Exit code 0 if nothing was violated, 1 if something was, 2 if nothing was and the record of a run has gaps or conflicts. Notices
+    alone do not count, nor does a run that is still open.
 
     [dim]$ runrecord audit 7f3a
     $ runrecord audit --since 24h --json[/]
     """
-    from runrecord.ledger import audit_run
+    from runrecord.ledger import Verdict, audit_run
+    from runrecord.ledger.audit import one_effect_across_runs
 
     if (run is not None) + (since is not None) + every != 1:
         fail("name one of: a run, --since WHEN, or --all.", "runrecord audit --all", code=4)
@@ -53,20 +56,28 @@ def audit(
     with open_ledger(ledger) as opened:
         names = [run] if run is not None else [summary.run for summary in opened.runs(since=start)]
         views = [run_of(opened, name) for name in names]
-    results = [(view, audit_run(view)) for view in views]
+    shared = one_effect_across_runs(views)
+    results = [(view, audit_run(view) + [f for other, f in shared if other is view]) for view in views]
     if as_json:
         _print_json(results)
     else:
         _print_table(results)
     if any(finding.severity.value == "violation" for _, findings in results for finding in findings):
         raise typer.Exit(1)
+    if any(view.completeness.verdict in (Verdict.GAPS, Verdict.CONFLICTS) for view in views):
+        raise typer.Exit(2)
 
 
 def _print_json(results: list[tuple[RunView, list[Finding]]]) -> None:
+    from runrecord.cli.show import reasons_json
+    from runrecord.ledger import UNSEEN
+
     data = [
         {
             "run": view.run,
             "verdict": view.completeness.verdict.value,
+            "reasons": reasons_json(view.completeness),
+            "unseen": list(UNSEEN),
             "findings": [
                 {"rule": f.rule, "severity": f.severity.value, "text": f.text, "entries": list(f.indices)}
                 for f in findings
@@ -102,17 +113,20 @@ def _print_table(results: list[tuple[RunView, list[Finding]]]) -> None:
         console.print(table)
     incomplete = [view for view, _ in results if not view.completeness.complete]
     for view in incomplete:
-        verdict = view.completeness.verdict.value
         console.print(
-            f"{printable(view.run)}: the record is {verdict}; see 'runrecord show'",
+            f"{printable(view.run)}: the record is {view.completeness.verdict.value}",
             markup=False,
             soft_wrap=True,
         )
+        for reason in view.completeness.reasons:
+            entries = " ".join(f"#{index}" for index in reason.indices[:_MAX_SHOWN])
+            text = f"  {reason.verdict.value}: {printable(reason.text)}  {entries}"
+            console.print(text.rstrip(), markup=False, soft_wrap=True, style="dim")
     runs = f"{len(results)} run{'' if len(results) == 1 else 's'}"
     notices = count - violations
     found = f"{violations} violation{'' if violations == 1 else 's'}, {notices} notice{'' if notices == 1 else 's'}"
     console.print(f"{runs} audited: {found}", markup=False)
-    console.print(f"Not visible here: {UNSEEN[0]}", style="dim", markup=False, soft_wrap=True)
+    console.print(f"Not visible here: {' '.join(UNSEEN)}", style="dim", markup=False, soft_wrap=True)
 
 
 def _moment(text: str) -> int:

@@ -13,7 +13,7 @@ import typer
 from runrecord.cli.console import console, fail
 
 if TYPE_CHECKING:
-    from runrecord.ledger import Ledger, RunView, ToolCall
+    from runrecord.ledger import Completeness, Ledger, RunView, ToolCall
 
 
 LedgerOption = Annotated[
@@ -138,6 +138,9 @@ def _step(view: RunView, index: int, *, as_json: bool) -> None:
 
 def run_json(view: RunView) -> dict[str, Any]:
     """Return a run for programs: the verdict, and every entry with its index, in run order."""
+    from runrecord.ledger import UNSEEN
+    from runrecord.ledger.narrate import stated
+
     state = view.completeness
     return {
         "run": view.run,
@@ -147,16 +150,29 @@ def run_json(view: RunView) -> dict[str, Any]:
         "end": view.end,
         "completeness": {
             "verdict": state.verdict.value,
-            "reasons": [
-                {"verdict": r.verdict.value, "text": r.text, "entries": list(r.indices)}
-                for r in state.reasons
-            ],
+            "reasons": reasons_json(state),
             "notes": list(state.notes),
             "sources": state.sources,
+            "closes": list(state.closes),
+            "unseen": list(UNSEEN),
         },
+        "statements": [{"index": record.index, "text": stated(record)} for record in view.statements],
         "calls": [_call(call) for call in view.calls],
         "records": _records(view.records),
     }
+
+
+def reasons_json(state: Completeness) -> list[dict[str, Any]]:
+    """Return what a verdict rests on, for programs: the entries that show it, and the holes."""
+    return [
+        {
+            "verdict": reason.verdict.value,
+            "text": reason.text,
+            "entries": list(reason.indices),
+            "missing": [vars(hole) for hole in reason.missing],
+        }
+        for reason in state.reasons
+    ]
 
 
 def _call(call: ToolCall) -> dict[str, Any]:

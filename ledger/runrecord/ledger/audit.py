@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from enum import Enum
@@ -16,7 +16,7 @@ from runrecord.ledger.calls import Approval, ToolCall
 from runrecord.ledger.completeness import CLOSES
 from runrecord.ledger.entry import Kind
 from runrecord.ledger.records import Record, starts_before
-from runrecord.ledger.runs import RunView
+from runrecord.ledger.runs import STATEMENTS, RunView
 from runrecord.semconv import attributes as names
 
 _GRANTED: Final = frozenset({"approved", "modified"})
@@ -145,6 +145,31 @@ def one_effect_per_reference(view: RunView) -> Iterator[Finding]:
             yield Finding("one-effect-per-reference", Severity.VIOLATION, text, _indices(*records))
 
 
+def one_effect_across_runs(views: Iterable[RunView]) -> list[tuple[RunView, Finding]]:
+    """Return which idempotency references took effect in more than one run, for each of those runs.
+
+    Args:
+        views: Runs that are audited together; those of different tenants do not share references.
+    """
+    effects: defaultdict[tuple[str, str], list[tuple[RunView, Record]]] = defaultdict(list)
+    for view in views:
+        for call in view.calls:
+            reference = call.entry.text(names.IDEMPOTENCY_REF)
+            if reference and call.changes_something and call.took_effect:
+                effects[view.tenant, reference].append((view, call.record))
+    found: list[tuple[RunView, Finding]] = []
+    for (_, reference), places in effects.items():
+        runs = {view.run: view for view, _ in places}
+        text = f"idempotency reference {reference} took effect in {len(runs)} runs: {', '.join(sorted(runs))}"
+        indices = tuple(sorted({record.index for _, record in places}))
+        found += (
+            (view, Finding("one-effect-per-reference", Severity.VIOLATION, text, indices))
+            for view in runs.values()
+            if len(runs) > 1
+        )
+    return found
+
+
 def within_budget(view: RunView) -> Iterator[Finding]:
     """Steps, calls and spend stay within the budget, or the run stops because of it."""
     rule = "within-budget"
@@ -175,19 +200,29 @@ def ended_is_closed(view: RunView) -> Iterator[Finding]:
     """A run that ended is closed, and nothing starts in it afterwards."""
     rule = "ended-is-closed"
     final = view.final
+    ended = {close.entry.span_id for close in view.closes}
+    running = [record for record in view.opens if record.entry.span_id not in ended]
     if final is None:
-        waiting = any(approval.status == "pending" for approval in view.approvals) and view.closes
+        asked = any(approval.status == "pending" for approval in view.approvals)
+        given_up = [r for r in view.statements if r.entry.kind == Kind.RUN_ABANDONED]
+        waiting = asked and view.closes and not running
         text = "the run waits for an answer" if waiting else "the run was never closed"
+        if given_up:
+            text = "the run was abandoned: nobody closed it, and nothing came for too long"
         severity = Severity.NOTICE if waiting else Severity.VIOLATION
         last = view.closes[-1:] or view.records[-1:]
-        yield Finding(rule, severity, text, _indices(*last))
+        yield Finding(rule, severity, text, _indices(*last, *running, *given_up))
         return
+    if running:
+        text = f"{len(running)} segments were opened and never closed, though the run ended"
+        yield Finding(rule, Severity.VIOLATION, text, _indices(final, *running))
     after = [
         r
         for r in view.records
         if r.entry.start > final.entry.end
         and r is not final
-        and r.entry.kind not in (Kind.CONFLICT, Kind.LATE, Kind.ERASURE)
+        and r.entry.kind not in STATEMENTS
+        and r.entry.kind != Kind.CONFLICT
     ]
     if after:
         text = f"{len(after)} records started after the run had ended"
@@ -208,6 +243,7 @@ def approver_is_not_agent(view: RunView) -> Iterator[Finding]:
         for record in view.records
         if record.entry.text(names.PRINCIPAL_TYPE) == "agent" and record.entry.text(names.PRINCIPAL_REF)
     }
+    agents |= {view.agent} - {""}
     for approval in view.approvals:
         for answer in approval.answers:
             if answer.entry.text(names.APPROVAL_STATUS) not in _GRANTED:
