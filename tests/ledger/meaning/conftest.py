@@ -4,16 +4,25 @@
 
 from __future__ import annotations
 
+import json
+from base64 import b64decode
 from dataclasses import replace
 from hashlib import md5
 
 import pytest
 
+from runrecord.ledger.bundle import build_bundle
+from runrecord.ledger.bundle_format import PAYLOAD_TYPE, STATEMENT, digest
+from runrecord.ledger.container import pack, unpack
+from runrecord.ledger.dsse import seal
 from runrecord.ledger.entry import Entry, Kind
 from runrecord.ledger.ledger import Ledger
+from runrecord.ledger.note import NoteSigner
 from runrecord.ledger.records import Record
 from runrecord.ledger.runs import RunView
+from runrecord.ledger.trust import Trust
 from runrecord.ledger.values import wrap
+from runrecord.semconv.canonical import canonical_json
 from runrecord.semconv.root import records_root
 
 T0 = 1_790_000_000_000_000_000
@@ -262,6 +271,35 @@ def approved_refund(run: str = "run-0001") -> RunBuilder:
     return b
 
 
+class Case:
+    """A ledger with two runs, the bundle of the first, and the keys; made once, with fixed keys."""
+
+    def __init__(self, directory, refund):
+        self.log_key = NoteSigner("example.com/test", b"l" * 32)
+        self.bundle_key = NoteSigner("example.com/test/bundle", b"b" * 32)
+        self.trust = Trust((self.log_key.verifier,), (self.bundle_key.verifier,))
+        with Ledger(directory, signer=self.log_key, checkpoint_interval=None) as ledger:
+            ledger.append_entries(refund("run-0002").entries)
+            ledger.append_entries(refund("run-0001").entries)
+            self.archive = build_bundle(ledger, "run-0001", signer=self.bundle_key)
+            self.again = build_bundle(ledger, "run-0001", signer=self.bundle_key)
+            self.other = build_bundle(ledger, "run-0002", signer=self.bundle_key)
+        self.files = unpack(self.archive)
+
+    def statement(self):
+        return json.loads(b64decode(json.loads(self.files[STATEMENT])["payload"]))
+
+    def resealed(self, files, signer=None, change=lambda statement: None):
+        """What an insider with the bundle key, and without the log key, could make."""
+        statement = self.statement()
+        rest = {name: data for name, data in files.items() if name != STATEMENT}
+        statement["predicate"]["materials"] = {name: digest(data) for name, data in rest.items()}
+        change(statement)
+        return pack(
+            {STATEMENT: seal(PAYLOAD_TYPE, canonical_json(statement), signer or self.bundle_key), **rest}
+        )
+
+
 @pytest.fixture(scope="session")
 def build():
     return RunBuilder
@@ -281,3 +319,8 @@ def digests():
 def ledger(tmp_path):
     with Ledger(tmp_path / "ledger", origin="example.com/test", checkpoint_interval=None) as ledger:
         yield ledger
+
+
+@pytest.fixture(scope="module")
+def case(tmp_path_factory, refund):
+    return Case(tmp_path_factory.mktemp("ledger"), refund)
