@@ -25,7 +25,7 @@ from runrecord.ledger.dedup import KeyIndex
 from runrecord.ledger.errors import LedgerError
 from runrecord.ledger.files import FileBatch, WriterLock, disk_errors, explain, make_directory
 from runrecord.ledger.stores.base import CHECKPOINT, Opened
-from runrecord.ledger.stores.local_keys import open_local_keys
+from runrecord.ledger.stores.local_keys import fit, open_index
 from runrecord.ledger.wal import WriteAheadLog
 
 _OF_A_VOLUME = {"lost+found", ".snapshot", ".snapshots"}  # what a file system itself puts into a fresh volume
@@ -114,7 +114,7 @@ class DirectoryWriter:
 
     def open_keys(self, opened: Opened) -> KeyIndex:
         """Open the index in the directory."""
-        return open_local_keys(self._path / ".state" / "keys.sqlite", opened)
+        return fit(open_index(self._path / ".state" / "keys.sqlite"), opened)
 
     def restore(self, opened: Opened) -> None:
         """Index the keys."""

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,13 +19,18 @@ class LastSeen:
     """A file; it is written without a sync, since losing it costs a check and nothing else.
 
     Args:
-        path: The file.
+        path: The file. It is read here, so make this object before the log is read: another process may be publishing.
         where: The store, for people.
     """
 
     def __init__(self, path: Path, where: str) -> None:
         self._path = path
         self._where = where
+        self._seen: Checkpoint | None = None
+        with contextlib.suppress(
+            MalformedError, FileNotFoundError
+        ):  # a crash of this machine may have torn it
+            self._seen = Checkpoint.parse(path.read_bytes())
 
     def check(self, checkpoint: Checkpoint, node: Callable[[int, int], bytes]) -> None:
         """Refuse a log that does not begin with the one that was seen.
@@ -35,11 +42,7 @@ class LastSeen:
         Raises:
             RolledBack: It does not.
         """
-        try:
-            with disk_errors(self._path):
-                seen = Checkpoint.parse(self._path.read_bytes()) if self._path.exists() else None
-        except MalformedError:  # a crash of this machine tore it
-            return
+        seen = self._seen
         if seen is None or seen.origin != checkpoint.origin:
             return
         if seen.size > checkpoint.size or tree_root(seen.size, node) != seen.root:
@@ -51,7 +54,7 @@ class LastSeen:
 
     def write(self, note: bytes) -> None:
         """Keep a checkpoint."""
-        scratch = self._path.with_suffix(".new")
+        scratch = self._path.with_suffix(f".{os.getpid()}")
         with disk_errors(self._path):
             scratch.write_bytes(note)
             scratch.replace(self._path)

@@ -14,25 +14,8 @@ from runrecord.ledger.stores.base import Opened
 from runrecord.ledger.tlog import tree_root
 
 
-def open_local_keys(path: Path, opened: Opened) -> KeyIndex:
-    """Open the key index of a log; it covers the checkpoint on return.
-
-    Raises:
-        RolledBack: It has seen a longer log, or another one.
-        LedgerCorrupt: It lacks keys, and there is no function that works them out of the leaves.
-    """
-    keys = _open(path)
-    try:
-        _check(keys, opened)
-        keys.complete(opened)
-    except BaseException:
-        keys.close()
-        raise
-    return keys
-
-
-def _open(path: Path) -> KeyIndex:
-    """Open the key index; one that is no database is put aside, to be made anew from the leaves."""
+def open_index(path: Path) -> KeyIndex:
+    """Open a key index; one that is no database is put aside, to be made anew from the leaves."""
     try:
         return KeyIndex(path)
     except LedgerCorrupt as error:
@@ -43,6 +26,26 @@ def _open(path: Path) -> KeyIndex:
         for suffix in ("-wal", "-shm"):
             path.with_name(path.name + suffix).unlink(missing_ok=True)
     return KeyIndex(path)
+
+
+def fit(keys: KeyIndex, opened: Opened) -> KeyIndex:
+    """Return the key index of a log; it covers the checkpoint then.
+
+    Args:
+        keys: The index, opened before the log was read: another process may be publishing.
+        opened: The log.
+
+    Raises:
+        RolledBack: The index has seen a longer log, or another one.
+        LedgerCorrupt: It lacks keys, and there is no function that works them out of the leaves.
+    """
+    try:
+        _check(keys, opened)
+        keys.complete(opened)
+    except BaseException:
+        keys.close()
+        raise
+    return keys
 
 
 def _check(keys: KeyIndex, opened: Opened) -> None:

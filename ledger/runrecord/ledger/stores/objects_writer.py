@@ -15,7 +15,7 @@ from runrecord.ledger.dedup import KeyIndex
 from runrecord.ledger.errors import LedgerError, LedgerStopped
 from runrecord.ledger.files import disk_errors, make_directory
 from runrecord.ledger.stores.base import CHECKPOINT, Head, HeadMoved, Opened
-from runrecord.ledger.stores.local_keys import open_local_keys
+from runrecord.ledger.stores.local_keys import fit, open_index
 from runrecord.ledger.stores.objects import HEAD, errors
 from runrecord.ledger.stores.objects_head import HeadObject, Segment, first_of, read_head, segment_name
 from runrecord.ledger.wal import Frame, decode_frame, encode_frame
@@ -38,10 +38,14 @@ class ObjectWriter:
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
         self._pid = os.getpid()
-        self._state = store.path / ".state"
         with disk_errors(store.path):
-            make_directory(self._state, 0o700)
-        self.journal = ObjectJournal(store)
+            make_directory(store.path / ".state", 0o700)
+        self._keys = open_index(store.path / ".state" / "keys.sqlite")
+        try:
+            self.journal = ObjectJournal(store)
+        except BaseException:
+            self._keys.close()
+            raise
         self._pool = ThreadPoolExecutor(_PARALLEL, "runrecord-ledger-upload")
         self._partials: set[str] | None = None
 
@@ -57,7 +61,7 @@ class ObjectWriter:
 
     def open_keys(self, opened: Opened) -> KeyIndex:
         """Open the index on this machine; what it lacks is read from the leaves."""
-        return open_local_keys(self._state / "keys.sqlite", opened)
+        return fit(self._keys, opened)
 
     def restore(self, opened: Opened) -> None:
         """Index the keys, and replace the head."""
@@ -75,6 +79,7 @@ class ObjectWriter:
         """End the uploads; with ``remove_journal``, remove the groups that are in tiles."""
         if self.held:
             self._pool.shutdown()
+            self._keys.close()
             if remove_journal:
                 with contextlib.suppress(LedgerError):
                     self.journal.trim()
