@@ -282,3 +282,10 @@ def test_only_what_is_near_is_called_near():
     output = run("zzzz", code=1)
     assert "the newest runs are: 90bc-0002, 7f3a-0001" in output
     assert "nearest" not in output
+
+
+def test_a_scan_asks_no_index(tmp_path, builders):
+    with Ledger(tmp_path, origin="example.com/test") as ledger:
+        ledger.append_entries(builders.approved_refund("7f3a-0001").entries)
+    (tmp_path / ".state" / "index.sqlite").unlink()
+    assert "record COMPLETE" in run("7f3a", "--scan", "--ledger", str(tmp_path))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from runrecord.cli.console import console, fail
-from runrecord.cli.show import LedgerOption, open_ledger, run_of
+from runrecord.cli.show import LedgerOption, ScanOption, open_ledger, reasons_json, run_of
 
 if TYPE_CHECKING:
     from runrecord.ledger import Finding, RunView
@@ -22,7 +22,7 @@ _MAX_SHOWN: Final = 5
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
-def audit(
+def audit(  # noqa: PLR0917 - typer passes them by name
     run: Annotated[
         str | None, typer.Argument(help="A run id or the start of one.", show_default=False)
     ] = None,
@@ -37,6 +37,7 @@ def audit(
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="All runs in the ledger.")] = False,
     ledger: LedgerOption = None,
+    scan: ScanOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Check runs against the invariants: decisions precede effects, what ran is what was approved, and more.
@@ -53,7 +54,7 @@ def audit(
     if (run is not None) + (since is not None) + every != 1:
         fail("name one of: a run, --since WHEN, or --all.", "runrecord audit --all", code=4)
     start = _moment(since) if since else 0
-    with open_ledger(ledger) as opened:
+    with open_ledger(ledger, scan=scan) as opened:
         names = [run] if run is not None else [summary.run for summary in opened.runs(since=start)]
         views = [run_of(opened, name) for name in names]
     shared = one_effect_across_runs(views)
@@ -69,7 +70,6 @@ def audit(
 
 
 def _print_json(results: list[tuple[RunView, list[Finding]]]) -> None:
-    from runrecord.cli.show import reasons_json
     from runrecord.ledger import UNSEEN
 
     data = [

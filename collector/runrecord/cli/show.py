@@ -30,7 +30,17 @@ LedgerOption = Annotated[
 """The option that every command has which reads a ledger."""
 
 
-def show(
+ScanOption = Annotated[
+    bool,
+    typer.Option(
+        "--scan",
+        help="Read every entry to find those of a run, instead of asking the index, which nobody signed.",
+    ),
+]
+"""The option that every command has which finds runs through the index."""
+
+
+def show(  # noqa: PLR0917 - typer passes them by name
     run: Annotated[
         str | None,
         typer.Argument(
@@ -42,6 +52,7 @@ def show(
     ] = None,
     ledger: LedgerOption = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many runs to list.")] = 50,
+    scan: ScanOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show what happened, what was written and who allowed it.
@@ -52,7 +63,7 @@ def show(
     """
     if run is None and step is not None:
         fail("--step needs a run.", "runrecord show RUN --step N; 'runrecord show' lists the runs", code=4)
-    with open_ledger(ledger) as opened:
+    with open_ledger(ledger, scan=scan) as opened:
         if run is None:
             _list(opened, limit, as_json=as_json)
             return
@@ -64,12 +75,14 @@ def show(
 
 
 @contextlib.contextmanager
-def open_ledger(location: str | None) -> Generator[Ledger]:
+def open_ledger(location: str | None, *, scan: bool = False) -> Generator[Ledger]:
     """Open a ledger to read; fail with what is wrong and the next step, also for what its reader meets inside the block."""
     from runrecord.ledger import Ledger, LedgerError, default_location
 
     try:
         with Ledger(location or default_location(), read_only=True) as ledger:
+            if scan:
+                ledger.rebuild_index()
             yield ledger
     except LedgerError as error:
         fail(f"{error.message}.", error.next_step)

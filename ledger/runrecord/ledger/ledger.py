@@ -94,6 +94,7 @@ class Ledger:
         self._read_only = read_only
         self._pending: dict[int, Row | None] = {}
         self._lock = threading.Lock()
+        self._scanned = False
         try:
             self._index = self._open_index()
         except BaseException:
@@ -203,6 +204,9 @@ class Ledger:
             UnknownRun: None or several match; the error names the nearest.
         """
         matching = self._ask(lambda index: index.matching(run) if run else [])
+        if run and not matching and self._read_only and not self._scanned:
+            self.rebuild_index()  # nobody signed the index: that there is no such run, only the entries can say
+            matching = self._ask(lambda index: index.matching(run))
         if run in matching or len(matching) == 1:
             return run if run in matching else matching[0]
         if matching:
@@ -242,12 +246,13 @@ class Ledger:
         return self._ask(lambda index: self._records(run, index.indices(run)))
 
     def rebuild_index(self) -> None:
-        """Make the index of runs anew from the leaves; opened to read, in memory."""
+        """Make the index of runs anew from the leaves; opened to read, in memory, so that no index has to be believed."""
         with self._lock:
             self._pending.clear()
             if self._read_only:
                 self._index.close()
                 self._index = RunIndex(None, self._log.origin)
+                self._scanned = True
             else:
                 self._index.truncate(0)
         self._catch_up()

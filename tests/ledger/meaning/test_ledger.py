@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 
 from runrecord.ledger.completeness import Verdict
-from runrecord.ledger.entry import Entry
+from runrecord.ledger.entry import Entry, Kind
 from runrecord.ledger.errors import LedgerCorrupt
 from runrecord.ledger.ledger import Ledger, UnknownRun
 from runrecord.ledger.run_index import RunIndexError
@@ -161,6 +161,42 @@ def test_an_index_of_another_log_is_not_believed(tmp_path, refund):
     (tmp_path / "b" / ".state" / "index.sqlite").write_bytes(other)
     with Ledger(tmp_path / "b", read_only=True) as ledger:
         assert [s.run for s in ledger.runs()] == ["run-0002"]
+
+
+def hide(directory, run, under):
+    """Have the index name the entries of one run after another."""
+    index = sqlite3.connect(directory / ".state" / "index.sqlite")
+    with index:
+        index.execute("UPDATE entries SET run = ? WHERE run = ?", (under, run))
+    index.close()
+
+
+def test_a_run_that_the_index_hides_is_found_in_the_entries(tmp_path, refund):
+    with Ledger(tmp_path, origin="example.com/test") as ledger:
+        ledger.append_entries(refund("run-0001").entries + refund("run-0002").entries)
+    hide(tmp_path, "run-0001", "run-0002")
+    with Ledger(tmp_path, read_only=True) as ledger:
+        assert len(ledger.run("run-0001").records) == len(refund().entries)
+    with Ledger(tmp_path, read_only=True) as ledger:
+        assert len(ledger.run("run-0002").records) == len(
+            refund().entries
+        )  # it names entries that are not of this run
+        with pytest.raises(UnknownRun):
+            ledger.run("run-0003")
+
+
+def test_a_scan_finds_single_entries_that_the_index_hides(tmp_path, refund):
+    b = refund("run-0001")
+    gap = Entry(kind=Kind.GAP, run=b.run, detail={"reason": "queue_full"})
+    with Ledger(tmp_path, origin="example.com/test") as ledger:
+        ledger.append_entries([*b.entries, gap])
+    index = sqlite3.connect(tmp_path / ".state" / "index.sqlite")
+    with index:
+        index.execute("UPDATE entries SET run = '' WHERE kind = 'gap'")
+    index.close()
+    with Ledger(tmp_path, read_only=True) as ledger:
+        ledger.rebuild_index()
+        assert ledger.run("run-0001").completeness.verdict is Verdict.GAPS
 
 
 def test_threads_that_append_at_once_leave_a_whole_index(tmp_path, refund):
