@@ -40,7 +40,8 @@ from runrecord.ledger.stores.location import default_location
 from runrecord.ledger.tlog import leaf_hash
 from runrecord.ledger.tlog_proof import TlogProof
 from runrecord.ledger.trust import Trust, bundle_signer
-from runrecord.ledger.verify import Check, Code, Verification, verify_bundle
+from runrecord.ledger.verification import Check, Code, Verification
+from runrecord.ledger.verify import verify_bundle
 
 __all__ = [
     "UNSEEN",
