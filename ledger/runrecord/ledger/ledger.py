@@ -8,7 +8,7 @@ import contextlib
 import difflib
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -236,14 +236,22 @@ class Ledger:
         name = self.resolve(run)
         return self._ask(lambda index: RunView(name, self._records(name, index.indices(name))))
 
-    def records_of(self, run: str) -> list[Record]:
+    def records_of(self, run: str, *, without: Container[int] = ()) -> list[Record]:
         """Return the records of the run with exactly this id, none if there is none, read from the leaves.
+
+        Args:
+            run: Its id.
+            without: Indices of entries that are left out.
 
         Raises:
             MalformedEntry: A leaf of it is not an entry.
             LedgerCorrupt: Opened to read, a leaf of it is not what was signed.
         """
-        return self._ask(lambda index: self._records(run, index.indices(run)))
+
+        def read(index: RunIndex) -> list[Record]:
+            return self._records(run, [i for i in index.indices(run) if i not in without])
+
+        return self._ask(read)
 
     def rebuild_index(self) -> None:
         """Make the index of runs anew from the leaves; opened to read, in memory, so that no index has to be believed."""

@@ -14,7 +14,7 @@ import sqlite3
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -32,6 +32,7 @@ _SAVE_SECONDS: Final = 5.0
 _STATED: Final = frozenset(
     {Kind.LATE, Kind.RUN_ABANDONED, Kind.RESOURCE, Kind.GAP, Kind.CONFLICT, Kind.ERASURE}
 )
+_NEVER_LATE: Final = ANNOUNCEMENTS | _STATED
 _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS open_runs (
     run TEXT PRIMARY KEY, last REAL NOT NULL, last_index INTEGER NOT NULL, seen INTEGER NOT NULL
@@ -102,7 +103,12 @@ class _Run:
     def came_after(self, record: Record) -> int | None:
         """Return the index of the end that a record came after: of its segment or of the run; None if it did not."""
         entry = record.entry
-        if entry.seq is None or not entry.source or entry.kind in ANNOUNCEMENTS | _STATED:
+        if (
+            not (self.closes or self.ends)
+            or entry.seq is None
+            or not entry.source
+            or entry.kind in _NEVER_LATE
+        ):
             return None
         ends = [
             index
@@ -125,7 +131,7 @@ class Lifecycle:
 
     Args:
         path: Where it keeps which runs are open; None keeps it in memory. A lost or damaged file is made anew from the ledger.
-        records_of: Returns what the ledger holds of a run.
+        records_of: Returns what the ledger holds of a run, without the entries with some indices.
         runs_since: Returns the ids of the runs that may be open among those with an entry from an index on.
         abandon_after: Seconds without a record until an open run is given up; None never does.
         clock: Seconds that only grow; where they begin does not matter.
@@ -134,7 +140,7 @@ class Lifecycle:
     def __init__(
         self,
         path: Path | None,
-        records_of: Callable[[str], Sequence[Record]],
+        records_of: Callable[[str, Container[int]], Sequence[Record]],
         runs_since: Callable[[int], Iterable[str]],
         *,
         abandon_after: float | None,
@@ -167,8 +173,9 @@ class Lifecycle:
                 if record.entry.run:
                     by_run.setdefault(record.entry.run, []).append(record)
             for run, own in by_run.items():
-                state = self._state(run)
-                for record in sorted(own, key=lambda r: r.index):
+                own.sort(key=lambda r: r.index)
+                state = self._state(run, {record.index for record in own})
+                for record in own:
                     state.add(record)
                     self._size = max(self._size, record.index + 1)
                 statements += (
@@ -212,11 +219,11 @@ class Lifecycle:
             self._save(now=True)
             self._database.close()
 
-    def _state(self, run: str) -> _Run:
+    def _state(self, run: str, without: Container[int] = ()) -> _Run:
         state = self._states.get(run)
         if state is None:
             state = self._states[run] = _Run()
-            for record in self._records_of(run):
+            for record in self._records_of(run, without):
                 state.add(record)
             if len(self._states) > _MAX_STATES:
                 self._states.popitem(last=False)

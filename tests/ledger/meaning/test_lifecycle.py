@@ -39,7 +39,10 @@ def start(ledger, tmp_path, clock):
                 return [each.run for each in ledger.runs() if each.outcome in {"open", "waiting"}]
             return {Entry.parse(ledger.log.leaf(i)).run for i in range(index, ledger.log.size)} - {""}
 
-        return Lifecycle(path, ledger.records_of, since, abandon_after=after, clock=clock)
+        def records_of(run, without):
+            return ledger.records_of(run, without=without)
+
+        return Lifecycle(path, records_of, since, abandon_after=after, clock=clock)
 
     return start
 
@@ -239,6 +242,21 @@ def test_a_lost_or_damaged_file_is_made_anew_from_the_ledger(  # noqa: PLR0917 -
     lifecycle = start()
     passes(lifecycle, clock, 60)
     assert len(lifecycle.abandoned()) == 1
+
+
+def test_a_record_of_a_closed_run_that_is_sent_again_opens_nothing(build, start, append, clock):
+    b = build()
+    b.begin()
+    b.step(0)
+    b.step(1)
+    b.close()
+    lifecycle = start()
+    append(lifecycle, b.entries)
+    lifecycle.close()
+    lifecycle = start()  # it knows nothing of the run but what the log says
+    assert append(lifecycle, b.entries[:1]) == []
+    passes(lifecycle, clock, 1000)
+    assert lifecycle.abandoned() == []
 
 
 def test_an_old_file_gives_up_nothing_that_was_closed_since(build, start, append, clock, tmp_path):

@@ -28,7 +28,11 @@ ORDER = [verdict.value for verdict in Verdict]
 
 def arrive(ledger, worlds):
     """Append what arrives in all worlds, mixed, in batches, with what the ledger states of it."""
-    lifecycle = Lifecycle(None, ledger.records_of, lambda _: (), abandon_after=None)
+
+    def records_of(run, without):
+        return ledger.records_of(run, without=without)
+
+    lifecycle = Lifecycle(None, records_of, lambda _: (), abandon_after=None)
     shuffled = random.Random(worlds[0].seed)
     queues = [list(reversed(world.arrived)) for world in worlds if world.arrived]
     while queues:

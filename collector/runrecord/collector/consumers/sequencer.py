@@ -309,10 +309,10 @@ class LedgerSequencer(IntakeConsumer):
         while len(self._resources) > _MAX_RESOURCES:
             self._resources.popitem(last=False)
 
-    def _records_of(self, run: str) -> list[Record]:
+    def _records_of(self, run: str, without: Container[int]) -> list[Record]:
         if self._ledger is None:
             raise LedgerStopped("the ledger is being opened again", "wait")
-        return self._ledger.records_of(run)
+        return self._ledger.records_of(run, without=without)
 
     def _runs_since(self, index: int) -> set[str]:
         """Return the runs with an entry from an index on; all that were not closed, if it is the first."""
