@@ -208,7 +208,7 @@ class RedactionPolicy(_Section):
         offload: Where large texts go.
         pseudonyms: The keys of ``pseudonym`` and ``hash``.
         on_error: What becomes of a request that cannot be redacted: the error says ``reject`` or ``quarantine`` and
-            the caller acts on it; ``mask_all`` replaces every text in it.
+            the caller acts on it; ``mask_all`` replaces every text in it but ids and words of closed lists.
         quarantine: Where requests are set aside.
         annotate: Whether edited spans and log records get ``runrecord.redaction.*``.
         engine: The pattern engine; ``auto`` takes the fastest that is there.

@@ -15,6 +15,7 @@ from runrecord.processors.redaction import wire
 from runrecord.processors.redaction.annotate import Findings, annotation
 from runrecord.processors.redaction.context import NOWHERE, Context
 from runrecord.processors.redaction.facts import read_facts
+from runrecord.processors.redaction.kept import is_kept
 from runrecord.processors.redaction.keys import KeyRule, joined
 from runrecord.processors.redaction.leaf import ANY, DropAttribute, DropRecord, Leaves, Plan
 from runrecord.processors.redaction.offload import Offloaded, reference
@@ -257,7 +258,8 @@ class Walk:
             return
         text = self._body[field.content : field.end]
         if self._mode is Mode.MASK:
-            replaced = self._leaves.masked(text)
+            kept = self._record is not None and where is not None and is_kept(where.path, text)
+            replaced = text if kept else self._leaves.masked(text)
         else:
             keyed = where is not None and (force or self._plan.has_key_hit(hits))
             path = where.path if where is not None and keyed else None
