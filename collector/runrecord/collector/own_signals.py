@@ -15,6 +15,7 @@ import uuid
 from collections.abc import Generator, Mapping
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -75,6 +76,37 @@ def own_signals(
         yield tracer
 
 
+@dataclass(frozen=True)
+class Event:
+    """What a log event says beside its body.
+
+    Attributes:
+        name: Its name (``event_name``).
+        attributes: Its attributes.
+    """
+
+    name: str
+    attributes: Mapping[str, str | int]
+
+
+def tell(logger: logging.Logger, name: str, attributes: Mapping[str, str | int], *, body: str = "") -> None:
+    """Log an event: it goes to the back end of the gateway's own logs, if there is one, and to nobody's standard error.
+
+    Args:
+        logger: Whose event it is.
+        name: Its name.
+        attributes: Its attributes; no content.
+        body: Its body; the name unless you say otherwise.
+    """
+    logger.info("%s", body or name, extra={"event": Event(name, attributes)})
+
+
+def event_of(record: logging.LogRecord) -> Event | None:
+    """Return the event that a record of `logging` is, None if it is a line for people."""
+    event = getattr(record, "event", None)
+    return event if isinstance(event, Event) else None
+
+
 def own_tracer() -> Tracer:
     """Return the tracer of the gateway's own spans, for code that runs inside of `own_signals`; elsewhere one that does nothing."""
     return _TRACER.get()
@@ -133,6 +165,7 @@ def severity(level: int) -> tuple[SeverityNumber, str]:
 
 def _to_stderr(settings: Telemetry, resource: Mapping[str, str]) -> logging.Handler:
     handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(lambda record: event_of(record) is None)
     if settings.logs.encoding == "json":
         handler.setFormatter(OtlpJsonFormatter(resource))
     else:

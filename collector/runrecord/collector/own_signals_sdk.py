@@ -22,7 +22,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio
 from opentelemetry.trace import Tracer
 
-from runrecord.collector.own_signals import severity
+from runrecord.collector.own_signals import event_of, severity
 from runrecord.collector.telemetry_config import LogsTelemetry, OtlpOut, TracesTelemetry
 
 _SCOPE: Final = "runrecord.collector"
@@ -43,11 +43,14 @@ class LogHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Hand over one record."""
         number, text = severity(record.levelno)
+        event = event_of(record)
         self._get_logger(record.name).emit(
             timestamp=int(record.created * 1e9),
             severity_number=number,
             severity_text=text,
             body=record.getMessage(),
+            event_name=event.name if event else None,
+            attributes=event.attributes if event else None,
         )
 
 

@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from runrecord.collector.consumers.base import IntakeConsumer
+from runrecord.collector.consumers.ledger_events import tell_checkpoint, tell_entries
 from runrecord.collector.consumers.quarantine import Quarantine
 from runrecord.collector.receiver.gaps import GAP_HEADER
 from runrecord.collector.telemetry import GatewayMetrics, Health
 from runrecord.exporters.intake import IntakeRecord, IntakeSource
+from runrecord.ledger.checkpoint import Checkpoint
 from runrecord.ledger.entry import Entry, Kind
 from runrecord.ledger.errors import EntryTooLarge, LedgerError, LedgerStopped, MalformedError
 from runrecord.ledger.ledger import Ledger
@@ -106,6 +108,7 @@ class LedgerSequencer(IntakeConsumer):
         self._checkpoints = health.part(f"{self.name} checkpoints")
         self._entries = ledger.log.size
         self._settled = 0
+        self._told = b""
         self._resources: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._lifecycle = Lifecycle(
             lifecycle, self._records_of, self._runs_since, abandon_after=abandon_after
@@ -133,12 +136,19 @@ class LedgerSequencer(IntakeConsumer):
         failure = log.publish_failure
         self._metrics.ledger_unpublished.labels(self.name).set(log.size - log.checkpoint.size)
         self._metrics.ledger_publish_failed.labels(self.name).set(failure is not None)
+        self._tell(log.checkpoint)
         if failure is None:
             self._checkpoints.set(ok=True)
         else:
             self._checkpoints.set(
                 ok=False, message=f"no new checkpoint; entries are durable without it: {failure}"
             )
+
+    def _tell(self, checkpoint: Checkpoint) -> None:
+        """Tell of a checkpoint once."""
+        if checkpoint.note and checkpoint.note != self._told:
+            self._told = checkpoint.note
+            tell_checkpoint(checkpoint)
 
     async def take(self, records: Sequence[IntakeRecord]) -> None:
         """Project a batch and append it; return when it is durable in the ledger."""
@@ -203,7 +213,7 @@ class LedgerSequencer(IntakeConsumer):
 
     def _publish_and_close(self, ledger: Ledger) -> None:
         try:
-            ledger.publish()
+            self._tell(ledger.publish())
         except (LedgerError, OSError) as error:
             _log.warning("%s: no last checkpoint: %s", self.name, error)
         try:
@@ -287,7 +297,10 @@ class LedgerSequencer(IntakeConsumer):
             if result.status != "conflict"
         ]
         statements = self._lifecycle.observe(records)
-        return results + ledger.append_entries(statements) if statements else results
+        stated = ledger.append_entries(statements) if statements else []
+        origin = ledger.log.origin
+        tell_entries(origin, zip([*entries, *statements], [*results, *stated], strict=True))
+        return results + stated
 
     def _give_up(self) -> None:
         """State which runs nobody closed; what can't be stated now is stated the next time."""
