@@ -27,7 +27,7 @@ settings.load_profile("shared-machine")
 # A shell that starts us in the background has SIGINT ignored, for us and for every process that a test starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-_NEEDS_A_TOOLCHAIN = ("go", "java", "debian", "browser", "e2e", "sdk")
+_NEEDS_A_TOOLCHAIN = ("go", "java", "debian", "postgres", "browser", "e2e", "sdk")
 
 
 def _must_run(report: pytest.TestReport | pytest.CollectReport) -> None:

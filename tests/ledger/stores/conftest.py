@@ -124,7 +124,8 @@ def directory_place(tmp_path: Path) -> DirectoryPlace:
 
 
 GO = (pytest.mark.go, pytest.mark.timeout(BUILD_SECONDS))
-SHARED = ["postgres", "memory", pytest.param("s3", marks=GO)]
+POSTGRES = pytest.param("postgres", marks=pytest.mark.postgres)
+SHARED = [POSTGRES, "memory", pytest.param("s3", marks=GO)]
 
 
 @pytest.fixture(params=["directory", *SHARED])
@@ -181,7 +182,7 @@ def open_log(signer: NoteSigner) -> Iterator[Callable[..., Log]]:
         each.close()
 
 
-@pytest.fixture(params=["directory", "postgres", pytest.param("s3", marks=GO)])
+@pytest.fixture(params=["directory", POSTGRES, pytest.param("s3", marks=GO)])
 def addressed_place(request: pytest.FixtureRequest) -> Place:
     """One of the stores that have an address to be given on a command line."""
     return request.getfixturevalue(f"{request.param}_place")

@@ -56,7 +56,10 @@ class Writer:
 
 
 @pytest.fixture(
-    params=["postgres", pytest.param("s3", marks=[pytest.mark.go, pytest.mark.timeout(BUILD_SECONDS)])]
+    params=[
+        pytest.param("postgres", marks=pytest.mark.postgres),
+        pytest.param("s3", marks=[pytest.mark.go, pytest.mark.timeout(BUILD_SECONDS)]),
+    ]
 )
 def crash_place(request):
     return request.getfixturevalue(f"{request.param}_place")

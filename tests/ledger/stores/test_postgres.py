@@ -14,6 +14,8 @@ from runrecord.ledger import LedgerError, LedgerReadOnly, LedgerStopped, RolledB
 from runrecord.ledger.stores.location import open_store
 from runrecord.ledger.stores.postgres import PostgresStore
 
+pytestmark = pytest.mark.postgres
+
 END_OTHERS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
 
 

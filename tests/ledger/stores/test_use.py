@@ -99,19 +99,24 @@ def test_a_ledger_is_copied_by_a_command(filled, tmp_path):
     assert (done.exit_code, "there is no ledger in" in done.output) == (1, True)
 
 
+def request_of(gateways, number):
+    """One step of a run."""
+    request = gateways.ExportTraceServiceRequest()
+    span = request.resource_spans.add().scope_spans.add().spans.add(name="agent_step act")
+    span.trace_id, span.span_id = gateways.TRACE_ID, number.to_bytes(8, "big")
+    span.start_time_unix_nano, span.end_time_unix_nano = number, number + 1
+    for key, value in (("runrecord.step.kind", "act"), ("runrecord.run.id", "run-7")):
+        span.attributes.add(key=key).value.string_value = value
+    return request
+
+
 def test_the_gateway_seals_into_a_store(addressed_place, gateways, tmp_path):
     settings = gateways.make_settings(tmp_path)
     key = "store" if addressed_place.shared else "directory"
     settings["exporters"] = {"ledger": {key: addressed_place.location, "origin": "example.com/gateway"}}
     running = gateways.InThread(settings).start()
     try:
-        request = gateways.ExportTraceServiceRequest()
-        span = request.resource_spans.add().scope_spans.add().spans.add(name="agent_step act")
-        span.trace_id, span.span_id = gateways.TRACE_ID, b"12345678"
-        span.start_time_unix_nano, span.end_time_unix_nano = 1, 2
-        for key, value in (("runrecord.step.kind", "act"), ("runrecord.run.id", "run-7")):
-            span.attributes.add(key=key).value.string_value = value
-        assert running.post(request).status_code == 200
+        assert running.post(request_of(gateways, 1)).status_code == 200
         gateways.wait_until(lambda: running.metric("runrecord_ledger_appended_total") >= 1)
     finally:
         running.stop()
@@ -176,6 +181,34 @@ def test_two_ledgers_in_one_store_are_refused():
         parse_config(json.dumps(config))
 
 
+@pytest.mark.postgres
+def test_the_gateway_goes_on_after_the_server_has_crashed(postgres, postgres_place, gateways, tmp_path):
+    settings = gateways.make_settings(tmp_path)
+    settings["exporters"] = {"ledger": {"store": postgres_place.location}}
+    running = gateways.InThread(settings).start()
+    try:
+        running.post(request_of(gateways, 1))
+        gateways.wait_until(lambda: running.metric("runrecord_ledger_appended_total") >= 1)
+        postgres.kill()
+        assert running.post(request_of(gateways, 2)).status_code == 200  # it waits in the intake log
+        gateways.wait_until(lambda: running.part("ledger")["status"] != "ok")
+        assert (
+            "can't be reached" in running.part("ledger")["message"]
+            or "did not do" in running.part("ledger")["message"]
+        )
+        postgres.start()
+        gateways.wait_until(lambda: running.part("ledger")["status"] == "ok")
+    finally:
+        if postgres.stopped:
+            postgres.start()
+        running.stop()
+    with Ledger(postgres_place.location, read_only=True) as ledger:
+        names = [leaf for leaf in ledger.log.leaves() if b"agent_step" in leaf]
+    assert len(names) == 2
+    assert fsck(postgres_place.location).ok
+
+
+@pytest.mark.postgres
 def test_a_key_file_that_is_not_there_is_named(postgres_place, gateways, tmp_path):
     settings = gateways.make_settings(tmp_path)
     settings["exporters"] = {
