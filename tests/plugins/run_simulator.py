@@ -54,6 +54,8 @@ class World:
         self.arrived = self._interleaved()
         self.emitted = list(self.arrived)
         self.harm = [self.random.choice(HARM) for _ in range(self.random.choice([0, 0, 1, 1, 2, 3]))]
+        if seed % 10 == 7:  # behind the others, so that the worlds of seeds that are kept stay what they were
+            self.harm.append(World.move_to_a_tenant)
         for harm in self.harm:
             harm(self)
 
@@ -256,6 +258,11 @@ class World:
     def replay_as_a_tenant(self) -> None:
         if entry := self.pick():
             self._put(replace(entry, tenant="tenant-2"))
+
+    def move_to_a_tenant(self) -> None:
+        """A record comes as one of another tenant, and not as what it was."""
+        if entry := self.pick():
+            self.arrived = [replace(e, tenant="tenant-2") if e is entry else e for e in self.arrived]
 
     def stated_gap(self) -> None:
         run = self.random.choice(self.runs)
