@@ -23,6 +23,7 @@ from runrecord.ledger.narrate import (
     lasting,
     printable,
     reversible,
+    stated,
     told,
     when,
 )
@@ -41,6 +42,8 @@ th{font-weight:600;white-space:nowrap}th:first-child{width:9rem}code{font-family
 .entry{opacity:.7;font-size:.85em;white-space:nowrap}.scroll{overflow-x:auto}
 @media print{body{margin:0;max-width:none}}
 """.strip()
+
+_MAX_ENTRIES: Final = 12
 
 
 def render_report(view: RunView, findings: Sequence[Finding], checkpoint: Checkpoint) -> str:
@@ -162,10 +165,28 @@ def _findings(findings: Sequence[Finding]) -> str:
 
 def _missing(view: RunView) -> str:
     state = view.completeness
-    texts = [f"{reason.verdict.value}: {reason.text}" for reason in state.reasons] + list(state.notes)
-    if not texts:
-        return "<p>Nothing that was announced is missing: the counters have no hole and every segment was closed.</p>"
-    return _list(printable(text) for text in texts)
+    items = [
+        f"{escape(printable(f'{reason.verdict.value}: {reason.text}'))} {_entries(reason.indices)}"
+        for reason in state.reasons
+    ]
+    items += [
+        f"{escape(stated(record))} {_entry(record)}"
+        for record in view.statements
+        if record.entry.kind != Kind.RESOURCE
+    ]
+    items += [escape(printable(note)) for note in state.notes]
+    if not items:
+        counts = f"The ends of the segments count {sum(state.sources.values())} records of {len(state.sources)} sources"
+        return (
+            "<p>Nothing that was announced is missing: the counters have no hole and every segment was closed. "
+            f"{escape(counts)} {_entries(state.closes)}.</p>"
+        )
+    return "<ul>" + "".join(f"<li>{item}</li>" for item in items) + "</ul>"
+
+
+def _entries(indices: Sequence[int]) -> str:
+    more = " ..." if len(indices) > _MAX_ENTRIES else ""
+    return f'<span class="entry">{" ".join(f"#{index}" for index in indices[:_MAX_ENTRIES])}{more}</span>'
 
 
 def _evidence(view: RunView, checkpoint: Checkpoint) -> str:
@@ -175,6 +196,11 @@ def _evidence(view: RunView, checkpoint: Checkpoint) -> str:
         ("Checkpoint", f"{checkpoint.size} entries, root <code>{checkpoint.root.hex()}</code>"),
         ("Entries of this run", str(len(view.records))),
         ("Sources (records)", escape(sources)),
+        *(
+            ("Resource", f"{escape(stated(record).removeprefix('resource: '))} {_entry(record)}")
+            for record in view.statements
+            if record.entry.kind == Kind.RESOURCE
+        ),
         (
             "First and last time",
             escape(f"{when(view.start)} to {when(view.end)} (as the emitters' clocks state)"),

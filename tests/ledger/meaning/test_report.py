@@ -352,3 +352,23 @@ def test_a_call_that_does_not_declare_its_effect_is_not_reported_as_no_effect(bu
     only_reads.close()
     page = render_report(only_reads.view(), [], Checkpoint("example.com/test", 5, bytes(32)))
     assert "Every tool call is declared to change nothing." in page
+
+
+def test_what_the_ledger_states_and_what_the_resources_say_is_in_the_report(refund):
+    whole = refund()
+    said = [
+        Entry(kind=Kind.RESOURCE, run=whole.run, attributes={"service.name": "refunds"}),
+        Entry(kind=Kind.GAP, run=whole.run, detail={"reason": "queue_full", "records": "3"}),
+        Entry(kind=Kind.LATE, run=whole.run, detail={"of": "4", "after": "2"}),
+        Entry(kind=Kind.RUN_ABANDONED, run=whole.run, detail={"last": "4", "quiet_seconds": "60"}),
+    ]
+    page = render_report(whole.view([*whole.entries, *said]), [], Checkpoint("x", 99, bytes(32)))
+    for text in (
+        "service.name refunds",
+        "GAP: queue_full, 3 records",
+        "LATE: entry 4 came after entry 2",
+        "ABANDONED: nothing came for 60 s after entry 4",
+    ):
+        assert text in page
+    complete = render_report(whole.view(), [], Checkpoint("x", 99, bytes(32)))
+    assert "count 11 records of 3 sources" in complete
