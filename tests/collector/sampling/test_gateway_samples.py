@@ -50,7 +50,7 @@ def test_a_back_end_gets_the_runs_that_matter_and_the_ledger_gets_all(  # noqa: 
     gateway.post(spans(requests, "denied", b"\x02", decision__outcome="deny"))
     poll(lambda: len(sink.spans()) == 4)
     assert names(sink) == ["denied 0", "denied 0", "denied 1", "denied 1"]
-    assert gateway.metric('runrecord_sampling_spans_total{decision="kept"}') == 4
+    poll(lambda: gateway.metric('runrecord_sampling_spans_total{decision="kept"}') == 4)
     assert [path for path, _, _ in sink.requests if path == "/v1/logs"]
     part = gateway.part("tail_sampling")
     assert (part["status"], part["waiting_spans"]) == ("ok", 2)
