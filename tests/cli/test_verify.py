@@ -151,3 +151,12 @@ def test_what_is_no_bundle_is_called_so_first():
 def test_one_rule_is_one_rule():
     assert "2 rules violated" in run("broken.zip", "--trust", "trust.txt", code=2)
     assert "0 rules violated" in run("whole.zip", "--trust", "trust.txt")
+
+
+@pytest.mark.usefixtures("trust")
+def test_the_reasons_of_a_verdict_name_the_entries_that_they_rest_on():
+    data = json.loads(run("broken.zip", "--trust", "trust.txt", "--json", code=2))
+    assert {reason["verdict"] for reason in data["reasons"]} == {data["verdict"]}
+    assert all(reason["entries"] for reason in data["reasons"])
+    entry = data["reasons"][0]["entries"][0]
+    assert f"#{entry}" in run("broken.zip", "--trust", "trust.txt", code=2)

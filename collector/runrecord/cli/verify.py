@@ -11,6 +11,7 @@ import typer
 
 from runrecord.cli.bundle import read_policy
 from runrecord.cli.console import console, errors, fail
+from runrecord.cli.show import reasons_json
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
@@ -31,6 +32,7 @@ _RESULTS: Final = {
 }
 _MAX_FILE: Final = 256 * 1024 * 1024
 _USAGE: Final = 4
+_MAX_SHOWN: Final = 5
 
 
 def verify(  # noqa: PLR0917 - typer passes them by name
@@ -167,6 +169,10 @@ def _print(file: Path, result: Verification) -> None:
     if result.view is not None:
         violations = [finding for finding in result.findings if finding.severity.value == "violation"]
         run = printable(result.view.run)
+        for reason in result.view.completeness.reasons:
+            entries = " ".join(f"#{index}" for index in reason.indices[:_MAX_SHOWN])
+            line = f"  {reason.verdict.value}: {printable(reason.text)}  {entries}"
+            console.print(line.rstrip(), markup=False, soft_wrap=True)
         console.print(
             f"\nRun {run}: {printable(result.view.outcome)}, {len(violations)} rule{'' if len(violations) == 1 else 's'} violated",
             markup=False,
@@ -210,6 +216,7 @@ def _print_json(file: Path, result: Verification) -> None:
             ],
             "run": result.view.run if result.view else None,
             "verdict": result.view.completeness.verdict.value if result.view else None,
+            "reasons": reasons_json(result.view.completeness) if result.view else [],
             "findings": [
                 {"rule": f.rule, "severity": f.severity.value, "text": f.text, "entries": list(f.indices)}
                 for f in result.findings
