@@ -26,7 +26,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from runrecord.exporters.providers import State, guard_global
 from runrecord.exporters.safe import SafeLogExporter, SafeSpanExporter
 from runrecord.exporters.settings import Protection, load_protection
-from runrecord.exporters.spool import load_spool
+from runrecord.exporters.spool import RUNRECORD_SPOOL, load_spool
 from runrecord.exporters.spooled import AtOnceProcessor, spool_before
 
 _logger = logging.getLogger(__name__)
@@ -54,6 +54,11 @@ def configure_sdk(**arguments: Any) -> None:
     if environ.get("OTEL_CONFIG_FILE"):
         configurator.configure(**arguments)
         _guard_providers()
+        if environ.get(RUNRECORD_SPOOL):
+            _logger.warning(
+                "OTEL_CONFIG_FILE: what its exporters send does not go through the spool that %s names",
+                RUNRECORD_SPOOL,
+            )
         return
     exporter_arguments: Mapping[Any, Mapping[str, Any]] = arguments.get("exporter_args_map") or {}
     for signal in ("traces", "logs"):
