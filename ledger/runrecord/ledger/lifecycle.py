@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from runrecord.ledger.completeness import ANNOUNCEMENTS, counts_records
+from runrecord.ledger.completeness import ANNOUNCEMENTS, CLOSES, HANDED_OVER, counts_records
 from runrecord.ledger.entry import Entry, Kind
 from runrecord.ledger.records import Record
 from runrecord.semconv import attributes as names
@@ -51,7 +51,7 @@ class _Run:
         highest: The highest number of each source.
         opened: Spans of segments that began.
         closed: Spans of segments that ended.
-        suspended: Whether some segment ended because the run waits.
+        newest: Segment and index of the newest close, and whether the run waits since; a segment that was only handed over goes on.
         last_index: Index of the last record.
         seen: How many records there are.
     """
@@ -61,7 +61,7 @@ class _Run:
     highest: dict[str, int] = field(default_factory=dict[str, int])
     opened: set[str] = field(default_factory=set[str])
     closed: set[str] = field(default_factory=set[str])
-    suspended: bool = False
+    newest: tuple[int, int, bool] = (-1, -1, False)
     last_index: int = -1
     seen: int = 0
 
@@ -82,7 +82,10 @@ class _Run:
         count = entry.integer(names.RUN_RECORDS)
         if counts_records(record):
             self.closed.add(entry.span_id)
-            self.suspended |= entry.kind == Kind.SOURCE_CLOSE
+            if entry.kind in CLOSES:
+                waits = entry.text(names.RUN_STOP_REASON) != HANDED_OVER
+                close_of = (entry.integer(names.RUN_SEGMENT) or 0, record.index, waits)
+                self.newest = max(self.newest, close_of)
             if entry.seq is not None and count is not None:
                 close = (entry.source, entry.seq, entry.seq + count, record.index)
                 if close not in self.closes:
@@ -93,7 +96,7 @@ class _Run:
         """Whether something of it has begun and not ended; a run that waits for an answer is not open."""
         if self.ends:
             return False
-        if not self.suspended or self.opened - self.closed:
+        if not self.newest[2] or self.opened - self.closed:
             return True
         ends: dict[str, int] = {}
         for source, _, end, _ in self.closes:

@@ -175,6 +175,20 @@ def test_a_run_that_went_on_and_stopped_is_given_up(build, start, append, clock)
     assert [each.run for each in lifecycle.abandoned()] == [b.run]
 
 
+def test_a_segment_that_was_handed_over_and_not_taken_up_is_given_up(build, start, append, clock):
+    b = build()
+    b.begin()
+    b.close("suspended", **{"runrecord.run.stop_reason": "handed_over"})
+    lifecycle = start()
+    append(lifecycle, b.entries)
+    passes(lifecycle, clock, 60)
+    assert [each.run for each in lifecycle.abandoned()] == [b.run]
+    b.begin("b" * 16)
+    taken_up = b.close("suspended", source="b" * 16)
+    append(lifecycle, [taken_up])
+    assert lifecycle.abandoned() == []
+
+
 def test_only_time_in_which_all_was_read_counts(build, start, append, clock):
     b = build()
     b.begin()
