@@ -159,7 +159,7 @@ class KeyIndex:
             if tree.size == signed.size and tree.root() != signed.root:
                 raise RolledBack(
                     "the entries do not add up to the root that was signed",
-                    "compare the directory with a copy",
+                    "compare the ledger with a copy",
                 )
             digests = [key_digest(opened.key_of(each)) for each in leaves]
             self.add(first, digests, tree.size, tree.root())

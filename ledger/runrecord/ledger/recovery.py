@@ -28,7 +28,9 @@ from runrecord.ledger.stores.base import CHECKPOINT, PUBLIC_KEY, Journal, Keys, 
 from runrecord.ledger.tiles import frame_entry
 from runrecord.ledger.tlog import EMPTY_ROOT, leaf_hash
 
-_KEEP = "restore the directory, with its .state, from a copy; keep this one as evidence, and remove nothing from it"
+_KEEP = (
+    "restore the ledger, with its .state, from a copy; keep this one as evidence, and remove nothing from it"
+)
 _TRIES = 5  # to read a log while other writers move it on
 
 
@@ -198,7 +200,7 @@ def _log_key(store: Store, signer: NoteSigner | None, origin: str | None) -> Not
         elif store.read(CHECKPOINT) is not None:
             raise LedgerError(
                 f"the private key of the ledger in {store.where} is not in {path}",
-                "put the file back from a copy; in Python, the key can be passed as signer=",
+                "put the file back from a copy, or name it: key_file of the exporter, signer= in Python",
             )
         else:
             signer = NoteSigner.generate(origin or f"runrecord.invalid/{uuid.uuid4().hex[:16]}")
@@ -227,7 +229,7 @@ def signed_edge(reader: LogReader, checkpoint: Checkpoint, where: str) -> Edge:
     Raises:
         RolledBack: It does not, or a part of it is missing.
     """
-    next_step = "restore the newest copy of the directory, together with its checkpoint"
+    next_step = "restore the newest copy of the ledger, together with its checkpoint"
     try:
         edge = reader.edge()
     except LedgerCorrupt as error:
@@ -252,7 +254,7 @@ def _replay(journal: Journal, size: int, where: str) -> Pending:
         if end is not None and frame.first < end:
             raise LedgerCorrupt(
                 f"the write-ahead log of the ledger in {where} holds entry {frame.first} twice",
-                "keep the directory as evidence, and restore a copy",
+                "keep the ledger as evidence, and restore a copy",
             )
         end = frame.first + len(frame.leaves)
         skip = following - frame.first
@@ -260,7 +262,7 @@ def _replay(journal: Journal, size: int, where: str) -> Pending:
             raise RolledBack(
                 f"entries {following} to {frame.first} of the ledger in {where} are gone: they were durable, and are in "
                 "neither tiles nor write-ahead log",
-                "restore the newest copy of the directory, together with its checkpoint",
+                "restore the newest copy of the ledger, together with its checkpoint",
             )
         leaves = frame.leaves[skip:]
         pending.framed.extend(map(frame_entry, leaves))

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from runrecord.ledger import LedgerLocked, fsck, tlog
+from runrecord.ledger import LedgerError, LedgerLocked, fsck, tlog
 
 WRITERS = 4
 
@@ -96,3 +96,11 @@ def test_conflicts_are_settled_between_writers(shared_place, open_log, items):
     assert two.append([(b"key 0", b"leaf 0 other")])[0].status == "conflict"
     assert one.append([(b"key 0", b"leaf 0 other")])[0].index == 1
     assert two.append(items(0, 1))[0] == one.append(items(0, 1))[0]
+
+
+def test_a_second_machine_without_the_key_is_told_what_to_do(shared_place, open_log, tmp_path, monkeypatch):
+    open_log(shared_place.location, signer=None, origin="example.com/two")
+    monkeypatch.setenv("RUNRECORD_STATE_DIR", str(tmp_path / "second machine"))
+    with pytest.raises(LedgerError, match="the private key of the ledger") as caught:
+        open_log(shared_place.location, signer=None)
+    assert "key_file of the exporter" in caught.value.diagnostics()

@@ -57,7 +57,7 @@ def _check(keys: KeyIndex, opened: Opened) -> None:
     if beyond > len(pending.hashes):
         raise RolledBack(
             f"the ledger has {checkpoint.size + len(pending.hashes)} entries, and once had {keys.size}",
-            "restore the newest copy of the directory, together with its checkpoint",
+            "restore the newest copy of the ledger, together with its checkpoint",
         )
     if beyond <= 0:
         root = tree_root(keys.size, opened.node)
@@ -68,5 +68,5 @@ def _check(keys: KeyIndex, opened: Opened) -> None:
     if root != keys.root:
         raise RolledBack(
             f"the first {keys.size} entries of the ledger are not those that it once had",
-            "keep the directory as evidence, and compare it with a copy",
+            "keep the ledger as evidence, and compare it with a copy",
         )
