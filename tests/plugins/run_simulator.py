@@ -404,3 +404,28 @@ def late_ones(records: Sequence[tuple[int, Entry]]) -> set[int]:
                 i for i, e in counted if i > at and e.source == close.source and e.seq in _numbers(close)
             }
     return late
+
+
+def is_open(records: Sequence[tuple[int, Entry]]) -> bool:
+    """Say whether something of a run began and did not end, so that silence would mean that nobody will close it."""
+    real = [(i, e) for i, e in records if e.kind not in {Kind.CONFLICT, Kind.GAP, Kind.LATE}]
+    if not real or any(e.kind in {Kind.RUN_CLOSE, Kind.RUN_ABANDONED} for _, e in real):
+        return False
+    waits = [
+        (e.integer("runrecord.run.segment") or 0, i, e.text("runrecord.run.stop_reason") != "handed_over")
+        for i, e in real
+        if e.kind == Kind.SOURCE_CLOSE
+    ]
+    if not waits or not max(waits)[2]:
+        return True
+    ended = {e.span_id for _, e in real if e.kind not in ANNOUNCED and _counts(e)}
+    if {e.span_id for _, e in real if e.kind == Kind.RUN_OPEN} - ended:
+        return True
+    for source in {e.source for _, e in real}:
+        own = [e for _, e in real if e.source == source and e.kind not in ANNOUNCED and e.seq is not None]
+        behind = max(
+            ((c.seq or 0) + (c.integer("runrecord.run.records") or 0) for c in own if _counts(c)), default=0
+        )
+        if any((e.seq or 0) >= behind for e in own):
+            return True
+    return False

@@ -94,7 +94,7 @@ class _Run:
     @property
     def is_open(self) -> bool:
         """Whether something of it has begun and not ended; a run that waits for an answer is not open."""
-        if self.ends:
+        if self.ends or not self.seen:
             return False
         if not self.newest[2] or self.opened - self.closed:
             return True
