@@ -114,7 +114,7 @@ class DirectoryWriter:
 
     def open_keys(self, opened: Opened) -> KeyIndex:
         """Open the index in the directory."""
-        return fit(open_index(self._path / ".state" / "keys.sqlite"), opened)
+        return fit(open_index(self._path / ".state" / "keys.sqlite", KeyIndex), opened)
 
     def restore(self, opened: Opened) -> None:
         """Index the keys."""

@@ -5,7 +5,9 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from runrecord.ledger.dedup import KeyIndex
 from runrecord.ledger.errors import LedgerCorrupt, RolledBack
@@ -13,11 +15,13 @@ from runrecord.ledger.files import disk_errors
 from runrecord.ledger.stores.base import Opened
 from runrecord.ledger.tlog import tree_root
 
+Index = TypeVar("Index", bound=KeyIndex)
 
-def open_index(path: Path) -> KeyIndex:
+
+def open_index(path: Path, make: Callable[[Path], Index]) -> Index:
     """Open a key index; one that is no database is put aside, to be made anew from the leaves."""
     try:
-        return KeyIndex(path)
+        return make(path)
     except LedgerCorrupt as error:
         if not isinstance(error.__cause__, sqlite3.DatabaseError):
             raise
@@ -25,7 +29,7 @@ def open_index(path: Path) -> KeyIndex:
         path.replace(path.with_suffix(".damaged"))
         for suffix in ("-wal", "-shm"):
             path.with_name(path.name + suffix).unlink(missing_ok=True)
-    return KeyIndex(path)
+    return make(path)
 
 
 def fit(keys: KeyIndex, opened: Opened) -> KeyIndex:

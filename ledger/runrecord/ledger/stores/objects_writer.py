@@ -9,6 +9,7 @@ import os
 import secrets
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, final
 
 from runrecord.ledger.dedup import KeyIndex
@@ -18,6 +19,7 @@ from runrecord.ledger.stores.base import CHECKPOINT, Head, HeadMoved, Opened
 from runrecord.ledger.stores.local_keys import fit, open_index
 from runrecord.ledger.stores.objects import HEAD, errors
 from runrecord.ledger.stores.objects_head import HeadObject, Segment, first_of, read_head, segment_name
+from runrecord.ledger.stores.objects_keys import ObjectKeys
 from runrecord.ledger.wal import Frame, decode_frame, encode_frame
 
 if TYPE_CHECKING:
@@ -40,7 +42,7 @@ class ObjectWriter:
         self._pid = os.getpid()
         with disk_errors(store.path):
             make_directory(store.path / ".state", 0o700)
-        self._keys = open_index(store.path / ".state" / "keys.sqlite")
+        self._keys = open_index(store.path / ".state" / "keys.sqlite", partial(ObjectKeys, store))
         try:
             self.journal = ObjectJournal(store)
         except BaseException:
