@@ -17,6 +17,7 @@ from runrecord.collector.consumers import Forwarder, IntakeConsumer, LedgerSeque
 from runrecord.collector.consumers.quarantine import Quarantine
 from runrecord.collector.consumers.stamp import LedgerStamp
 from runrecord.collector.consumers.transport import GrpcTransport, HttpTransport, Transport
+from runrecord.collector.consumers.witnesses import WitnessedLedger
 from runrecord.collector.errors import StartError
 from runrecord.collector.routing import takes
 from runrecord.collector.sampling.sampler import TailSampler
@@ -149,6 +150,7 @@ class Consuming:
         self._metrics = metrics
         self._health = health
         self._consumers: list[IntakeConsumer] = []
+        self._witnesses: list[WitnessedLedger] = []
         self._quarantines: dict[str, Quarantine] = {}
         self._running: dict[str, _Route] = {}
         """The ways out as they were when their forwarders were made."""
@@ -172,7 +174,10 @@ class Consuming:
         """
         for name, exporter in self._config.ledgers.items():
             ledger = await asyncio.to_thread(_open_ledger, name, exporter)
-            self._consumers.append(self._sequencer(name, ledger))
+            sequencer = self._sequencer(name, ledger)
+            self._consumers.append(sequencer)
+            if exporter.witnesses is not None:
+                self._witnesses.append(WitnessedLedger(name, exporter.witnesses, sequencer, self._health))
         leftover = _leftover(self._config)
         self._sampling = await SamplingStage.open(
             self._config,
@@ -249,6 +254,8 @@ class Consuming:
         self._started = True
         for consumer in self._consumers:
             consumer.start()
+        for witnessed in self._witnesses:
+            witnessed.start()
 
     async def stop(self) -> None:
         """Let consumers catch up for a bounded time, then stop them and close the ledgers."""
@@ -258,6 +265,7 @@ class Consuming:
                     _log.warning(
                         "%s: %d requests stay in the intake log", consumer.name, consumer.backlog_records
                     )
+        await asyncio.gather(*(witnessed.stop() for witnessed in self._witnesses))
         await asyncio.gather(*(consumer.stop() for consumer in self._consumers))
         if self._sampling is not None:
             await asyncio.to_thread(self._sampling.close)

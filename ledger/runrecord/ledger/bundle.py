@@ -103,7 +103,8 @@ def build_bundle(
         ledger: The ledger; one opened to write publishes a checkpoint first, so that it covers the run.
         run: The run id, or the start of it.
         signer: The bundle key; None takes the one of the ledger directory, or makes it there.
-        cosign: Adds cosignatures of witnesses to the checkpoint.
+        cosign: Adds cosignatures of witnesses to the checkpoint; None takes the checkpoint that the gateway had cosigned, if it
+            covers the run.
         timestamp: Returns the time stamp of an authority (RFC 3161) over the checkpoint's note.
 
     Raises:
@@ -113,6 +114,8 @@ def build_bundle(
     """
     checkpoint = ledger.publish()
     view = ledger.run(run)
+    if cosign is None:
+        checkpoint = _witnessed(ledger, view) or checkpoint
     indices = sorted(record.index for record in view.records if record.index < checkpoint.size)
     if len(indices) > MAX_MEMBERS - _OTHER_FILES:
         raise LedgerError(
@@ -146,6 +149,13 @@ def build_bundle(
     root = root_of_hashes(map(leaf_hash, leaves))
     statement = _statement(view, checkpoint, indices, root, files)
     return pack({STATEMENT: seal(PAYLOAD_TYPE, canonical_json(statement), key), **files})
+
+
+def _witnessed(ledger: Ledger, view: RunView) -> Checkpoint | None:
+    """Return the checkpoint that witnesses have cosigned, if it covers all that is there of the run."""
+    witnessed = ledger.log.witnessed
+    covers = witnessed is not None and all(record.index < witnessed.size for record in view.records)
+    return witnessed if covers else None
 
 
 def _require_signed(

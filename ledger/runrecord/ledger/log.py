@@ -22,7 +22,7 @@ from runrecord.ledger.publisher import Publisher
 from runrecord.ledger.reader import LogReader
 from runrecord.ledger.recovery import Recovered, missing_checkpoint, read_checkpoint, recover, trusted_keys
 from runrecord.ledger.sequencer import Appended, ConflictFactory, Sequencer
-from runrecord.ledger.stores.base import CHECKPOINT, Objects, Store
+from runrecord.ledger.stores.base import CHECKPOINT, WITNESSED, Objects, Store
 from runrecord.ledger.stores.location import Location, open_store
 
 
@@ -220,6 +220,26 @@ class Log:
             LedgerStopped: If the log is closed or a sync failed.
         """
         return self._writable()[1].publish()
+
+    @property
+    def witnessed(self) -> Checkpoint | None:
+        """The largest checkpoint that was kept with its cosignatures, None if there is none; who signed it is checked.
+
+        Raises:
+            LedgerError: If it can't be read, or is not one of this log.
+        """
+        note = self._store.read(WITNESSED)
+        return None if note is None else Checkpoint.open(note, self.verifiers)
+
+    def keep_witnessed(self, checkpoint: Checkpoint) -> None:
+        """Keep a checkpoint with the cosignatures of witnesses beside the log, as ``checkpoint.witnessed``.
+
+        Raises:
+            LedgerReadOnly: If the log was opened to read.
+            LedgerStopped: If the log is closed.
+            LedgerError: If it can't be written.
+        """
+        self._writable()[1].keep(WITNESSED, checkpoint.note)
 
     def _follow(self) -> None:
         if self._publisher is not None:

@@ -131,6 +131,12 @@ class Publisher:
             self.failure = None
             return checkpoint
 
+    def keep(self, name: str, data: bytes) -> None:
+        """Write an object beside the log, not while a checkpoint is being written."""
+        with self._lock:
+            self._sequencer.check()
+            self._recovered.writer.put(name, data)
+
     def _publish(self) -> Checkpoint | None:
         """Publish once; return None if another writer was faster."""
         with contextlib.suppress(HeadMoved):

@@ -132,6 +132,20 @@ def default_ledger() -> Path:
     return Path("ledger" if "://" in location else location)
 
 
+class WitnessSettings(Section):
+    """Who is asked to cosign the checkpoints of a ledger.
+
+    Attributes:
+        policy: File with the witnesses, their URLs and the quorum (C2SP tlog-policy).
+        interval: Seconds between two requests at least.
+        timeout: Seconds that one may take.
+    """
+
+    policy: FilePath
+    interval: Seconds = Field(default=10.0, ge=1)
+    timeout: Seconds = Field(default=10.0, gt=0)
+
+
 class LedgerExporter(Section):
     """Seals the governed records.
 
@@ -142,6 +156,7 @@ class LedgerExporter(Section):
         origin: Its name in checkpoints; only used when the ledger is new.
         abandon_after: Seconds without a record until the ledger states that an open run was abandoned; 0 never does. A run that
             waits for an answer is not given up.
+        witnesses: Who is asked to cosign its checkpoints; entries never wait for that.
     """
 
     kind: Literal["ledger"] = "ledger"
@@ -150,6 +165,7 @@ class LedgerExporter(Section):
     key_file: FilePath | None = None
     origin: Origin | None = None
     abandon_after: Seconds = Field(default=86400.0, ge=0)
+    witnesses: WitnessSettings | None = None
 
     @model_validator(mode="before")
     @classmethod

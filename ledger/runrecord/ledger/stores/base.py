@@ -28,6 +28,7 @@ from runrecord.ledger.pending import Pending
 from runrecord.ledger.wal import Frame
 
 CHECKPOINT = "checkpoint"
+WITNESSED = "checkpoint.witnessed"
 PUBLIC_KEY = ".state/log.vkey"
 
 
