@@ -8,7 +8,7 @@ import asyncio
 import json
 import os
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from typing import Any
 
 STEPS = 10
@@ -19,6 +19,9 @@ NAME = "bench-agent"
 inside: list[Callable[[], None]] = []
 """What each tool call does besides: the place of bare spans."""
 
+afterwards = ExitStack()
+"""What ends with the measurement: servers that an agent needs."""
+
 
 def search(query: str) -> str:
     """Search."""
@@ -27,7 +30,7 @@ def search(query: str) -> str:
     return f"nothing about {query}"
 
 
-def _calls(make: Callable[[str, dict[str, str]], Any]) -> list[list[Any]]:
+def calls(make: Callable[[str, dict[str, str]], Any]) -> list[list[Any]]:
     """What the model asks for in each step; ``make`` takes the call's id and its arguments."""
     return [
         [make(f"call-{step}-{i}", {"query": f"q{step}-{i}"}) for i in range(CALLS_PER_STEP)]
@@ -45,7 +48,7 @@ def langgraph() -> Callable[[], object]:
         def bind_tools(self, tools: Any, **kwargs: Any) -> Any:
             return self
 
-    turns = _calls(lambda call_id, arguments: {"name": "search", "args": arguments, "id": call_id})
+    turns = calls(lambda call_id, arguments: {"name": "search", "args": arguments, "id": call_id})
     script = [*(AIMessage("", tool_calls=calls) for calls in turns), AIMessage("done")]
     agent = create_agent(Scripted(responses=script), [StructuredTool.from_function(search)], name=NAME)
     question: Any = {"messages": [{"role": "user", "content": "go"}]}
@@ -60,7 +63,7 @@ def openai_agents() -> Callable[[], object]:
     from agents.testing import ScriptedModel, assistant_message, function_call
 
     tool = function_tool(search)
-    turns = _calls(lambda call_id, arguments: function_call("search", json.dumps(arguments), call_id=call_id))
+    turns = calls(lambda call_id, arguments: function_call("search", json.dumps(arguments), call_id=call_id))
 
     def once() -> object:
         model = ScriptedModel([*turns, [assistant_message("done")]])
@@ -75,7 +78,7 @@ def pydantic_ai() -> Callable[[], object]:
     from pydantic_ai.models.function import FunctionModel
     from pydantic_ai.usage import UsageLimits
 
-    turns = _calls(lambda call_id, arguments: ToolCallPart("search", arguments, call_id))
+    turns = calls(lambda call_id, arguments: ToolCallPart("search", arguments, call_id))
 
     def model(messages: list[Any], info: Any) -> ModelResponse:
         step = sum(message.kind == "response" for message in messages)
@@ -94,7 +97,7 @@ def mcp(recorder: Any = None) -> Callable[[], object]:
 
     server = MCPServer("bench-server")
     server.tool()(search)
-    turns = _calls(lambda call_id, arguments: arguments)
+    turns = calls(lambda call_id, arguments: arguments)
 
     async def agent() -> None:
         async with Client(server) as client:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import resource
 import statistics
 import subprocess
@@ -21,22 +22,16 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import cycle
+from pathlib import Path
 from typing import Any
 
 from bench import agents
+from bench.variants import BARE, FEW, MANY, OURS, SDKS, switch_on
 
 RUNS_PER_TURN = 3
-BARE, OURS = "bare", "runrecord"
-OFFICIAL, OPENINFERENCE, HIDDEN = "official", "OpenInference", "OpenInference, content hidden"
-NATIVE = "the SDK's own spans"
-FEW, MANY = "as many bare spans, 3 attributes", "as many bare spans, as many attributes"
-
-SDKS: dict[str, tuple[str, ...]] = {
-    "LangGraph": (BARE, OURS, OFFICIAL, OPENINFERENCE, HIDDEN),
-    "OpenAI Agents SDK": (BARE, OURS, OFFICIAL, OPENINFERENCE, HIDDEN),
-    "Pydantic AI": (BARE, OURS, NATIVE, OPENINFERENCE),
-    "MCP": (BARE, OURS, NATIVE, OPENINFERENCE),
-}
+_ROOT = Path(__file__).parents[1]
+_TREE = os.pathsep.join(str(path.parent) for path in sorted(_ROOT.glob("*/runrecord")))
+"""What is measured of ours is this tree, and not what another environment has installed."""
 
 
 @dataclass(frozen=True)
@@ -50,18 +45,25 @@ class Row:
     memory: float
 
 
-def measure(sdk: str, rounds: int) -> tuple[float, list[Row]]:
-    """CPU microseconds of the bare run, and a row for each variant and for bare spans like ours."""
-    variants = (*SDKS[sdk], FEW, MANY)
+def missing(sdk: str, python: str) -> str:
+    """Why an SDK can't be measured with an interpreter, or nothing."""
+    module = SDKS[sdk].module
+    found = subprocess.run([python, "-c", f"import {module}"], capture_output=True, check=False)
+    return f"there is no module {module}" if found.returncode else ""
+
+
+def measure(sdk: str, rounds: int, python: str) -> tuple[float, list[Row]]:
+    """CPU microseconds of the bare run, and a row for each variant and for bare spans like ours, in processes of ``python``."""
+    variants = (*SDKS[sdk].variants, FEW, MANY)
     with ExitStack() as stack:
-        ours = stack.enter_context(_worker(sdk, OURS))
+        ours = stack.enter_context(_worker(python, sdk, OURS))
         made = _turn(ours, OURS)  # the number of their spans and attributes is what the bare ones have
         late = made["attributes"] - made["first"]
         each = {FEW: (made["spans"], 3.0, 0.0), MANY: (made["spans"], made["first"] / made["spans"], late)}
         workers = {
             variant: ours
             if variant == OURS
-            else stack.enter_context(_worker(sdk, variant, *each.get(variant, ())))
+            else stack.enter_context(_worker(python, sdk, variant, each.get(variant, (0, 0, 0))))
             for variant in variants
         }
         turns: dict[str, list[dict[str, float]]] = {variant: [] for variant in variants}
@@ -88,11 +90,14 @@ def measure(sdk: str, rounds: int) -> tuple[float, list[Row]]:
 
 
 def _worker(
-    sdk: str, variant: str, spans: float = 0, attributes: float = 0, late: float = 0
+    python: str, sdk: str, variant: str, made: tuple[float, ...] = (0, 0, 0)
 ) -> subprocess.Popen[str]:
-    figures = [str(round(spans)), str(round(attributes)), str(round(late))]
-    command = [sys.executable, "-m", "bench.instrumentation", sdk, variant, *figures]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    figures = [str(round(number)) for number in made]
+    command = [python, "-m", "bench.instrumentation", sdk, variant, *figures]
+    environment = os.environ | {"PYTHONPATH": _TREE}
+    return subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    )
 
 
 def _turn(worker: subprocess.Popen[str], variant: str) -> dict[str, float]:
@@ -130,83 +135,6 @@ class _Counter:
         return True
 
 
-def _instrument(sdk: str, variant: str, provider: Any) -> Callable[[], object]:
-    """Switch the variant on as its documentation says, and return the agent."""
-    from opentelemetry import trace
-
-    if variant not in {BARE, FEW, MANY}:
-        trace.set_tracer_provider(provider)
-    recorder = None
-    if variant == OURS:
-        recorder = _ours(sdk)
-    elif variant == OFFICIAL:
-        _official(sdk)
-    elif variant in {OPENINFERENCE, HIDDEN}:
-        _openinference(sdk, provider, hidden=variant == HIDDEN)
-    elif variant == NATIVE and sdk == "Pydantic AI":
-        _pydantic_native(provider)
-    return {
-        "LangGraph": agents.langgraph,
-        "OpenAI Agents SDK": agents.openai_agents,
-        "Pydantic AI": agents.pydantic_ai,
-        "MCP": lambda: agents.mcp(recorder),
-    }[sdk]()
-
-
-def _ours(sdk: str) -> Any:
-    from runrecord.instrumentation import recorder
-    from runrecord.instrumentation.langgraph import LangGraphInstrumentor
-    from runrecord.instrumentation.mcp import MCPInstrumentor
-    from runrecord.instrumentation.openai_agents import OpenAIAgentsInstrumentor
-    from runrecord.instrumentation.pydantic_ai import PydanticAIInstrumentor
-
-    {
-        "LangGraph": LangGraphInstrumentor,
-        "OpenAI Agents SDK": OpenAIAgentsInstrumentor,
-        "Pydantic AI": PydanticAIInstrumentor,
-        "MCP": MCPInstrumentor,
-    }[sdk]().instrument()
-    return recorder
-
-
-def _official(sdk: str) -> None:
-    if sdk == "LangGraph":
-        from opentelemetry.instrumentation.genai.langchain import LangChainInstrumentor as Official
-    else:
-        from opentelemetry.instrumentation.genai.openai_agents import OpenAIAgentsInstrumentor as Official
-    Official().instrument()
-
-
-def _openinference(sdk: str, provider: Any, *, hidden: bool) -> None:
-    from openinference.instrumentation import TraceConfig
-
-    config = TraceConfig(hide_inputs=hidden, hide_outputs=hidden)
-    if sdk == "LangGraph":
-        from openinference.instrumentation.langchain import LangChainInstrumentor
-
-        LangChainInstrumentor().instrument(config=config)
-    elif sdk == "OpenAI Agents SDK":
-        from openinference.instrumentation.openai_agents import OpenAIAgentsInstrumentor
-
-        OpenAIAgentsInstrumentor().instrument(config=config)
-    elif sdk == "MCP":
-        from openinference.instrumentation.mcp import MCPInstrumentor
-
-        MCPInstrumentor().instrument()
-    else:  # it rewrites the SDK's own spans, in a processor before the exporter's
-        from openinference.instrumentation.pydantic_ai import OpenInferenceSpanProcessor
-
-        provider.add_span_processor(OpenInferenceSpanProcessor())
-        _pydantic_native(provider)
-
-
-def _pydantic_native(provider: Any) -> None:
-    from pydantic_ai import Agent
-    from pydantic_ai.models.instrumented import InstrumentationSettings
-
-    Agent.instrument_all(InstrumentationSettings(tracer_provider=provider))
-
-
 def _bare_spans(
     tracer: Any, spans: int, attributes: int, late: int, spent: list[float]
 ) -> Callable[[], None]:
@@ -238,9 +166,11 @@ def _process(sdk: str, variant: str, spans: int, attributes: int, late: int) -> 
     """Take a turn for every line of the standard input, and print its figures."""
     from opentelemetry.sdk.trace import TracerProvider
 
+    figures = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what a server below this process says is none of them
     logging.disable(logging.CRITICAL)  # of every variant: warnings on a terminal are not what is measured
     provider, counter = TracerProvider(), _Counter()
-    run = _instrument(sdk, variant, provider)
+    run = switch_on(sdk, variant, provider)
     provider.add_span_processor(counter)  # type: ignore[arg-type]
     spent: list[float] = []
     if spans:
@@ -261,7 +191,8 @@ def _process(sdk: str, variant: str, spans: int, attributes: int, late: int) -> 
             "attributes": counter.attributes / RUNS_PER_TURN,
             "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         }
-        print(json.dumps(turn), flush=True)
+        print(json.dumps(turn), file=figures, flush=True)
+    agents.afterwards.close()
 
 
 if __name__ == "__main__":
