@@ -208,7 +208,10 @@ class Lifecycle:
         with self._lock:
             limit = self._up - self._abandon_after
             quiet = [run for run, each in self._open.items() if each.last <= limit]
-            for run in quiet:  # the file may be an old one: what the log says counts
+            for run in (
+                quiet
+            ):  # the file may be an old one, or another writer may have more: what the log says counts
+                self._states.pop(run, None)
                 self._follow(run, self._state(run))
             return [
                 _abandoned(run, each, self._abandon_after)

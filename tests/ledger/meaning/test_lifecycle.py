@@ -291,6 +291,21 @@ def test_an_old_file_gives_up_nothing_that_was_closed_since(build, start, append
     assert lifecycle.abandoned() == []
 
 
+def test_what_another_writer_appended_counts(ledger, build, start, append, clock):
+    b, other = build(), build("run-0002", source="c" * 16)
+    for each in (b, other):
+        each.begin()
+        each.step(0)
+        each.step(1)
+    lifecycle = start()
+    append(lifecycle, [b.entries[0], other.entries[0]])
+    passes(lifecycle, clock, 60)
+    ledger.append_entries([b.close(), other.entries[1]])  # through another gateway
+    assert lifecycle.abandoned() == []
+    passes(lifecycle, clock, 60)
+    assert [each.run for each in lifecycle.abandoned()] == [other.run]
+
+
 def test_a_file_that_can_not_be_made_costs_only_the_memory_of_restarts(build, start, append, clock, tmp_path):
     (tmp_path / "blocked").write_text("")
     b = build()
