@@ -90,6 +90,15 @@ def test_a_copy_that_was_killed_is_taken_up(place, source, open_log, items, monk
     assert open_log(place.location).append(items(699, 701))[-1].index == 700
 
 
+def test_what_is_kept_beside_the_log_goes_along(place, source):
+    (Path(source) / "checkpoint.witnessed").write_bytes(b"cosigned")
+    for _ in range(2):
+        copy_log(source, place.location, key_of=key_of)
+        store = open_store(place.location)
+        assert store.read("checkpoint.witnessed") == b"cosigned"
+        store.close()
+
+
 def test_a_fork_is_refused_and_left_as_it_is(place, source, open_log, items):
     log = open_log(place.location)
     log.append(items(500, 600))

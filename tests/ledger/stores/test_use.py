@@ -5,13 +5,15 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 from typer.testing import CliRunner
 
 from runrecord.cli.main import app
 from runrecord.collector import ConfigError, GatewayConfig, parse_config
-from runrecord.ledger import Ledger, Trust, fsck
+from runrecord.ledger import Ledger, LedgerError, Trust, fsck
+from runrecord.ledger.stores.location import open_store
 
 
 def runrecord(*arguments, location=None):
@@ -169,6 +171,20 @@ def test_what_is_wrong_with_a_place_is_said_without_the_address(section, words):
         parse_config(json.dumps({"exporters": {"ledger": section}}))
     assert words in str(caught.value)
     assert "hidden" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("package", "address", "command"),
+    [
+        ("psycopg", ADDRESS, 'pip install "runrecord[postgres]"'),
+        ("obstore.store", "s3://bucket/log", 'pip install "runrecord[offload]"'),
+    ],
+)
+def test_a_missing_package_is_named_with_the_command_that_installs_it(package, address, command, monkeypatch):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(LedgerError) as caught:
+        open_store(address)
+    assert caught.value.next_step == command
 
 
 def test_two_ledgers_in_one_store_are_refused():

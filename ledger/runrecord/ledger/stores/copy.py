@@ -29,6 +29,7 @@ from runrecord.ledger.tiles import TILE_HEIGHT, TILE_WIDTH, TilePath, encode_til
 from runrecord.ledger.tlog import leaf_hash, tree_root
 
 _BATCH: Final = 64  # objects that are on their way at a time
+_BESIDE: Final = ("checkpoint.witnessed",)  # what is kept beside a log, if it is there
 _KEYS: Final = ("log.key", "bundle.key", "bundle.vkey")
 
 
@@ -101,6 +102,10 @@ def _copy(
         if target.read(PUBLIC_KEY) is None:
             writer.put(PUBLIC_KEY, f"{vkey}\n".encode())
         copying.finish(checkpoint)
+        for name in _BESIDE:
+            data = source.read(name)
+            if data is not None and data != target.read(name):
+                writer.put(name, data)
         nothing = Pending(checkpoint.size, [], [], [])
         writer.restore(Opened(checkpoint, reader.node, reader.leaves, nothing, edge, key_of))
         if with_keys:
