@@ -219,6 +219,8 @@ def _call(call: ToolCall) -> Text:
     style = "bold" if call.changes_something else ""
     text = Text.assemble(("tool ", "dim"), (called(call), style), f": {effect(call)}")
     text.append(f"  #{call.record.index}", style="dim")
+    if call.result is not None and call.intent is not None:
+        text.append(f", announced #{call.intent.index}", style="dim")
     return text
 
 
