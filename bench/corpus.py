@@ -82,24 +82,26 @@ class Corpus:
         trace_id = self._random.randbytes(16)
         run_id = f"run-{number:08d}-{trace_id.hex()[:8]}"
         root = self._random.randbytes(8)
-        kinds = ["run"] + ["step"] * 5 + ["chat"] * 10 + ["tool"] * 12 + ["policy"] * 4
-        seq = 0
-        for index, kind in enumerate(kinds):
+        kinds = ["step"] * 5 + ["chat"] * 10 + ["tool"] * 12 + ["policy"] * 4
+        seq = 1
+        for index, kind in (*enumerate(kinds, 1), (0, "run")):  # it ends last
             span: Span = spans.add()  # type: ignore[attr-defined]
             span.trace_id, span.span_id = trace_id, root if kind == "run" else self._random.randbytes(8)
             span.parent_span_id = b"" if kind == "run" else root
             span.kind = Span.SPAN_KIND_CLIENT if kind == "chat" else Span.SPAN_KIND_INTERNAL
             span.start_time_unix_nano = _START + number * 10**9 + index * 10**6
-            span.end_time_unix_nano = span.start_time_unix_nano + 10**6
+            span.end_time_unix_nano = (
+                span.start_time_unix_nano + (len(kinds) + 2 if kind == "run" else 1) * 10**6
+            )
             if kind != "chat":
                 span.attributes.extend(
                     [
                         _pair("runrecord.run.id", run_id),
                         _pair("runrecord.source.id", "0123456789abcdef"),
-                        _pair("runrecord.record.seq", seq),
+                        _pair("runrecord.record.seq", 0 if kind == "run" else seq),
                     ]
                 )
-                seq += 1
+                seq += kind != "run"
             getattr(self, f"_{kind}")(span, index)
 
     def _run(self, span: Span, _index: int) -> None:

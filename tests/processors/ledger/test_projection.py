@@ -398,3 +398,22 @@ def test_a_damaged_request_gives_entries_or_an_error(data):
     with contextlib.suppress(ProjectionError):
         for entry in project(Signal.TRACES, bytes(body), tenant_key=KEY):
             assert Entry.parse(entry.leaf()) == entry
+
+
+def test_what_ended_last_comes_last_whoever_instrumented_it():
+    """A request groups spans by their instrumentations, so that the run may stand in front of what ended before it."""
+    run = span("invoke_agent demo", {**GOVERNED, "runrecord.run.state": "completed"})
+    run.span_id, run.end_time_unix_nano = b"\x01" * 8, 900
+    call, step = (span(span_id=bytes([number]) * 8) for number in (2, 3))
+    call.end_time_unix_nano, step.end_time_unix_nano = 500, 900
+    made = ExportTraceServiceRequest()
+    resource = made.resource_spans.add()
+    for each in (run, step, call):
+        resource.scope_spans.add().spans.append(each)
+    found = [
+        entry
+        for entry in project(Signal.TRACES, made.SerializeToString(), tenant_key=KEY)
+        if entry.kind != Kind.RESOURCE
+    ]
+    assert [entry.end for entry in found] == [500, 900, 900]
+    assert found[-1].kind == Kind.RUN_CLOSE

@@ -21,6 +21,7 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from runrecord.ledger.allowlist import CLEAR, CLEAR_VALUE_BYTES, EXCLUDED_PREFIXES
+from runrecord.ledger.completeness import CLOSES
 from runrecord.ledger.entry import MAX_LEAF, Entry, Kind, Link
 from runrecord.processors.errors import ProjectionError
 from runrecord.processors.ledger.otlp_values import (
@@ -100,7 +101,8 @@ def project_counted(
         known: Resources, each of a run, that the ledger has an entry of; it saves time and changes nothing in the ledger.
 
     Returns:
-        Entries, and counts of governed records without valid ids or a run; one bad record never spoils its request.
+        Entries, spans in the order in which they ended, for a request orders them by their instrumentations; and counts of governed
+        records without valid ids or a run. One bad record never spoils its request.
 
     Raises:
         ProjectionError: The body is not the OTLP message of its signal.
@@ -112,6 +114,7 @@ def project_counted(
     try:
         if signal is Signal.TRACES:
             projector.traces(ExportTraceServiceRequest.FromString(body))
+            result.entries.sort(key=_end)
         else:
             projector.logs(ExportLogsServiceRequest.FromString(body))
     except DecodeError:
@@ -120,6 +123,10 @@ def project_counted(
             "what it held can't be recorded, so write a gap entry for it"
         ) from None
     return result
+
+
+def _end(entry: Entry) -> tuple[int, bool]:
+    return entry.end, entry.kind in CLOSES
 
 
 class _Projector:
