@@ -59,9 +59,11 @@ def agent(*, native: bool) -> Callable[[], object]:
     """A worker and a client in this process, with a server of their own; ``native`` adds the SDK's own interceptor."""
     from temporalio.client import Client
     from temporalio.contrib.opentelemetry import TracingInterceptor
+    from temporalio.runtime import Runtime, TelemetryConfig
     from temporalio.testing import WorkflowEnvironment
     from temporalio.worker import Worker
 
+    quiet = Runtime(telemetry=TelemetryConfig(logging=None))
     loop = asyncio.new_event_loop()
     path = str(Path(sys.executable).with_name("temporal-test-server"))
     starting = WorkflowEnvironment.start_time_skipping(test_server_existing_path=path)
@@ -71,7 +73,8 @@ def agent(*, native: bool) -> Callable[[], object]:
 
     async def connect() -> tuple[Client, Worker]:
         address = environment.client.service_client.config.target_host
-        client = await Client.connect(address, interceptors=[TracingInterceptor()] if native else [])
+        interceptors = [TracingInterceptor()] if native else []
+        client = await Client.connect(address, interceptors=interceptors, runtime=quiet)
         worker = Worker(
             client,
             task_queue=QUEUE,

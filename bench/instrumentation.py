@@ -193,6 +193,7 @@ def _process(sdk: str, variant: str, spans: int, attributes: int, late: int) -> 
         }
         print(json.dumps(turn), file=figures, flush=True)
     agents.afterwards.close()
+    os._exit(0)  # threads that an SDK's native code started may call Python while it ends, which is an abort
 
 
 if __name__ == "__main__":
