@@ -131,7 +131,12 @@ SDKS: dict[str, SDK] = {
         "Claude Agent SDK",
         "claude_agent_sdk",
         lambda _: agents_claude.agent(),
-        {OURS: f"{_OURS}claude_agent:ClaudeAgentInstrumentor", OPENINFERENCE: _CLAUDE, HIDDEN: _CLAUDE},
+        {
+            OURS: f"{_OURS}claude_agent:ClaudeAgentInstrumentor",
+            NATIVE: "",  # the MCP SDK's, of the server that the tools of the program are in
+            OPENINFERENCE: _CLAUDE,
+            HIDDEN: _CLAUDE,
+        },
     ),
 }
 
