@@ -79,11 +79,11 @@ def test_nothing_is_announced_of_what_is_not_sampled(telemetry: Any) -> None:
 def test_what_is_made_between_two_segments_is_in_neither() -> None:
     sequence = Sequence("s")
     sequence.begin()
-    assert sequence.take() == 0
+    assert sequence.take() == (0, False)
     assert sequence.close(0) == (1, None)
-    stray = sequence.take()
+    stray = sequence.take()[0]
     sequence.begin()
-    first = sequence.take()
+    first = sequence.take()[0]
     assert (stray, first) == (1, 2)
     assert sequence.close(first)[0] == 1
 
@@ -91,9 +91,9 @@ def test_what_is_made_between_two_segments_is_in_neither() -> None:
 def test_two_segments_at_once_cover_all_that_was_made() -> None:
     sequence = Sequence("s")
     sequence.begin()
-    one = sequence.take()
+    one = sequence.take()[0]
     sequence.begin()
-    other = sequence.take()
+    other = sequence.take()[0]
     sequence.take()
     assert sequence.close(one)[0] == 3
     sequence.take()

@@ -80,6 +80,7 @@ GROUPS = {
         "checked_and_undone",
         "handed_to_a_person",
         "things_break",
+        "outlives_its_run",
         "personal_data",
     ),
     "Several take part": ("several_agents", "another_service", "nightly_batch"),

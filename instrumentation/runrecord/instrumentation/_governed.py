@@ -39,6 +39,8 @@ class Governed:
     """The signal of the registry, where a preview of an upstream proposal may set attributes on its span."""
     _where: Context = _NOWHERE
     """The context that the span was started in."""
+    alone: bool = False
+    """No segment of the run was open in this process when this began, so that it says itself that it is one record."""
     _began = 0.0
     _start_time: int | None = None
 
@@ -127,9 +129,6 @@ class Governed:
 
     # the life of the span
 
-    def _take_number(self) -> int:
-        return self._state.sequence.take()
-
     def _open(
         self,
         name: str,
@@ -152,7 +151,7 @@ class Governed:
         if state.tenant_id is not None:
             facts[a.TENANT_ID] = state.tenant_id
         if self.counted:
-            self._sequence_number = self._take_number()
+            self._sequence_number, self.alone = state.sequence.take()
             facts[a.SOURCE_ID] = state.sequence.source_id
             facts[a.RECORD_SEQ] = self._sequence_number
         if core.previews is not None:
@@ -186,6 +185,8 @@ class Governed:
             if error is not None:
                 self._mark_error(error)
             late: Attributes = {**self._late, **attributes}
+            if self.alone:
+                late = {a.RUN_RECORDS: 1, **late}
             if self._state.core.previews is not None:
                 late = self._state.core.previews.on_span(self.signal, late)
             for name, value in late.items():  # a few: one by one is less work for the SDK

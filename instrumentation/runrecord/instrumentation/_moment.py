@@ -14,19 +14,10 @@ from runrecord.semconv import attributes as a
 
 
 class Moment(Governed):
-    """A governed span without duration.
-
-    Attributes:
-        alone: No segment of the run was open in this process, so that this record says itself that it is one.
-    """
+    """A governed span without duration."""
 
     def __init__(self, state: RunState, parent: Governed) -> None:
         super().__init__(state, parent, parent.step_index)
-        self.alone = False
-
-    def _take_number(self) -> int:
-        number, self.alone = self._state.sequence.take_alone()
-        return number
 
     def record(
         self,
@@ -40,7 +31,7 @@ class Moment(Governed):
     ) -> SpanRef | None:
         self._open(name, facts, parent=where, kind=kind, links=links)
         reference = SpanRef.of(self.span_context)
-        self._finish({a.RUN_RECORDS: 1} if self.alone else {}, None)
+        self._finish({}, None)
         placed: Attributes = {a.STEP_INDEX: self._step_index, **facts}
         self._state.emit(event, placed, self.context)
         return reference

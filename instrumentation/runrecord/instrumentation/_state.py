@@ -70,15 +70,8 @@ class Sequence:
         with self._lock:
             self._segments += 1
 
-    def take(self) -> int:
-        """Return the next number, from 0."""
-        with self._lock:
-            number = self._next
-            self._next += 1
-            return number
-
-    def take_alone(self) -> tuple[int, bool]:
-        """Return the next number, and whether no segment is open that would count it."""
+    def take(self) -> tuple[int, bool]:
+        """Return the next number, from 0, and whether no segment is open that would count it."""
         with self._lock:
             number = self._next
             self._next += 1

@@ -220,12 +220,10 @@ def listed(missing: Sequence[range]) -> str:
 def counts_records(record: Record) -> bool:
     """Return whether a record says how many there must be.
 
-    An answer that no segment holds counts itself, and a step that is the part of another process counts that part.
+    A record that no segment holds counts itself, and a step that is the part of another process counts that part.
     """
     entry = record.entry
-    return entry.kind in CLOSES or (
-        entry.kind in (Kind.APPROVAL_DECISION, Kind.STEP) and entry.integer(names.RUN_RECORDS) is not None
-    )
+    return entry.kind in CLOSES or (_is_counted(record) and entry.integer(names.RUN_RECORDS) is not None)
 
 
 def _is_counted(record: Record) -> bool:

@@ -163,16 +163,20 @@ class TemporalInstrumentor(Instrumentor):
         del kwargs
 
         ready: set[str] = set()
+        applying = False
 
         def apply(module: ModuleType) -> None:
+            nonlocal applying
             ready.add(module.__name__)
             # Each imports parts of the other, in whichever order; what is half imported can't be hooked into.
             if (
                 _CLIENT not in ready
                 or (_WORKER in sys.modules and _WORKER not in ready)
                 or self._applied is not None
+                or applying
             ):
                 return
+            applying = True  # the next line imports the worker, which comes here again
             from runrecord.instrumentation.temporal.patch import Patch  # noqa: PLC0415  # it imports the SDK
 
             self._applied = Patch(recorder)
