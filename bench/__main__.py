@@ -165,7 +165,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="runrecord-bench-") as state:
         os.environ["RUNRECORD_STATE_DIR"] = state  # not the home directory of whoever measures
         if "gateway" in named:
-            _gateway(rounds=1 if quick else 3, requests=6 if quick else 40, quick=quick)
+            _gateway(rounds=1 if quick else 2, requests=6 if quick else 20, quick=quick)
         if "redaction" in named:
             _redaction(rounds=3 if quick else 9, requests=2 if quick else 5)
         if "ledger" in named:
