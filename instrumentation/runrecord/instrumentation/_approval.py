@@ -93,7 +93,7 @@ class Approval:
 
     def __init__(self, owner: Governed, key: ContextKey, stored: StoredApproval, *, replayed: bool) -> None:
         self._owner = owner
-        self.stored = stored
+        self.stored: StoredApproval = stored
         self.key = key
         self.replayed = replayed
         self._reopened = False
