@@ -22,6 +22,17 @@ if TYPE_CHECKING:
 
 _USAGE: Final = 4
 
+KeyOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--key",
+        metavar="FILE",
+        help="The private bundle key; the ledger's own unless you say otherwise.",
+        show_default=False,
+    ),
+]
+"""The option that every command has which signs evidence."""
+
 
 def bundle(  # noqa: PLR0917 - typer passes them by name
     run: Annotated[str, typer.Argument(help="A run id or the start of one.", show_default=False)],
@@ -35,15 +46,7 @@ def bundle(  # noqa: PLR0917 - typer passes them by name
             show_default=False,
         ),
     ] = None,
-    key: Annotated[
-        Path | None,
-        typer.Option(
-            "--key",
-            metavar="FILE",
-            help="The private bundle key; the ledger's own unless you say otherwise.",
-            show_default=False,
-        ),
-    ] = None,
+    key: KeyOption = None,
     trust_out: Annotated[
         Path | None,
         typer.Option(

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from runrecord.cli.bundle import write_file
+from runrecord.cli.bundle import KeyOption, write_file
 from runrecord.cli.console import console
 from runrecord.cli.show import LedgerOption, open_ledger
 
@@ -32,15 +32,7 @@ def receipt(
         Path | None,
         typer.Option("--leaf", metavar="FILE", help="Also write the entry itself.", show_default=False),
     ] = None,
-    key: Annotated[
-        Path | None,
-        typer.Option(
-            "--key",
-            metavar="FILE",
-            help="The private bundle key; the ledger's own unless you say otherwise.",
-            show_default=False,
-        ),
-    ] = None,
+    key: KeyOption = None,
     ledger: LedgerOption = None,
 ) -> None:
     """Write the COSE receipt (RFC 9942) of an entry, for systems of SCITT (RFC 9943).
