@@ -69,6 +69,8 @@ class Kind:
     KEY_ROTATION: Final = "key_rotation"
     EPOCH_OPEN: Final = "epoch_open"
     EPOCH_CLOSE: Final = "epoch_close"
+    PRUNED: Final = "pruned"
+    LEGAL_HOLD: Final = "legal_hold"
 
 
 class MalformedEntry(MalformedError):  # noqa: N818 - named as its siblings are

@@ -30,7 +30,15 @@ _LONGEST_TICK: Final = 5.0
 """Seconds that count at most between two looks at the clock: who did not look was not there."""
 _SAVE_SECONDS: Final = 5.0
 _STATED: Final = frozenset(
-    {Kind.LATE, Kind.RUN_ABANDONED, Kind.RESOURCE, Kind.GAP, Kind.CONFLICT, Kind.ERASURE}
+    {
+        Kind.LATE,
+        Kind.RUN_ABANDONED,
+        Kind.RESOURCE,
+        Kind.GAP,
+        Kind.CONFLICT,
+        Kind.ERASURE,
+        Kind.LEGAL_HOLD,
+    }
 )
 _NEVER_LATE: Final = ANNOUNCEMENTS | _STATED
 _TABLES: Final = """

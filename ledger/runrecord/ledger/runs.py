@@ -16,7 +16,9 @@ from runrecord.ledger.entry import Kind
 from runrecord.ledger.records import Record, in_run_order
 from runrecord.semconv import attributes as names
 
-STATEMENTS: Final = frozenset({Kind.RESOURCE, Kind.LATE, Kind.GAP, Kind.RUN_ABANDONED, Kind.ERASURE})
+STATEMENTS: Final = frozenset(
+    {Kind.RESOURCE, Kind.LATE, Kind.GAP, Kind.RUN_ABANDONED, Kind.ERASURE, Kind.LEGAL_HOLD}
+)
 """Kinds that are about the run as a whole, not a part of what it did."""
 
 

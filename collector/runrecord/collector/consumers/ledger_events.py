@@ -30,6 +30,8 @@ _TOLD: Final = frozenset(
         Kind.KEY_ROTATION,
         Kind.EPOCH_OPEN,
         Kind.EPOCH_CLOSE,
+        Kind.PRUNED,
+        Kind.LEGAL_HOLD,
     }
 )
 CHECKPOINT: Final = "runrecord.ledger.checkpoint"
