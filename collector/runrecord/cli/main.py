@@ -14,6 +14,7 @@ except ImportError:
     sys.exit('runrecord: the command line is an extra. Install it with: pip install "runrecord[cli]"')
 
 from runrecord.cli.console import console
+from runrecord.cli.hold import hold
 from runrecord.cli.ledger import ledger
 from runrecord.cli.witness import witness
 
@@ -73,7 +74,8 @@ for _name, _panel in _COMMANDS:
     app.command(_name, rich_help_panel=_panel)(
         getattr(import_module(f"runrecord.cli.{_function}"), _function)
     )
-app.add_typer(ledger, name="ledger", rich_help_panel="Evidence")
+app.add_typer(ledger, name="ledger", rich_help_panel="The ledger")
+app.add_typer(hold, name="hold", rich_help_panel="The ledger")
 app.add_typer(witness, name="witness", rich_help_panel="Evidence")
 
 

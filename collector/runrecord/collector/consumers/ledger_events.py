@@ -7,6 +7,7 @@ They go where ``service.telemetry.logs.processors`` says, beside the gateway's o
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Iterable
 from typing import Final
@@ -14,6 +15,8 @@ from typing import Final
 from runrecord.collector.own_signals import tell
 from runrecord.ledger.checkpoint import Checkpoint
 from runrecord.ledger.entry import Entry, Kind
+from runrecord.ledger.errors import MalformedError
+from runrecord.ledger.log import Log
 from runrecord.ledger.sequencer import Appended
 from runrecord.ledger.tlog import leaf_hash
 from runrecord.semconv import attributes as names
@@ -26,13 +29,10 @@ _TOLD: Final = frozenset(
         Kind.LATE,
         Kind.GAP,
         Kind.CONFLICT,
-        Kind.ERASURE,
-        Kind.KEY_ROTATION,
-        Kind.EPOCH_OPEN,
-        Kind.EPOCH_CLOSE,
-        Kind.PRUNED,
-        Kind.LEGAL_HOLD,
     }
+)
+_OF_OPERATORS: Final = frozenset(
+    {Kind.ERASURE, Kind.KEY_ROTATION, Kind.EPOCH_OPEN, Kind.EPOCH_CLOSE, Kind.PRUNED, Kind.LEGAL_HOLD}
 )
 CHECKPOINT: Final = "runrecord.ledger.checkpoint"
 """Event: a checkpoint was signed; its body is the signed note."""
@@ -47,7 +47,7 @@ def tell_entries(origin: str, appended: Iterable[tuple[Entry, Appended]]) -> Non
     """
     for entry, place in appended:
         conflict = place.status == "conflict"
-        if (entry.kind in _TOLD and place.status == "new") or conflict:
+        if (entry.kind in _TOLD | _OF_OPERATORS and place.status == "new") or conflict:
             facts: dict[str, str | int] = {
                 names.LEDGER_ORIGIN: origin,
                 names.LEDGER_INDEX: place.index,
@@ -64,6 +64,15 @@ def tell_entries(origin: str, appended: Iterable[tuple[Entry, Appended]]) -> Non
             tell(
                 _log, f"runrecord.ledger.{kind}", {key: value for key, value in facts.items() if value != ""}
             )
+
+
+def tell_since(log: Log, size: int) -> None:
+    """Tell of what operators did, as the entries from an index on say it."""
+    for index, leaf in enumerate(log.leaves(size), size):
+        with contextlib.suppress(MalformedError):
+            entry = Entry.parse(leaf)
+            if entry.kind in _OF_OPERATORS:
+                tell_entries(log.origin, [(entry, Appended(index, "new"))])
 
 
 def tell_checkpoint(checkpoint: Checkpoint) -> None:

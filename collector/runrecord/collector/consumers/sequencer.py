@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from runrecord.collector.consumers.base import IntakeConsumer
-from runrecord.collector.consumers.ledger_events import tell_checkpoint, tell_entries
+from runrecord.collector.consumers.ledger_events import tell_checkpoint, tell_entries, tell_since
 from runrecord.collector.consumers.quarantine import Quarantine
 from runrecord.collector.receiver.gaps import GAP_HEADER
 from runrecord.collector.telemetry import GatewayMetrics, Health
 from runrecord.exporters.intake import IntakeRecord, IntakeSource
+from runrecord.ledger.administration import carry_out_requests
 from runrecord.ledger.checkpoint import Checkpoint
 from runrecord.ledger.entry import Entry, Kind
 from runrecord.ledger.errors import EntryTooLarge, LedgerError, LedgerStopped, MalformedError
@@ -113,7 +114,7 @@ class LedgerSequencer(IntakeConsumer):
         self._lifecycle = Lifecycle(
             lifecycle, self._records_of, self._runs_since, abandon_after=abandon_after
         )
-        self._giving_up: asyncio.Task[None] | None = None
+        self._attending: asyncio.Task[None] | None = None
         self._metrics.ledger_entries.labels(self.name).set(self._entries)
 
     @property
@@ -126,10 +127,10 @@ class LedgerSequencer(IntakeConsumer):
         super().want(_or_gap(wanted))
 
     def watch_checkpoints(self) -> None:
-        """Show in health and metrics whether checkpoints can be published, and give up runs; call it about once a second."""
+        """Show in health and metrics whether checkpoints can be published, give up runs, and do what operators ask; call it each second."""
         self._lifecycle.tick(caught_up=not self.backlog_records and self._ledger is not None)
-        if self._giving_up is None or self._giving_up.done():
-            self._giving_up = asyncio.ensure_future(asyncio.to_thread(self._give_up))
+        if self._attending is None or self._attending.done():
+            self._attending = asyncio.ensure_future(asyncio.to_thread(self._attend))
         if self._ledger is None:  # being opened again: `degrade` says so
             return
         log = self._ledger.log
@@ -204,8 +205,8 @@ class LedgerSequencer(IntakeConsumer):
     async def stop(self) -> None:
         """Stop after what is being done now, publish a checkpoint, and close the ledger."""
         await super().stop()
-        if self._giving_up is not None:
-            await self._giving_up
+        if self._attending is not None:
+            await self._attending
         await asyncio.to_thread(self._lifecycle.close)
         if self._ledger is not None:
             ledger, self._ledger = self._ledger, None
@@ -302,8 +303,8 @@ class LedgerSequencer(IntakeConsumer):
         tell_entries(origin, zip([*entries, *statements], [*results, *stated], strict=True))
         return results + stated
 
-    def _give_up(self) -> None:
-        """State which runs nobody closed; what can't be stated now is stated the next time."""
+    def _attend(self) -> None:
+        """State which runs nobody closed, and do what operators ask; what can't be done now is done the next time."""
         ledger = self._ledger
         if ledger is None:
             return
@@ -311,8 +312,11 @@ class LedgerSequencer(IntakeConsumer):
             statements = self._lifecycle.abandoned()
             if statements:
                 self._append_with_statements(ledger, statements)
+            size = ledger.log.size
+            if carry_out_requests(ledger):
+                tell_since(ledger.log, size)
         except (LedgerError, OSError, sqlite3.Error) as error:
-            _log.debug("%s: can't give runs up now: %s", self.name, type(error).__name__)
+            _log.debug("%s: can't attend to the ledger now: %s", self.name, type(error).__name__)
 
     def _remember(self, entries: Iterable[Entry]) -> None:
         """Remember resources that are in the ledger, so that they need not be made again; the oldest are forgotten."""

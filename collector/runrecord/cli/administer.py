@@ -1,0 +1,63 @@
+# SPDX-FileCopyrightText: The Runrecord authors
+# SPDX-License-Identifier: Apache-2.0
+"""Commands that change a ledger: their common options, and how they reach the process that writes to it."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from runrecord.cli.console import errors, fail
+
+KeyFileOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--key-file",
+        metavar="FILE",
+        help="The private log key, if it is not beside the ledger: key_file of the exporter. Not needed while a gateway writes to the ledger's directory.",
+        show_default=False,
+    ),
+]
+ActorOption = Annotated[
+    str | None,
+    typer.Option(
+        "--actor",
+        metavar="NAME",
+        help="Who orders it; stands in the ledger in clear. Default: your login name.",
+        show_default=False,
+    ),
+]
+
+
+def actor_name(actor: str | None) -> str:
+    """Return who orders something: the given name, or the login name."""
+    return actor if actor is not None else getpass.getuser()
+
+
+def administer(
+    ledger: str | None, action: str, details: Mapping[str, str], *, key_file: Path | None = None
+) -> Mapping[str, str]:
+    """Do something to a ledger, if need be by the gateway that writes to it, and return what came of it.
+
+    Raises:
+        typer.Exit: It was refused; what is wrong and the next step are printed.
+    """
+    from runrecord.ledger import LedgerError, NoteSigner
+    from runrecord.ledger.administration import administer as do
+    from runrecord.ledger.stores.location import default_location
+
+    try:
+        signer = NoteSigner.parse(key_file.read_text()) if key_file is not None else None
+        with errors.status("waiting for the process that writes to the ledger ..."):
+            return do(ledger or default_location(), action, details, signer=signer)
+    except LedgerError as error:
+        fail(f"{error.message}.", error.next_step)
+    except (OSError, UnicodeDecodeError) as error:
+        fail(
+            f"{key_file} can't be read ({type(error).__name__}).",
+            "name the file that holds the private log key",
+        )
