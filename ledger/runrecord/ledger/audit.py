@@ -81,7 +81,7 @@ def approved_is_what_ran(view: RunView) -> Iterator[Finding]:
         enforced = [d for d in needs if d.entry.text(names.POLICY_MODE) != "monitor"]
         granted = [a for a in call.approvals if a.status in _GRANTED]
         if granted:
-            if any(_covers(approval, call) for approval in granted):
+            if any(approval.covers(call.digest) for approval in granted):
                 continue
             text = f"{_name(call)} ran with arguments other than those that were approved"
             if not any(approval.digests for approval in granted):
@@ -318,14 +318,6 @@ def _governed(decision: Record, call: ToolCall) -> bool:
     if decision.entry.parent_span_id and decision.entry.parent_span_id == call.entry.span_id:
         return decision.entry.end <= call.entry.end
     return starts_before(decision, call.record) and decision.entry.end <= call.entry.start
-
-
-def _covers(approval: Approval, call: ToolCall) -> bool:
-    answer = approval.answers[-1].entry
-    if answer.text(names.APPROVAL_STATUS) == "modified":
-        return call.digest != "" and call.digest == answer.text(names.APPROVAL_SUBJECT_MODIFIED_DIGEST)
-    shown = {r.entry.text(names.APPROVAL_SUBJECT_DIGEST) for r in approval.records} - {""}
-    return call.digest != "" and shown == {call.digest}
 
 
 def _covered_by_wider(view: RunView, call: ToolCall) -> bool:

@@ -53,6 +53,14 @@ class Approval:
         attributes = (names.APPROVAL_SUBJECT_DIGEST, names.APPROVAL_SUBJECT_MODIFIED_DIGEST)
         return frozenset(d for e in self._entries for a in attributes if (d := e.text(a)))
 
+    def covers(self, digest: str) -> bool:
+        """Return whether the last answer is about exactly these arguments: those that were shown, or those it changed them to."""
+        answer = self.answers[-1].entry if self.answers else None
+        if answer is not None and self.status == "modified":
+            return digest != "" and digest == answer.text(names.APPROVAL_SUBJECT_MODIFIED_DIGEST)
+        shown = {entry.text(names.APPROVAL_SUBJECT_DIGEST) for entry in self._entries} - {""}
+        return digest != "" and shown == {digest}
+
     @property
     def records(self) -> tuple[Record, ...]:
         """Requests and answers."""
