@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import inspect
 import functools
 import gzip
 import json
@@ -41,7 +42,7 @@ def wait_until(condition, timeout=TIMEOUT):
     """Poll a condition until it holds; its value is returned."""
     deadline = time.monotonic() + timeout
     while not (value := condition()):
-        assert time.monotonic() < deadline, f"not within {timeout} s: {condition}"
+        assert time.monotonic() < deadline, f"not within {timeout} s: {inspect.getsource(condition).strip()}"
         time.sleep(0.01)
     return value
 
