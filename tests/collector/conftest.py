@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import inspect
 import functools
 import gzip
 import json
@@ -18,6 +17,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -42,7 +42,9 @@ def wait_until(condition, timeout=TIMEOUT):
     """Poll a condition until it holds; its value is returned."""
     deadline = time.monotonic() + timeout
     while not (value := condition()):
-        assert time.monotonic() < deadline, f"not within {timeout} s: {inspect.getsource(condition).strip()}"
+        assert time.monotonic() < deadline, (
+            f"not within {timeout} s: {traceback.extract_stack(limit=2)[0].line}"
+        )
         time.sleep(0.01)
     return value
 
