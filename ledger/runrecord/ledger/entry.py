@@ -73,6 +73,15 @@ class Kind:
     LEGAL_HOLD: Final = "legal_hold"
 
 
+_ONE_OF_EACH: Final[Mapping[str, tuple[str, ...]]] = {
+    Kind.KEY_ROTATION: ("old", "new"),
+    Kind.EPOCH_CLOSE: ("epoch",),
+    Kind.EPOCH_OPEN: ("epoch",),
+    Kind.PRUNED: ("minimum", "bundles"),
+}
+"""Kinds of which a log holds one for each of these details, whatever else it says: writers that state it at the same time agree."""
+
+
 class MalformedEntry(MalformedError):  # noqa: N818 - named as its siblings are
     """Bytes are not the canonical form of an entry."""
 
@@ -229,15 +238,15 @@ class Entry:
     def key(self) -> bytes:
         """Return the deduplication key: SHA-256 over (tenant, trace, span, kind, phase), each with its length.
 
-        A record without a span (the ledger's own) is keyed by its content: the same statement twice is one entry.
+        A record without a span (the ledger's own) is keyed by its content: the same statement twice is one entry. One about the log
+        itself is keyed by what it is about: the end of an epoch, the change from one key to another.
         """
-        if not self.span_id:
-            return hashlib.sha256(b"content\x00" + self.leaf()).digest()
-        digest = hashlib.sha256(b"span\x00")
-        for part in (self.tenant, self.trace_id, self.span_id, self.kind, self.phase):
-            data = part.encode("utf-8", "replace")
-            digest.update(len(data).to_bytes(4, "big") + data)
-        return digest.digest()
+        if self.span_id:
+            return _key(b"span", self.tenant, self.trace_id, self.span_id, self.kind, self.phase)
+        about = _ONE_OF_EACH.get(self.kind)
+        if about is not None and not self.run:
+            return _key(b"log", self.kind, *(self.detail.get(name, "") for name in about))
+        return hashlib.sha256(b"content\x00" + self.leaf()).digest()
 
     def get(self, name: str) -> str | int | float | bool | None:
         """Return a scalar attribute without its wrapper, or None if it is absent or not a scalar."""
@@ -287,6 +296,14 @@ class Entry:
             reason = str(error) if isinstance(error, StrictJsonError) else "it is not canonical JSON"
             raise MalformedEntry(f"a leaf is not an entry of {SCHEMA}: {reason}") from None
         return entry
+
+
+def _key(domain: bytes, *parts: str) -> bytes:
+    digest = hashlib.sha256(domain + b"\x00")
+    for part in parts:
+        data = part.encode("utf-8", "replace")
+        digest.update(len(data).to_bytes(4, "big") + data)
+    return digest.digest()
 
 
 def conflict_leaf(key: bytes, old_index: int, leaf: bytes) -> bytes:
