@@ -65,7 +65,7 @@ def test_a_person_finds_who_did_what_when(refund):
     page = Page(page_of(refund().view()))
     assert page.open == []
     for words in (
-        "Run run-0001",
+        "Audit report of run run-0001",
         "refund-agent",
         "success",
         "COMPLETE",
@@ -342,7 +342,7 @@ def test_a_call_that_does_not_declare_its_effect_is_not_reported_as_no_effect(bu
     b.close()
     page = render_report(b.view(), [], Checkpoint("example.com/test", 5, bytes(32)))
     assert (
-        "not known: send_mail does not declare its effect</td><td>not known</td><td>require_approval by"
+        "not known: send_mail does not declare its effect</td><td>not known</td><td>no reference</td><td>require_approval by"
         in page
     )
     assert "declared to change nothing" not in page
