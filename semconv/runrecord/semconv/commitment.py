@@ -118,6 +118,18 @@ class RunKey(_Secret):
         mac.update(canonical_form(value))
         return _PREFIX + mac.hexdigest()
 
+    def under(self, secret: bytes) -> "RunKey":
+        """Derive a key of the same run for which a further secret is needed: whoever destroys that one destroys this key.
+
+        Args:
+            secret: 32 bytes.
+        """
+        return RunKey(hmac.digest(secret, b"runrecord/erasable-run-key/v1" + self._key, "sha256"))
+
+    def derive(self, purpose: str) -> bytes:
+        """Derive 32 bytes for another purpose than commitments, such as encryption."""
+        return hmac.digest(self._key, b"runrecord/derived/v1" + _prefixed(purpose), "sha256")
+
 
 class TenantKey(_Secret):
     """The secret that everything else derives from."""
