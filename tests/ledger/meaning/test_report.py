@@ -13,18 +13,9 @@ from hypothesis import strategies as st
 from runrecord.ledger import audit_run, render_report
 from runrecord.ledger.checkpoint import Checkpoint
 from runrecord.ledger.entry import Entry, Kind
-from runrecord.ledger.narrate import (
-    answered,
-    called,
-    decided,
-    effect,
-    headline,
-    lasting,
-    printable,
-    told,
-    when,
-)
+from runrecord.ledger.note import CosignatureSigner, NoteSigner
 from runrecord.ledger.records import Record
+from runrecord.ledger.report import Evidence
 from runrecord.ledger.runs import RunView
 from runrecord.ledger.values import wrap
 
@@ -199,138 +190,6 @@ def test_any_text_gives_a_well_formed_page(value):
     assert Page(page_of(poisoned(value))).open == []
 
 
-# --- phrases -------------------------------------------------------------------------------------------------------------
-
-
-@given(st.text())
-def test_printable_text_has_no_control_characters_and_an_end(value):
-    shown = printable(value)
-    assert len(shown) <= 200
-    assert not set(shown) & {"\x1b", "\n", "\r", "\x07", "\u202e", "\u2028", "\x9b"}
-
-
-@pytest.mark.parametrize(
-    ("nanos", "text"),
-    [(0, "-"), (-5, "-"), (2**70, "-"), (1_790_000_000_000_000_000, "2026-09-21 14:13:20 UTC")],
-)
-def test_times(nanos, text):
-    assert when(nanos) == text
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0.25, "250 ms"), (42.5, "42.5 s"), (600, "10 min"), (7200, "2.0 h"), (86400 * 3, "3.0 days")],
-)
-def test_durations(seconds, text):
-    assert lasting(seconds) == text
-
-
-@pytest.mark.parametrize(
-    ("attributes", "text"),
-    [
-        ({}, "pay on payments, committed, reversible"),
-        ({"runrecord__side_effect__committed": False}, "pay on payments, not committed, reversible"),
-        ({"runrecord__side_effect__reversible": False}, "pay on payments, committed, NOT reversible"),
-        (
-            {"runrecord__side_effect__committed": None, "runrecord__side_effect__reversible": None},
-            "pay on payments, ran, commit not stated, reversibility not stated",
-        ),
-        ({"runrecord__dry_run": True}, "pay on payments, dry run, reversible"),
-        (
-            {"runrecord__idempotency__deduplicated": True},
-            "pay on payments, a repeat, nothing new happened, reversible",
-        ),
-        (
-            {"status": "error", "error__type": "Timeout"},
-            "pay on payments, committed, reversible, failed: Timeout",
-        ),
-        ({"effect": "read"}, "read on payments"),
-        ({"effect": None, "runrecord__side_effect__committed": None}, "effect not declared on payments"),
-        (
-            {"effect": None, "runrecord__side_effect__committed": None, "runrecord__tool__read_only": True},
-            "declared to read only on payments",
-        ),
-        ({"kind": Kind.TOOL_INTENT}, "pay on payments, no result recorded, reversible"),
-    ],
-)
-def test_effects(build, attributes, text):
-    b = build()
-    b.tool("c1", **attributes)
-    (call,) = b.view().calls
-    assert effect(call) == text
-    assert called(call) == "create_refund [c1]"
-
-
-def test_decisions_and_answers(build):
-    b = build()
-    b.decision("c1", "deny", runrecord__decision__reason_code="too_much", runrecord__policy__mode="monitor")
-    b.request("c1", runrecord__approval__deadline="2026-09-22T00:00:00Z")
-    b.request("c2", approval="ap-2")
-    b.answer(
-        "c2",
-        "denied",
-        approval="ap-2",
-        runrecord__approval__channel="chat",
-        runrecord__approval__reason_code="no",
-        runrecord__approval__wait_seconds=None,
-    )
-    view = b.view()
-    assert (
-        decided(view.decisions[0])
-        == "deny by refunds version 14, rule over_50_usd, because too_much (monitor only)"
-    )
-    pending, denied = view.approvals
-    assert answered(pending) == "pending until 2026-09-22T00:00:00Z"
-    assert (
-        answered(denied)
-        == "denied by human u-17 through chat at 2026-09-21 14:13:28 UTC after 1.0 s, because no"
-    )
-
-
-def test_every_other_kind_has_words(build):
-    b = build()
-    b.add(
-        Kind.VERIFICATION,
-        "verify total",
-        runrecord__verification__name="total",
-        runrecord__verification__outcome="pass",
-    )
-    b.add(
-        Kind.COMPENSATION,
-        "compensate x",
-        runrecord__subject__name="create_refund",
-        runrecord__compensation__outcome="succeeded",
-    )
-    b.add(
-        Kind.ESCALATION,
-        "",
-        runrecord__escalation__reason_code="stuck",
-        runrecord__escalation__target__ref="queue-2",
-    )
-    b.add(Kind.CONFLICT, "x")
-    b.add(Kind.GAP, "x")
-    b.add(Kind.MODEL_CALL, "chat gpt")
-    b.request("c1")
-    b.answer("c1")
-    assert [told(record) for record in b.view().records] == [
-        "verification total: pass",
-        "compensation of create_refund: succeeded",
-        "escalated to queue-2: stuck",
-        "CONFLICT: another version of entry ?",
-        "GAP: records were dropped",
-        "model call chat gpt",
-        "asked for approval of create_refund",
-        "approval of create_refund answered: approved by u-17",
-    ]
-
-
-def test_the_headline_leaves_out_what_is_not_known(refund):
-    facts = dict(headline(refund().view()))
-    assert facts["Agent"] == "refund-agent"
-    assert "Tenant" not in facts
-    assert dict(headline(RunView("x", [])))["Outcome"] == "open"
-
-
 def test_a_call_that_does_not_declare_its_effect_is_not_reported_as_no_effect(build):
     b = build("r1")
     b.begin()
@@ -372,3 +231,127 @@ def test_what_the_ledger_states_and_what_the_resources_say_is_in_the_report(refu
         assert text in page
     complete = render_report(whole.view(), [], Checkpoint("x", 99, bytes(32)))
     assert "count 11 records of 3 sources" in complete
+
+
+def figure(page):
+    return page[page.index("<svg") : page.index("</svg>")]
+
+
+def test_the_figure_cuts_the_wait_for_an_approval_and_says_how_long_it_was(build):
+    b = build()
+    b.begin()
+    b.step(0)
+    b.request("c1", step=0)
+    b.clock += 26 * 3600 * 10**9
+    b.answer("c1", step=0)
+    b.tool("c1", step=0)
+    b.close()
+    page = page_of(b.view())
+    assert "26.0 h waiting" in Page(figure(page)).text
+    assert "09-21 14:13" in Page(figure(page)).text  # a run of more than a day shows dates
+    widths = [float(w) for w in re.findall(r'class="quiet" x="[0-9.]+" y="16" width="([0-9.]+)"', page)]
+    assert 0 < max(widths) < 500
+
+
+@pytest.mark.parametrize("count", [300, 4000])
+def test_a_long_run_gives_a_figure_and_tables_of_bounded_size(build, count):
+    b = build()
+    b.begin()
+    for number in range(count):
+        b.step(number)
+        b.tool(f"c{number}", effect="read", step=number)
+    b.close()
+    page = page_of(b.view())
+    assert len(figure(page)) < 1_000_000
+    assert len(page) < 2_000_000
+    assert ("more rows are not shown" in page) == (count > 500)
+    places = [float(x) for x in re.findall(r' x="([0-9.]+)"', figure(page))]
+    assert 0 <= min(places) <= max(places) <= 1000
+
+
+def test_a_report_needs_no_colour(refund):
+    """Whatever has a colour has a word and a sign as well."""
+    b = refund()
+    page = page_of(b.view())
+    for badge in re.findall(r'<span class="badge (?:good|warn|bad)">(.*?)</span></?', page):
+        assert re.search(r'aria-hidden="true">[\u2713!\u2717]</span> \w', badge)
+
+
+def test_what_was_shown_is_compared_with_what_ran(build, digests):
+    agreed, other = digests
+    cases = {
+        "equal": ("approved", agreed, {}),
+        "NOT equal": ("approved", other, {}),
+        "ran, not approved": ("denied", agreed, {}),
+        "can't tell": ("approved", agreed, {"digest": ""}),
+    }
+    for word, (status, ran, more) in cases.items():
+        b = build()
+        b.begin()
+        b.request("c1", **{k: v for k, v in more.items() if k != "digest"})
+        b.answer("c1", status)
+        b.tool("c1", digest=more.get("digest", ran))
+        b.close()
+        assert word in re.findall(
+            r"</span> ([^<]*)</span></td></tr>", page_of(b.view()).replace("&#x27;", "'")
+        )
+
+
+def test_effects_say_whether_they_were_made_once_and_undone(build):
+    b = build()
+    b.begin()
+    b.tool("c1", runrecord__idempotency__ref="idem-7", runrecord__side_effect__ref="pay_99")
+    b.tool("c2", runrecord__idempotency__key_present=True)
+    b.add(Kind.COMPENSATION, "compensate", runrecord__compensation__subject__id="c1", runrecord__compensation__outcome="succeeded")  # fmt: skip
+    b.close()
+    page = Page(page_of(b.view())).text
+    for words in ("idem-7", "it made pay_99", "a key, not recorded", "succeeded at 2026-"):
+        assert words in page
+
+
+def test_costs_and_tokens_stand_beside_their_budgets(build):
+    b = build()
+    b.begin()
+    spent = {"gen_ai__usage__input_tokens": 1200, "gen_ai__usage__output_tokens": 34, "runrecord__cost__currency": "EUR"}  # fmt: skip
+    b.add(Kind.MODEL_CALL, "chat", runrecord__cost__amount=0.1, **spent)
+    b.add(Kind.MODEL_CALL, "chat", runrecord__cost__amount=0.2, **spent)
+    limits = {"runrecord__budget__id": "spend", "runrecord__budget__dimension": "cost", "runrecord__cost__currency": "EUR"}  # fmt: skip
+    b.close(runrecord__budget__limit=0.25, runrecord__budget__consumed=0.3, **limits)
+    page = Page(page_of(b.view())).text
+    for words in ("0.3 EUR", "2,400 in, 68 out", "spend", "0.25 EUR", "exceeded"):
+        assert words in page
+
+
+def test_what_vouches_for_the_record_is_said(refund):
+    log, witness = (
+        NoteSigner("example.com/test", b"l" * 32),
+        CosignatureSigner("w.example/1", b"w" * 32),
+    )
+    checkpoint = Checkpoint("example.com/test", 42, b"\x01" * 32).sign([log])
+    alone = Page(
+        render_report(refund().view(), [], Evidence(checkpoint, "example.com/test/bundle+00c0ffee"))
+    ).text
+    assert f"example.com/test+{log.key_hash:08x}" in alone
+    assert "example.com/test/bundle+00c0ffee" in alone
+    assert "By nobody" in alone
+    assert "None: the times are those" in alone
+    note = checkpoint.note + witness.sign(checkpoint.body()).line().encode()
+    seen = Evidence(replace(checkpoint, note=note), stamped="example TSA at 2026", known=(7, 21))
+    text = Page(render_report(refund().view(), [], seen)).text
+    assert "w.example/1 at 20" in text
+    assert "example TSA at 2026" in text
+    assert "checkpoints at 7, 21 entries" in text
+
+
+def test_a_disclosed_value_is_marked_and_escaped(refund):
+    view = refund().view()
+    (call,) = [call for call in view.calls if call.call_id == "call_2"]
+    place = (call.record.index, "runrecord.arguments.digest")
+    page = render_report(view, [], Evidence(CHECKPOINT, disclosed={place: {"note": EVIL, "amount": 5}}))
+    assert page.count("DISCLOSED") == 2  # beside what ran, and in a list of all
+    assert "<script" not in page
+    assert "alert(1)" in Page(page).text
+    assert "DISCLOSED" not in page_of(view)
+    whole = render_report(view, [], Evidence(CHECKPOINT, disclosed={place: "x" * 100_000}))
+    assert "100,000 characters in disclosures.json" in whole
+    assert len(whole) < len(page) + 10_000

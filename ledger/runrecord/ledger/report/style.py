@@ -55,10 +55,10 @@ svg .ok{fill:var(--good);stroke:var(--good)}svg .no{fill:var(--bad);stroke:var(-
 @media print{
 :root{color-scheme:light;--ink:#000;--dim:#444;--page:#fff;--line:#bbb;--soft:#f0f0f0;--bad:#8c1208;--warn:#5e3b00;--good:#0a5424;--bar:#2f4a75}
 *{print-color-adjust:exact;-webkit-print-color-adjust:exact}
-body{font-size:9.5pt;line-height:1.4}main{max-width:none;padding:0}
+html{font-size:9.5pt}body{font-size:1rem;line-height:1.4}main{max-width:none;padding:0}
 h1{font-size:16pt}h2{font-size:12pt;margin:1.5rem 0 .4rem;break-after:avoid}h3{break-after:avoid}
 .verdict{margin:.8rem 0}.verdict h2{font-size:13.5pt}
-.verdict,figure,tr,dl.facts div,li{break-inside:avoid}thead{display:table-header-group}.lead{break-after:avoid}
+.verdict,figure,tr,dl.facts div,li{break-inside:avoid}thead{display:table-header-group;break-after:avoid}tbody tr:first-child{break-before:avoid}.lead{break-after:avoid}
 table{font-size:8.7pt}th,td{padding:.22rem .45rem .22rem 0}.scroll{overflow:visible}
 dl.facts div{grid-template-columns:8.5rem 1fr;padding:.15rem 0}
 }

@@ -73,7 +73,7 @@ class _Axis:
         weights = [sqrt(end - start) for start, end in pairwise(times)]
         cut = sum(self.quiet)
         room = _RIGHT - _LEFT
-        each = min(92.0, room * _QUIET_SHARE / cut) if cut else 0.0
+        each = min(104.0, room * _QUIET_SHARE / cut) if cut else 0.0
         rest = sum(w for w, quiet in zip(weights, self.quiet, strict=True) if not quiet)
         if not rest and cut:
             each = room / cut
@@ -259,10 +259,18 @@ def _lane(axis: _Axis, marks: Sequence[_Mark]) -> tuple[str, int]:
         if last:
             last.after = x
         rows[row].append(_Placed(mark, x, end, row * _ROW, before=last.end if last else _LEFT))
-    return "".join(_draw(placed) for row in rows for placed in row), len(rows)
+    drawn: list[str] = []
+    for own in rows:
+        free_from = _LEFT
+        for placed in own:
+            placed.before = max(placed.before, free_from)
+            shape, free_from = _draw(placed)
+            drawn.append(shape)
+    return "".join(drawn), len(rows)
 
 
-def _draw(placed: _Placed) -> str:
+def _draw(placed: _Placed) -> tuple[str, float]:
+    """Return a mark with its label, if there is room for one, and where it ends."""
     mark, x, y = placed.mark, placed.x, placed.y
     title = mark.title if placed.count == 1 else f"{mark.title} and {placed.count - 1} more"
     if mark.look in {"ok", "no", "ask"}:
@@ -270,7 +278,7 @@ def _draw(placed: _Placed) -> str:
         shape = (
             _sign(x + _SIGN / 2, y + _BAR / 2, mark.look, mark.sign) if has_room else _line(x, y, mark.look)
         )
-        return f"<g><title>{escape(title)}</title>{shape}</g>"
+        return f"<g><title>{escape(title)}</title>{shape}</g>", x + _SIGN
     width = max(placed.end - x - 0.6, 1.6)
     parts = [
         f'<rect class="{mark.look}" x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{_BAR:.0f}" rx="2"/>'
@@ -286,9 +294,10 @@ def _draw(placed: _Placed) -> str:
         parts.append(f'<text class="in" x="{x + 4:.1f}" y="{y + 11.5:.1f}">{escape(label)}</text>')
     elif label and behind + size < placed.after:
         parts.append(f'<text x="{behind:.1f}" y="{y + 11.5:.1f}">{escape(label)}</text>')
-    elif label and x - size - 2 * _SIGN > placed.before:
+        behind += size
+    elif label and x - size - 6 > placed.before:
         parts.append(f'<text x="{x - 5:.1f}" y="{y + 11.5:.1f}" text-anchor="end">{escape(label)}</text>')
-    return f"<g><title>{escape(title)}</title>{''.join(parts)}</g>"
+    return f"<g><title>{escape(title)}</title>{''.join(parts)}</g>", behind
 
 
 def _sign(x: float, y: float, look: str, sign: str) -> str:
