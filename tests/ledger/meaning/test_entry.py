@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sys
 from dataclasses import replace
+from importlib import util
 
 import pytest
 from hypothesis import given
@@ -83,6 +85,22 @@ def test_a_leaf_is_canonical_json(entry):
     """The fast encoder and the reference encoder agree."""
     members = entry.to_json()
     assert entry.leaf() == encode_members(members) == canonical_json(members)
+
+
+@pytest.fixture(scope="module")
+def without_orjson():
+    """The module of the encoder, as it is where there is no orjson."""
+    spec = util.find_spec("runrecord.ledger.values")
+    module = util.module_from_spec(spec)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "orjson", None)
+        spec.loader.exec_module(module)
+    return module
+
+
+@given(entry=entries)
+def test_the_encoder_of_the_standard_library_writes_the_same(without_orjson, entry):
+    assert without_orjson.encode_members(entry.to_json()) == entry.leaf()
 
 
 @given(entries, st.data())
