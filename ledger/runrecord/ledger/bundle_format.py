@@ -19,6 +19,11 @@ ENTRIES: Final = "entries.jsonl"
 README: Final = "README.txt"
 REPORT: Final = "report.html"
 POLICY: Final = "policy.txt"
+DISCLOSURES: Final = "disclosures.json"
+MAX_RECORDS: Final = 200_000
+"""Most entries of a bundle."""
+MAX_PROOF_FILES: Final = 10_000
+"""Most entries that have a proof file each; the proofs of more stand in one file."""
 
 
 def log_name(origin: str) -> str:
@@ -49,3 +54,13 @@ def checkpoint_path(log: str, size: int) -> str:
 def timestamp_path(log: str, size: int) -> str:
     """Return the name of the time stamp of a checkpoint in a bundle, if it has one."""
     return f"timestamps/{log}-{size}.tsr"
+
+
+def proofs_path(log: str) -> str:
+    """Return the name of the one file with all proofs of a log, in a bundle with many entries."""
+    return f"proofs/{log}.bin"
+
+
+def consistency_path(log: str, size: int) -> str:
+    """Return the name of the proof that an older or newer checkpoint belongs to the same log as that of the bundle."""
+    return f"consistency/{log}-{size}.txt"

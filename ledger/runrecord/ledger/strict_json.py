@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from functools import cache
 from typing import Any, Final, NoReturn, TypeGuard, cast
 
 JSON = Any
@@ -32,14 +33,20 @@ def read_object(data: bytes, *, parse_int: Callable[[str], JSON] = int) -> dict[
         parse_int: What makes a number of digits alone; ``float`` where every number is a double.
     """
     try:
-        value = json.loads(
-            data.decode("utf-8"), object_pairs_hook=_no_duplicates, parse_constant=refuse, parse_int=parse_int
-        )
+        value = _decoder(parse_int).decode(data.decode("utf-8"))
     except StrictJsonError:
         raise
     except (ValueError, RecursionError):
         refuse("it is not JSON")
     return cast("dict[str, JSON]", value) if isinstance(value, dict) else refuse("it is not a JSON object")
+
+
+@cache
+def _decoder(parse_int: Callable[[str], JSON]) -> json.JSONDecoder:
+    """Return a decoder; to make one takes longer than to read a small object."""
+    return json.JSONDecoder(
+        object_pairs_hook=_no_duplicates, parse_constant=refuse, parse_int=parse_int, strict=True
+    )
 
 
 def _no_duplicates(pairs: list[tuple[str, JSON]]) -> dict[str, JSON]:

@@ -14,7 +14,7 @@ from runrecord.ledger.errors import MalformedProof
 from runrecord.ledger.note import NoteVerifier, decode_base64
 from runrecord.ledger.tlog import HASH_SIZE, verify_inclusion
 
-_HEADER = "c2sp.org/tlog-proof@v1"
+HEADER = b"c2sp.org/tlog-proof@v1"
 _INDEX = re.compile(r"index (0|[1-9][0-9]{0,18})")
 _MAX_HASHES = 63
 
@@ -37,7 +37,7 @@ class TlogProof:
 
     def encode(self) -> bytes:
         """Return the text of the proof."""
-        lines = [_HEADER]
+        lines = [HEADER.decode()]
         if self.extra is not None:
             lines.append(f"extra {base64.b64encode(self.extra).decode()}")
         lines.append(f"index {self.index}")
@@ -58,8 +58,8 @@ class TlogProof:
             raise MalformedProof(
                 "a tlog-proof holds other characters than ASCII before its checkpoint"
             ) from None
-        if lines.pop(0) != _HEADER or not blank:
-            raise MalformedProof(f"a tlog-proof does not start with {_HEADER} or has no checkpoint")
+        if lines.pop(0) != HEADER.decode() or not blank:
+            raise MalformedProof(f"a tlog-proof does not start with {HEADER.decode()} or has no checkpoint")
         extra: bytes | None = None
         if lines and lines[0].startswith("extra "):
             extra = decode_base64(lines.pop(0)[len("extra ") :])

@@ -9,6 +9,7 @@ from enum import IntEnum
 
 from runrecord.ledger.audit import Finding
 from runrecord.ledger.completeness import UNSEEN
+from runrecord.ledger.disclosures import Disclosure
 from runrecord.ledger.runs import RunView
 
 
@@ -48,6 +49,7 @@ class Verification:
         first_use: The keys came from the bundle itself, so that it proves nothing about who made it.
         view: The run, once its entries were verified.
         findings: Invariants that the run broke; they do not change the code.
+        disclosed: What was opened for the reader; each value is the one that its entry commits to.
         limits: What no bundle can show.
     """
 
@@ -56,6 +58,7 @@ class Verification:
     first_use: bool = False
     view: RunView | None = None
     findings: list[Finding] = field(default_factory=list[Finding])
+    disclosed: tuple[Disclosure, ...] = ()
     limits: tuple[str, ...] = UNSEEN
 
     def diagnostics(self) -> str:
