@@ -86,6 +86,13 @@ def write_all(fd: int, data: bytes) -> None:
 def make_directory(path: Path, mode: int = 0o755) -> None:
     """Make a directory, and those above it, durably."""
     if path.is_dir():
+        with disk_errors(path):
+            is_new = next(path.iterdir(), None) is None
+        if is_new:  # whoever made it may have been killed before the sync
+            with contextlib.suppress(
+                LedgerReadOnly
+            ):  # it was made by someone else, who may read what is above it
+                sync_directory(path.parent)
         return
     make_directory(path.parent)
     with disk_errors(path), contextlib.suppress(FileExistsError):

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runrecord.ledger.errors import LedgerCorrupt, LedgerStopped, MalformedTile
-from runrecord.ledger.files import disk_errors, explain, sync, sync_directory, write_all
+from runrecord.ledger.files import disk_errors, explain, sync, sync_directory, write_all, write_whole
 from runrecord.ledger.tiles import decode_bundle
 
 DIGEST_SIZE = 16
@@ -93,24 +93,24 @@ class WriteAheadLog:
             while offset and (frame := _read_frame(data, offset, salt)):
                 yield frame[0]
                 offset = frame[1]
-            if offset < len(data):
-                if not is_last or _has_frame(data, offset + 1, salt):
-                    raise _damaged(path, offset)
-                self._cut(path, offset)
+            if offset < len(data) and (not is_last or _has_frame(data, offset + 1, salt)):
+                raise _damaged(path, offset)
+            if is_last:
+                self._settle(path, data[:offset])
 
-    def _cut(self, path: Path, offset: int) -> None:
+    def _settle(self, path: Path, data: bytes) -> None:
+        """Leave what is whole of the last segment, and make it durable.
+
+        Whoever wrote it may have been killed before the sync, or the sync failed: then what is read here is in memory only, and a sync
+        of the same file would not write it. So it is written anew.
+        """
+        if len(data) > _SEGMENT_HEADER:
+            write_whole(path, data, 0o600)
+            return
         with disk_errors(path):
-            if offset <= _SEGMENT_HEADER:
-                path.unlink()
-                self._segments.remove(path)
-                sync_directory(self._directory)
-                return
-            fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-            try:
-                os.ftruncate(fd, offset)
-                sync(fd, path)
-            finally:
-                os.close(fd)
+            path.unlink()
+        self._segments.remove(path)
+        sync_directory(self._directory)
 
     def turn(self, size: int) -> contextlib.nullcontext[None]:
         """Nobody else writes to a directory (see :class:`runrecord.ledger.stores.base.Journal`)."""

@@ -23,7 +23,7 @@ from typing import final
 
 from runrecord.ledger.dedup import KeyIndex
 from runrecord.ledger.errors import LedgerError
-from runrecord.ledger.files import FileBatch, WriterLock, disk_errors, explain, make_directory
+from runrecord.ledger.files import FileBatch, WriterLock, disk_errors, explain, make_directory, sync_directory
 from runrecord.ledger.stores.base import CHECKPOINT, Opened
 from runrecord.ledger.stores.local_keys import fit, open_index
 from runrecord.ledger.wal import WriteAheadLog
@@ -79,6 +79,11 @@ class DirectoryStore:
             for leftover in (state / "tmp").iterdir():
                 with disk_errors(leftover):
                     leftover.unlink()
+            for each in (
+                self.path,
+                state,
+            ):  # a writer that was killed may have left names that no sync has kept
+                sync_directory(each)
             return DirectoryWriter(self.path, lock)
         except BaseException:
             lock.release()
