@@ -17,7 +17,7 @@ from bench.ledgers import Log, Missing
 from runrecord.ledger import Entry, Kind, Ledger, build_bundle, fsck, verify_bundle
 from runrecord.ledger.tlog import leaf_hash, verify_inclusion
 from runrecord.ledger.trust import Trust
-from runrecord.processors.ledger.projection import project_counted
+from runrecord.processors.ledger.projection import project
 from runrecord.processors.signal import Signal
 from runrecord.semconv.commitment import load_tenant_key
 
@@ -49,7 +49,7 @@ def entries(count: int) -> list[Entry]:
     """Entries of real spans, no two of one key."""
     key, found = load_tenant_key(), list[Entry]()
     for body in corpus(max(1, count // 300), 0.03):
-        found += project_counted(Signal.TRACES, body, tenant_key=key).entries
+        found += project(Signal.TRACES, body, tenant_key=key)
         if len(found) >= count:
             break
     return found[:count]

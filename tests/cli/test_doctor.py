@@ -17,6 +17,7 @@ import typer
 from typer.testing import CliRunner
 
 from runrecord.cli.doctor import doctor
+from runrecord.ledger.ledger import Ledger
 
 OTHER = """
 from opentelemetry.sdk._configuration import _OTelSDKConfigurator
@@ -236,6 +237,22 @@ def test_a_key_in_the_environment(environment):
     assert check["found"].startswith("RUNRECORD_KEY, fingerprint ")
     environment.setenv("RUNRECORD_KEY", "short")
     assert diagnose(code=1)["tenant key"][0]["state"] == "unsafe"
+
+
+def test_the_run_keys_of_the_ledger_are_found(environment, tmp_path):
+    environment.setenv("OTEL_TRACES_EXPORTER", "none")
+    environment.setenv("RUNRECORD_LEDGER", str(tmp_path / "ledger"))
+    assert "run keys" not in diagnose()
+    with Ledger(tmp_path / "ledger") as ledger:
+        (check,) = diagnose()["run keys"]
+        assert check["state"] == "info"
+        ledger.run_secrets.puncture([("", "run-1")])
+    path = tmp_path / "ledger" / ".state" / "run.keys"
+    (check,) = diagnose()["run keys"]
+    assert check["found"] == f"{path}, id {ledger.run_secrets.identity[:8]}, 1 runs erased"
+    path.chmod(0o644)
+    (check,) = diagnose(code=1)["run keys"]
+    assert (check["state"], check["next_step"]) == ("unsafe", f"run: chmod 600 {path}")
 
 
 def test_a_state_directory_that_others_can_write_to_is_unsafe(environment, tmp_path):

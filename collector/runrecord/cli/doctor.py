@@ -73,6 +73,7 @@ def doctor(
         *_content(),
         *_propagation(probe),
         *_tenant_key(),
+        *_run_keys(),
         *_state_dir(),
         *_endpoints(probe),
     ]
@@ -326,6 +327,26 @@ def _tenant_key() -> Iterator[Check]:
         yield Check("tenant key", "unsafe", str(error), "Without a key, digests can't be made.")
         return
     yield Check("tenant key", "ok", f"{where}, fingerprint {key.fingerprint}")
+
+
+def _run_keys() -> Iterator[Check]:
+    from runrecord.ledger.errors import LedgerError
+    from runrecord.ledger.run_keys import RUN_KEYS_FILE, RunSecrets
+    from runrecord.ledger.stores.location import default_location, open_store
+
+    try:
+        store = open_store(default_location())
+        path = store.path / ".state" / RUN_KEYS_FILE
+        store.close()
+        if path.exists():
+            held = RunSecrets(path)
+            erased = f", {held.version} runs erased" if held.version else ""
+            yield Check("run keys", "ok", f"{path}, id {held.identity[:8]}{erased}")
+        elif path.parent.exists():
+            yield Check("run keys", "info", f"none yet; they are made with the first entry, in {path}")
+    except LedgerError as error:
+        state: State = "unsafe" if "others can read" in error.message else "warning"
+        yield Check("run keys", state, error.message, error.next_step or "")
 
 
 def _state_dir() -> Iterator[Check]:

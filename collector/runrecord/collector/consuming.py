@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from dataclasses import dataclass, replace
@@ -28,6 +29,7 @@ from runrecord.exporters.errors import IntakeError
 from runrecord.ledger.errors import LedgerError
 from runrecord.ledger.ledger import Ledger
 from runrecord.ledger.note import NoteSigner
+from runrecord.ledger.run_keys import RunKeys, RunSecrets
 from runrecord.processors import compat
 from runrecord.processors.ledger.projection import Projection, project_counted
 from runrecord.processors.signal import Signal
@@ -307,13 +309,15 @@ class Consuming:
     def _sequencer(self, name: str, ledger: Ledger) -> LedgerSequencer:
         exporter = self._config.ledgers[name]
 
+        keys = RunKeys(ledger.run_secrets, self._key)
+
         def project(signal: Signal, body: bytes, known: Container[tuple[str, str]]) -> Projection:
-            return project_counted(signal, body, tenant_key=self._key, known=known)
+            return project_counted(signal, body, key_of=keys.key, known=known)
 
         return LedgerSequencer(
             self._intake.consumer(name),
             ledger,
-            reopen=lambda: _ledger(exporter),
+            reopen=lambda: _ledger(exporter, ledger.run_secrets),
             project=project,
             wanted=takes(name, self._config.pipelines_of(name)),
             health=self._health,
@@ -351,7 +355,7 @@ class Consuming:
         return self._quarantines[exporter]
 
 
-def _ledger(exporter: LedgerExporter) -> Ledger:
+def _ledger(exporter: LedgerExporter, run_secrets: RunSecrets | None = None) -> Ledger:
     signer = None
     if exporter.key_file is not None:
         try:
@@ -361,12 +365,16 @@ def _ledger(exporter: LedgerExporter) -> Ledger:
                 f"the log key {exporter.key_file} can't be read ({error.strerror})",
                 "check key_file of the ledger",
             ) from None
-    return Ledger(exporter.location, origin=exporter.origin, signer=signer)
+    return Ledger(exporter.location, origin=exporter.origin, signer=signer, run_secrets=run_secrets)
 
 
 def _open_ledger(name: str, exporter: LedgerExporter) -> Ledger:
     try:
-        return _ledger(exporter)
+        with contextlib.ExitStack() as undo:
+            ledger = undo.enter_context(_ledger(exporter))
+            assert ledger.run_secrets  # opened or made now: a ledger without them can't take an entry
+            undo.pop_all()
+            return ledger
     except LedgerError as error:
         raise StartError(f"{name}: {error.message}", next_step=error.next_step or "") from error
     except OSError as error:

@@ -17,9 +17,10 @@ from typing import Final, TypeVar, final
 from runrecord.ledger.checkpoint import Checkpoint
 from runrecord.ledger.dedup import conflict_key
 from runrecord.ledger.entry import Entry, Kind, conflict_leaf
-from runrecord.ledger.errors import LedgerError, MalformedError
+from runrecord.ledger.errors import LedgerError, MalformedError, OutOfRange
 from runrecord.ledger.log import Log
 from runrecord.ledger.note import NoteSigner
+from runrecord.ledger.opening import ERASED, differ_by_erasure
 from runrecord.ledger.records import Record
 from runrecord.ledger.run_index import (
     Row,
@@ -30,6 +31,7 @@ from runrecord.ledger.run_index import (
     row_of_entry,
     summarise,
 )
+from runrecord.ledger.run_keys import RunSecrets, open_run_secrets
 from runrecord.ledger.runs import RunView
 from runrecord.ledger.sequencer import Appended
 from runrecord.ledger.stores.location import Location
@@ -69,6 +71,7 @@ class Ledger:
         signer: The log key; None reads the one in the directory or makes it.
         origin: Name of a log that is made.
         checkpoint_interval: Seconds between two checkpoints; None publishes only when told to.
+        run_secrets: Its run keys, if they are open already.
 
     Raises:
         LedgerError: It can't be opened, see ``Log.open``.
@@ -82,6 +85,7 @@ class Ledger:
         signer: NoteSigner | None = None,
         origin: str | None = None,
         checkpoint_interval: float | None = 1.0,
+        run_secrets: RunSecrets | None = None,
     ) -> None:
         self._log = Log.open(
             location,
@@ -95,6 +99,9 @@ class Ledger:
         self._pending: dict[int, Row | None] = {}
         self._lock = threading.Lock()
         self._scanned = False
+        self._secrets_lock = threading.Lock()
+        self._secrets = run_secrets
+        self._erased_below = 0
         try:
             self._index = self._open_index()
         except BaseException:
@@ -135,6 +142,44 @@ class Ledger:
         """Whether it was opened to read."""
         return self._read_only
 
+    @property
+    def run_secrets(self) -> RunSecrets:
+        """What the keys of the runs derive from; opened to write, they are made where there are none.
+
+        Opened to write, what the log says was erased is destroyed here before anything derives from it.
+
+        Raises:
+            RunKeysError: They are not on this machine, or those of another ledger.
+            LedgerError: They can't be read or made.
+        """
+        with self._secrets_lock:
+            if self._secrets is None:
+                found = open_run_secrets(self._log, make=not self._read_only)
+                self._destroy_erased(found)
+                self._secrets = found
+            return self._secrets
+
+    def apply_erasures(self) -> int:
+        """Destroy the secrets of runs that the log says were erased since it was last looked at, maybe by another writer.
+
+        Returns:
+            How many were destroyed.
+
+        Raises:
+            LedgerError: The log or the secrets can't be read or written.
+        """
+        with self._secrets_lock:
+            return 0 if self._secrets is None else self._destroy_erased(self._secrets)
+
+    def _destroy_erased(self, secrets: RunSecrets) -> int:
+        if self._read_only:
+            return 0
+        size = self._log.size
+        found = self.erasures(since=self._erased_below)
+        destroyed = secrets.puncture((record.entry.tenant, record.entry.run) for record in found)
+        self._erased_below = size
+        return destroyed
+
     def append_entries(self, entries: Sequence[Entry]) -> list[Appended]:
         """Append entries; they are durable when this returns.
 
@@ -148,7 +193,7 @@ class Ledger:
             LedgerError: Nothing of the call was kept, see ``Log.append``.
         """
         items = [(entry.key(), entry.leaf()) for entry in entries]
-        results = self._log.append(items, on_conflict=conflict_leaf)
+        results = self._log.append(items, on_conflict=self._conflict)
         rows = {
             result.index: row_of_entry(result.index, entry)
             if result.status == "new"
@@ -167,6 +212,19 @@ class Ledger:
             with contextlib.suppress(RunIndexError):
                 self._catch_up()
         return results
+
+    def _conflict(self, key: bytes, old: int, leaf: bytes) -> bytes | None:
+        """State a conflict, unless a record came again whose run was erased in between: then it is the same one."""
+        second = Entry.parse(leaf)
+        try:
+            if differ_by_erasure(Entry.parse(self._log.leaf(old)), second):
+                return None
+        except (MalformedError, OutOfRange):  # it came in the same call: then both were made under one key
+            pass
+        except LedgerError:  # it was pruned
+            if ERASED in second.truncated:
+                return None
+        return conflict_leaf(key, old, leaf)
 
     def publish(self) -> Checkpoint:
         """Sign and publish a checkpoint of everything that is durable, and return it; opened to read, return the newest one."""
@@ -252,6 +310,18 @@ class Ledger:
             return self._records(run, [i for i in index.indices(run) if i not in without])
 
         return self._ask(read)
+
+    def erasures(self, *, since: int = 0) -> list[Record]:
+        """Return the records that state an erasure, from an index on, by index.
+
+        Raises:
+            MalformedEntry: A leaf of such a run is not an entry.
+            LedgerCorrupt: Opened to read, one is not what was signed.
+        """
+        runs = self._ask(lambda index: index.erased(since))
+        records = (record for run in runs for record in self.records_of(run))
+        found = [each for each in records if each.entry.kind == Kind.ERASURE and each.index >= since]
+        return sorted(found, key=lambda record: record.index)
 
     def rebuild_index(self) -> None:
         """Make the index of runs anew from the leaves; opened to read, in memory, so that no index has to be believed."""

@@ -239,7 +239,11 @@ class Log:
             LedgerStopped: If the log is closed.
             LedgerError: If it can't be written.
         """
-        self._writable()[1].keep(WITNESSED, checkpoint.note)
+        self.keep(WITNESSED, checkpoint.note)
+
+    def keep(self, name: str, data: bytes) -> None:
+        """Write an object beside the log (errors as in :meth:`keep_witnessed`)."""
+        self._writable()[1].keep(name, data)
 
     def _follow(self) -> None:
         if self._publisher is not None:

@@ -191,6 +191,12 @@ class RunIndex:
             found = self._connection.execute("SELECT idx FROM known WHERE run = ? ORDER BY idx", (run,))
             return [index for (index,) in found]
 
+    def erased(self, since: int = 0) -> list[str]:
+        """Return the runs of which something was erased, as far as they have an entry from an index on."""
+        query = "SELECT DISTINCT run FROM known WHERE kind = ? AND idx >= ?"
+        with self._using():
+            return [run for (run,) in self._connection.execute(query, (Kind.ERASURE, since))]
+
     def matching(self, prefix: str) -> list[str]:
         """Return the run ids that start with a prefix, at most 20."""
         pattern = prefix.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"

@@ -31,12 +31,15 @@ import threading
 from collections import OrderedDict
 from collections.abc import Generator, Iterable
 from pathlib import Path
-from typing import Final, NoReturn, final
+from typing import TYPE_CHECKING, Final, NoReturn, final
 
 from runrecord.ledger.errors import LedgerCorrupt, LedgerError
 from runrecord.ledger.files import disk_errors, make_directory, sync, sync_directory, write_all, write_whole
 from runrecord.ledger.puncturable import PuncturablePRF
 from runrecord.semconv.commitment import RunKey, TenantKey
+
+if TYPE_CHECKING:
+    from runrecord.ledger.log import Log
 
 RUN_KEYS_FILE: Final = "run.keys"
 RUN_KEYS_ID: Final = ".state/run-keys.id"
@@ -188,6 +191,32 @@ class RunSecrets:
                     _replace(self._path, encode(identity, function))
             self._function = function
             return len(fresh)
+
+
+def open_run_secrets(log: Log, *, make: bool) -> RunSecrets:
+    """Return what the keys of a log's runs derive from.
+
+    Args:
+        log: The log.
+        make: Whether it is made where there is none; the log must be open to write then.
+
+    Raises:
+        RunKeysError: It is not on this machine, or that of another log.
+        LedgerError: It can't be read or made.
+    """
+    path = log.path / ".state" / RUN_KEYS_FILE
+    stated = log.objects.read(RUN_KEYS_ID)
+    found = RunSecrets(path) if stated is not None or not make else RunSecrets.make(path)
+    identity = f"{found.identity}\n".encode()
+    if stated is None and make:
+        log.keep(RUN_KEYS_ID, identity)
+        stated = log.objects.read(RUN_KEYS_ID)
+    if stated is not None and stated != identity:
+        raise RunKeysError(
+            f"the run keys in {path} are not those of the ledger in {log.where}",
+            "copy the file of the machine that writes to it; each machine needs the same one",
+        )
+    return found
 
 
 @final

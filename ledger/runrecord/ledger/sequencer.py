@@ -31,8 +31,8 @@ _IN_DOUBT = LedgerStopped(
     "open the ledger again and append the same entries: those that are in it are not logged twice",
 )
 
-ConflictFactory = Callable[[bytes, int, bytes], bytes]
-"""``on_conflict(key, old_index, leaf)`` returns the entry that states the conflict."""
+ConflictFactory = Callable[[bytes, int, bytes], "bytes | None"]
+"""``on_conflict(key, old_index, leaf)`` returns the entry that states the conflict; None if it is a duplicate after all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Appended:
 
     Attributes:
         index: Its index in the log; of a duplicate, the index it already had; of a conflict, that of the entry that states it.
-        status: ``new``, ``duplicate`` (same key, same leaf), or ``conflict`` (same key, another leaf).
+        status: ``new``, ``duplicate`` (same key, same leaf, or one that says the same), or ``conflict`` (same key, another leaf).
     """
 
     index: int
@@ -287,6 +287,8 @@ class Sequencer:
             known = self._keys.find([digest]).get(digest)
         if known is None:
             stated = batch.on_conflict(key, old, leaf) if batch.on_conflict else leaf
+            if stated is None:
+                return Appended(old, "duplicate")
             known = group.add(_Prepared(digest, leaf_hash(stated), frame_entry(stated)))
         return Appended(known, "conflict")
 

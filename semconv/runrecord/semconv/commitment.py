@@ -38,6 +38,7 @@ from runrecord.semconv.state import STATE_DIR_VARIABLE, state_dir
 __all__ = [
     "KEY_VARIABLE",
     "LABEL_ACTOR",
+    "LABEL_DIGEST",
     "LABEL_MESSAGE",
     "LABEL_TOOL_ARGUMENTS",
     "LABEL_TOOL_RESULT",
@@ -58,7 +59,11 @@ LABEL_TOOL_ARGUMENTS: Final = "tool.arguments"
 LABEL_TOOL_RESULT: Final = "tool.result"
 LABEL_MESSAGE: Final = "message"
 LABEL_ACTOR: Final = "actor"
-_LABELS: Final = frozenset({LABEL_TOOL_ARGUMENTS, LABEL_TOOL_RESULT, LABEL_MESSAGE, LABEL_ACTOR})
+LABEL_DIGEST: Final = "digest"
+"""For a commitment that the app made, in the ledger, which commits to it once more under a key that can be destroyed."""
+_LABELS: Final = frozenset(
+    {LABEL_TOOL_ARGUMENTS, LABEL_TOOL_RESULT, LABEL_MESSAGE, LABEL_ACTOR, LABEL_DIGEST}
+)
 
 _PREFIX: Final = "hmac-sha256:"
 _HEX: Final = re.compile(r"[0-9a-fA-F]+\Z")

@@ -12,6 +12,10 @@ from pathlib import Path
 import pytest
 
 from runrecord.ledger import LedgerCorrupt, LedgerError, NoteSigner, RolledBack, SignatureError, fsck
+from runrecord.ledger.entry import Entry
+from runrecord.ledger.ledger import Ledger
+from runrecord.ledger.ledger import key_of as ledger_key
+from runrecord.ledger.run_keys import RunKeysError, RunSecrets
 from runrecord.ledger.stores import copy as module
 from runrecord.ledger.stores.copy import copy_log
 from runrecord.ledger.stores.location import open_store
@@ -166,3 +170,24 @@ def test_private_keys_go_along_only_when_told_to(place, open_log, items, tmp_pat
     assert stat.S_IMODE((state / "log.key").stat().st_mode) == 0o600
     log = open_log(place.location, signer=None)
     assert (log.origin, log.append(items(2, 4))[-1].index) == ("example.com/own", 3)
+
+
+def test_the_run_keys_go_along_only_when_they_are_asked_for(place, tmp_path):
+    source = tmp_path / "source"
+    with Ledger(source, checkpoint_interval=None) as ledger:
+        ledger.append_entries([Entry("gap", detail={"reason": "a test"})])
+        secret = ledger.run_secrets.secret("", "run-1")
+    copy_log(source, place.location, key_of=ledger_key)
+    state = open_store(place.location).path / ".state"
+    signer = NoteSigner.parse((source / ".state" / "log.key").read_text())
+    with Ledger(place.location, signer=signer) as there, pytest.raises(RunKeysError, match="are not in"):
+        assert there.run_secrets  # no others are made, under which nothing would open
+    assert not (state / "run.keys").exists()
+    copy_log(source, place.location, key_of=ledger_key, with_keys=True)
+    assert stat.S_IMODE((state / "run.keys").stat().st_mode) == 0o600
+    with Ledger(place.location) as there:
+        assert there.run_secrets.secret("", "run-1") == secret
+    (state / "run.keys").unlink()
+    RunSecrets.make(state / "run.keys")
+    with Ledger(place.location) as there, pytest.raises(RunKeysError, match="are not those of the ledger"):
+        assert there.run_secrets

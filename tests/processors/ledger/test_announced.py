@@ -12,9 +12,15 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from runrecord.ledger.entry import Entry, Kind
 from runrecord.processors.ledger import project, project_counted
 from runrecord.processors.signal import Signal
-from runrecord.semconv.commitment import TenantKey
+from runrecord.semconv.commitment import RunKey, TenantKey
 
 KEY = TenantKey(b"k" * 32)
+
+
+def key_of(_tenant: str, run: str) -> RunKey:
+    return KEY.run_key(run)
+
+
 TRACE, SPAN = b"\x4b" * 16, b"\x01" * 8
 T0 = 1_790_000_000_000_000_000
 GOVERNED = {"runrecord.run.id": "run-1", "runrecord.source.id": "s1", "runrecord.record.seq": 3}
@@ -120,7 +126,7 @@ def test_a_resource_that_is_known_is_left_out_and_one_without_attributes_says_no
     body = traces("run-1", resource=RESOURCE)
     first = project(Signal.TRACES, body, tenant_key=KEY)[0]
     known = {(first.run, first.origin.resource)}
-    assert [e.kind for e in project_counted(Signal.TRACES, body, tenant_key=KEY, known=known).entries] == [
+    assert [e.kind for e in project_counted(Signal.TRACES, body, key_of=key_of, known=known).entries] == [
         "step"
     ]
     assert [e.kind for e in project(Signal.TRACES, traces("r", resource={}), tenant_key=KEY)] == ["step"]

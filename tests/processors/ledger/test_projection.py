@@ -19,9 +19,15 @@ from runrecord.ledger.entry import MAX_LEAF, Entry, Kind, Link
 from runrecord.processors.errors import ProjectionError
 from runrecord.processors.ledger import project, project_counted
 from runrecord.processors.signal import Signal
-from runrecord.semconv.commitment import TenantKey
+from runrecord.semconv.commitment import RunKey, TenantKey
 
 KEY = TenantKey(b"k" * 32)
+
+
+def key_of(_tenant: str, run: str) -> RunKey:
+    return KEY.run_key(run)
+
+
 TRACE, SPAN, PARENT = b"\x4b" * 16, b"\x01" * 8, b"\x02" * 8
 T0 = 1_790_000_000_000_000_000
 
@@ -127,7 +133,7 @@ def test_a_tool_call_outside_a_run_is_not_governed():
     body = request(
         span(attributes={"gen_ai.operation.name": "execute_tool", "x": "runrecord."})
     ).SerializeToString()
-    result = project_counted(Signal.TRACES, body, tenant_key=KEY)
+    result = project_counted(Signal.TRACES, body, key_of=key_of)
     assert (result.entries, result.skipped) == ([], {})
 
 
@@ -156,7 +162,7 @@ def test_a_request_that_is_not_otlp_is_refused_without_quoting_it():
 )
 def test_one_bad_record_is_counted_and_spoils_nothing(broken, reason):
     body = request(span(**broken), span()).SerializeToString()
-    result = project_counted(Signal.TRACES, body, tenant_key=KEY)
+    result = project_counted(Signal.TRACES, body, key_of=key_of)
     assert [entry.kind for entry in result.entries] == [Kind.RESOURCE, Kind.TOOL_RESULT]
     assert result.skipped == {reason: 1}
 
@@ -361,7 +367,7 @@ def logs(*records):
         )
         if body is not None:
             record.body.CopyFrom(any_value(body))
-    return project_counted(Signal.LOGS, message.SerializeToString(), tenant_key=KEY)
+    return project_counted(Signal.LOGS, message.SerializeToString(), key_of=key_of)
 
 
 def test_only_escalations_are_taken_from_logs():

@@ -304,11 +304,12 @@ class LedgerSequencer(IntakeConsumer):
         return results + stated
 
     def _attend(self) -> None:
-        """State which runs nobody closed, and do what operators ask; what can't be done now is done the next time."""
+        """State which runs nobody closed, erase what other writers erased, and do what operators ask; if not now, then the next time."""
         ledger = self._ledger
         if ledger is None:
             return
         try:
+            ledger.apply_erasures()
             statements = self._lifecycle.abandoned()
             if statements:
                 self._append_with_statements(ledger, statements)

@@ -23,14 +23,15 @@ from runrecord.ledger.note import NoteVerifier
 from runrecord.ledger.pending import Pending
 from runrecord.ledger.reader import LogReader
 from runrecord.ledger.recovery import missing_checkpoint, open_checkpoint, read_checkpoint, trusted_keys
+from runrecord.ledger.run_keys import RUN_KEYS_FILE, RUN_KEYS_ID
 from runrecord.ledger.stores.base import CHECKPOINT, PUBLIC_KEY, HeadMoved, Opened, Store, Writer
 from runrecord.ledger.stores.location import Location, open_store
 from runrecord.ledger.tiles import TILE_HEIGHT, TILE_WIDTH, TilePath, encode_tile, frame_entry
 from runrecord.ledger.tlog import leaf_hash, tree_root
 
 _BATCH: Final = 64  # objects that are on their way at a time
-_BESIDE: Final = ("checkpoint.witnessed",)  # what is kept beside a log, if it is there
-_KEYS: Final = ("log.key", "bundle.key", "bundle.vkey")
+_BESIDE: Final = ("checkpoint.witnessed", RUN_KEYS_ID)  # what is kept beside a log, if it is there
+_KEYS: Final = ("log.key", "bundle.key", "bundle.vkey", RUN_KEYS_FILE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,5 +240,5 @@ def _copy_keys(source: Path, target: Path) -> None:
         with disk_errors(source / name):
             if (source / name).exists() and not (target / name).exists():
                 make_directory(target, 0o700)
-                mode = 0o600 if name.endswith(".key") else 0o644
+                mode = 0o644 if name.endswith(".vkey") else 0o600
                 write_whole(target / name, (source / name).read_bytes(), mode)

@@ -4,12 +4,13 @@
 
 Only governed records enter (see ``_kind`` and ``_EVENTS``), and what their resources say of themselves, once for each run; everything else, and every field that this version does not know, is ignored and
 changes no byte. Allow-listed metadata stays in clear, everything else becomes a keyed commitment, so that an entry holds no
-content. The projection is a pure function of the record and the tenant key: a span that is sent twice gives the same bytes.
+content; what the app committed to becomes a commitment to that, under the ledger's key of the run. The projection is a pure function of
+the record and the keys: a span that is sent twice gives the same bytes, unless its run was erased in between.
 """
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
@@ -23,6 +24,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from runrecord.ledger.allowlist import CLEAR, CLEAR_VALUE_BYTES, EXCLUDED_PREFIXES
 from runrecord.ledger.completeness import CLOSES
 from runrecord.ledger.entry import MAX_LEAF, Entry, Kind, Link
+from runrecord.ledger.opening import DIGESTS, attribute_label, without_content
 from runrecord.processors.errors import ProjectionError
 from runrecord.processors.ledger.otlp_values import (
     JSON,
@@ -37,7 +39,7 @@ from runrecord.processors.ledger.otlp_values import (
 from runrecord.processors.ledger.resource import ResourceFacts
 from runrecord.processors.signal import Signal
 from runrecord.semconv import attributes as names
-from runrecord.semconv.commitment import RunKey, TenantKey
+from runrecord.semconv.commitment import LABEL_DIGEST, RunKey, TenantKey
 from runrecord.semconv.signals import (
     EVENT_ESCALATION,
     EVENT_GAP,
@@ -67,6 +69,13 @@ ResourceOf: TypeAlias = tuple[str, str]
 """A run, and the commitment to a resource that took part in it."""
 
 
+KeyOf: TypeAlias = Callable[[str, str], "RunKey | None"]
+"""Gives the key of a tenant's run, None if it was erased (:meth:`runrecord.ledger.run_keys.RunKeys.key`)."""
+
+_NOBODYS_KEY: Final = RunKey(bytes(32))
+"""Stands in for the key of an erased run; nothing that is made with it is kept."""
+
+
 @dataclass
 class Projection:
     """What one request gave.
@@ -85,19 +94,19 @@ class Projection:
 
 
 def project(signal: Signal, body: bytes, *, tenant_key: TenantKey) -> list[Entry]:
-    """Return the entries of one OTLP request; see ``project_counted``, which also says what was skipped."""
-    return project_counted(signal, body, tenant_key=tenant_key).entries
+    """Return the entries of one OTLP request under the keys of the app, which can't be erased (see ``project_counted``)."""
+    return project_counted(signal, body, key_of=lambda _tenant, run: tenant_key.run_key(run)).entries
 
 
 def project_counted(
-    signal: Signal, body: bytes, *, tenant_key: TenantKey, known: Container[ResourceOf] = frozenset()
+    signal: Signal, body: bytes, *, key_of: KeyOf, known: Container[ResourceOf] = frozenset()
 ) -> Projection:
     """Project one OTLP request.
 
     Args:
         signal: What the request carries; metrics give nothing.
         body: A serialised ``Export*ServiceRequest``, not compressed.
-        tenant_key: The secret from which the keys of the commitments derive.
+        key_of: Gives the keys of the commitments; what comes of an erased run is recorded without any.
         known: Resources, each of a run, that the ledger has an entry of; it saves time and changes nothing in the ledger.
 
     Returns:
@@ -110,7 +119,7 @@ def project_counted(
     result = Projection()
     if signal is Signal.METRICS or _PREFILTER not in body:
         return result
-    projector = _Projector(tenant_key, result, known)
+    projector = _Projector(key_of, result, known)
     try:
         if signal is Signal.TRACES:
             projector.traces(ExportTraceServiceRequest.FromString(body))
@@ -130,12 +139,12 @@ def _end(entry: Entry) -> tuple[int, bool]:
 
 
 class _Projector:
-    def __init__(self, tenant_key: TenantKey, result: Projection, known: Container[ResourceOf]) -> None:
-        self._tenant_key = tenant_key
+    def __init__(self, key_of: KeyOf, result: Projection, known: Container[ResourceOf]) -> None:
+        self._key_of = key_of
         self._result = result
         self._known = known
         self._resources: set[ResourceOf] = set()
-        self._run_keys: dict[str, RunKey] = {}
+        self._run_keys: dict[tuple[str, str], RunKey] = {}
 
     def traces(self, request: ExportTraceServiceRequest) -> None:
         for resource_spans in request.resource_spans:
@@ -164,11 +173,15 @@ class _Projector:
     def _add(self, entry: Entry | None, resource: ResourceFacts) -> None:
         if entry is None:
             return
-        of = (entry.run, entry.origin.resource)
-        if of not in self._resources and of not in self._known:
-            self._resources.add(of)
-            if described := resource.entry(self._run_key(entry.run), entry):
-                self._result.entries.append(described.fitted())
+        key = self._run_key(entry.tenant, entry.run)
+        if key is _NOBODYS_KEY:
+            entry = without_content(entry)
+        else:
+            of = (entry.run, entry.origin.resource)
+            if of not in self._resources and of not in self._known:
+                self._resources.add(of)
+                if described := resource.entry(key, entry):
+                    self._result.entries.append(described.fitted())
         self._result.entries.append(entry if _surely_fits(entry) else entry.fitted())
 
     def _span(
@@ -183,16 +196,16 @@ class _Projector:
         if ids is None:
             return None
         trace_id, span_id, run = ids
-        key = self._run_key(run)
-        clear, commitments = self._attributes(key, f"{trace_id}/{span_id}", attributes)
+        tenant = clip(string_of(attributes, names.TENANT_ID) or resource.tenant)
+        key = self._run_key(tenant, run)
+        clear, commitments = self._attributes(key, trace_id, span_id, attributes)
         if span.status.message:
-            commitments[STATUS_DESCRIPTION] = key.commit(
-                f"attribute/{trace_id}/{span_id}/{STATUS_DESCRIPTION}", span.status.message
-            )
+            label = attribute_label(trace_id, span_id, STATUS_DESCRIPTION)
+            commitments[STATUS_DESCRIPTION] = key.commit(label, span.status.message)
         return Entry(
             kind=kind,
             run=run,
-            tenant=clip(string_of(attributes, names.TENANT_ID) or resource.tenant),
+            tenant=tenant,
             source=clip(string_of(attributes, names.SOURCE_ID)),
             seq=_counter(attributes),
             trace_id=trace_id,
@@ -220,15 +233,16 @@ class _Projector:
         if ids is None:
             return None
         trace_id, span_id, run = ids
-        key = self._run_key(run)
-        clear, commitments = self._attributes(key, f"{trace_id}/{span_id}", attributes)
+        tenant = clip(string_of(attributes, names.TENANT_ID) or resource.tenant)
+        key = self._run_key(tenant, run)
+        clear, commitments = self._attributes(key, trace_id, span_id, attributes)
         if (content := plain_value(record.body)) is not None:
-            commitments[BODY] = key.commit(f"attribute/{trace_id}/{span_id}/{BODY}", content)
+            commitments[BODY] = key.commit(attribute_label(trace_id, span_id, BODY), content)
         return Entry(
             kind=kind,
             run=run,
             phase=f"event:{record.time_unix_nano}" if kind == Kind.ESCALATION else "start",
-            tenant=clip(string_of(attributes, names.TENANT_ID) or resource.tenant),
+            tenant=tenant,
             source=clip(string_of(attributes, names.SOURCE_ID)),
             seq=_counter(attributes),
             trace_id=trace_id,
@@ -253,13 +267,15 @@ class _Projector:
             return trace_id.hex(), span_id.hex(), run
         return None
 
-    def _run_key(self, run: str) -> RunKey:
-        if run not in self._run_keys:
-            self._run_keys[run] = self._tenant_key.run_key(run)
-        return self._run_keys[run]
+    def _run_key(self, tenant: str, run: str) -> RunKey:
+        """Return the key of a run, the same one for the whole request."""
+        key = self._run_keys.get((tenant, run))
+        if key is None:
+            key = self._run_keys[tenant, run] = self._key_of(tenant, run) or _NOBODYS_KEY
+        return key
 
     def _attributes(
-        self, key: RunKey, record: str, attributes: Mapping[str, AnyValue]
+        self, key: RunKey, trace_id: str, span_id: str, attributes: Mapping[str, AnyValue]
     ) -> tuple[dict[str, JSON], dict[str, str]]:
         clear: dict[str, JSON] = {}
         commitments: dict[str, str] = {}
@@ -267,10 +283,12 @@ class _Projector:
             plain = plain_value(value)
             if plain is None or name.startswith(EXCLUDED_PREFIXES):
                 continue
-            if name in CLEAR and is_short(plain):
+            if name in DIGESTS:
+                clear[name] = key.commit(LABEL_DIGEST, plain)
+            elif name in CLEAR and is_short(plain):
                 clear[name] = plain
             else:
-                commitments[name] = key.commit(f"attribute/{record}/{name}", plain)
+                commitments[name] = key.commit(attribute_label(trace_id, span_id, name), plain)
         return clear, commitments
 
 

@@ -8,6 +8,7 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
 from runrecord.ledger.allowlist import RESOURCE_CLEAR
 from runrecord.ledger.entry import Entry, Kind, Origin
+from runrecord.ledger.opening import LABEL_RESOURCE
 from runrecord.processors.ledger.otlp_values import by_name, clip, is_short, plain_value, string_of
 from runrecord.semconv import attributes as names
 from runrecord.semconv.commitment import RunKey
@@ -32,7 +33,7 @@ class ResourceFacts:
         """Return who emitted a record: the resource, and the scope's name, version and schema URL."""
         commitment = self._commitments.get(id(key))
         if commitment is None:
-            commitment = self._commitments[id(key)] = key.commit("resource", self._plain)
+            commitment = self._commitments[id(key)] = key.commit(LABEL_RESOURCE, self._plain)
         scope_name, scope_version, schema_url = (clip(part) for part in scope)
         return Origin(commitment, self._service, self._version, scope_name, scope_version, schema_url)
 
@@ -46,6 +47,8 @@ class ResourceFacts:
             run=first.run,
             tenant=first.tenant,
             attributes=clear,
-            commitments={n: key.commit(f"resource/{n}", v) for n, v in self._plain.items() if n not in clear},
+            commitments={
+                n: key.commit(f"{LABEL_RESOURCE}/{n}", v) for n, v in self._plain.items() if n not in clear
+            },
             origin=Origin(first.origin.resource, self._service, self._version),
         )
