@@ -63,7 +63,7 @@ def pack(files: Mapping[str, bytes]) -> bytes:
         encoded = name.encode()
         if not _NAME.fullmatch(encoded):
             raise LedgerError("a file of a bundle has a name that is not portable")
-        deflate = zlib.compressobj(9, zlib.DEFLATED, -15)
+        deflate = zlib.compressobj(6, zlib.DEFLATED, -15)
         compressed = deflate.compress(data) + deflate.flush()
         member = _Member(encoded, zlib.crc32(data), len(compressed), len(data))
         members.append((member, len(body)))

@@ -7,14 +7,15 @@ A salt is that of one label, which is one attribute of one record: it opens noth
 
 from __future__ import annotations
 
-import hmac
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, cast
 
 from runrecord.ledger.entry import Entry
-from runrecord.ledger.strict_json import JSON, array, decimal, read_object, refuse, string
+from runrecord.ledger.errors import LedgerError
+from runrecord.ledger.records import Record
+from runrecord.ledger.strict_json import DECIMAL, JSON, array, decimal, read_object, refuse, string
 from runrecord.semconv.canonical import canonical_json
 from runrecord.semconv.commitment import commit_with_salt
 
@@ -22,6 +23,7 @@ MAX_DISCLOSURES: Final = 10_000
 """Most commitments that a bundle opens."""
 
 _MEMBERS: Final = {"index", "label", "name", "salt", "value"}
+_MAX_NAMED: Final = 20
 _SALT: Final = re.compile(r"[0-9a-f]{64}")
 
 
@@ -45,10 +47,53 @@ class Disclosure:
 
     def opens(self, entry: Entry) -> bool:
         """Return whether the entry commits to exactly this value under this name."""
-        committed = entry.commitments.get(self.name) or entry.text(self.name)
-        return hmac.compare_digest(
-            commit_with_salt(self.salt, self.value).encode(), committed.encode("utf-8", "replace")
+        return entry.commitments.get(self.name) == commit_with_salt(self.salt, self.value)
+
+
+def disclose(
+    records: Iterable[Record],
+    wanted: Iterable[str],
+    values: Mapping[tuple[int, str], JSON],
+    salt_of: Callable[[Entry, str], tuple[str, bytes]],
+) -> list[Disclosure]:
+    """Open what was asked for, and nothing else.
+
+    Args:
+        records: Of the run.
+        wanted: Names of attributes, opened wherever a record commits to them; or ``INDEX:NAME`` for that of one entry.
+        values: What was committed to, by entry and name.
+        salt_of: Returns the label of an attribute of an entry and its salt.
+
+    Raises:
+        LedgerError: There is no such commitment, its value is not known, or is not the one that was committed to.
+    """
+    found: dict[tuple[int, str], Disclosure] = {}
+    committed = {(r.index, name): r.entry for r in records for name in r.entry.commitments}
+    for word in wanted:
+        number, colon, rest = word.partition(":")
+        exact = (int(number), rest) if colon and DECIMAL.fullmatch(number) else None
+        places = [place for place in committed if place == exact or place[1] == word]
+        if not places:
+            names = ", ".join(sorted({name for _, name in committed})[:_MAX_NAMED]) or "none"
+            raise LedgerError(f"no entry of the run commits to {word!r}", f"the names are: {names}")
+        for index, name in places:
+            if (index, name) not in values:
+                raise LedgerError(
+                    f"the value of {name!r} of entry {index} is not known, so that it can't be disclosed",
+                    "give it in a file with --values FILE, if you have it",
+                )
+            opened = Disclosure(index, name, *salt_of(committed[index, name], name), values[index, name])
+            if not opened.opens(committed[index, name]):
+                raise LedgerError(
+                    f"the value of {name!r} is not the one that entry {index} commits to",
+                    "give the value as it was recorded, after redaction",
+                )
+            found[index, name] = opened
+    if len(found) > MAX_DISCLOSURES:
+        raise LedgerError(
+            f"{len(found)} values would be disclosed, more than {MAX_DISCLOSURES}", "name fewer of them"
         )
+    return list(found.values())
 
 
 def encode_disclosures(disclosures: Sequence[Disclosure]) -> bytes:

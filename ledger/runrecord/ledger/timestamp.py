@@ -106,6 +106,15 @@ def verify_timestamp(reply: bytes, message: bytes, roots: Iterable[Certificate])
         ) from error
 
 
+def stamped_at(reply: bytes) -> str:
+    """Say who claims to have stamped when, **without** checking it; empty if that can't be read."""
+    try:
+        info = _parse(_client(), reply).tst_info
+        return f"{info.gen_time:%Y-%m-%d %H:%M:%S UTC}, says {_name(info.name) or 'an authority'}"
+    except (LedgerError, AttributeError, ValueError):
+        return ""
+
+
 def load_roots(pem: bytes) -> list[Certificate]:
     """Read the certificates of a PEM file.
 

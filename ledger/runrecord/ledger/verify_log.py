@@ -136,7 +136,7 @@ def _compare(bundle: Bundle, note: bytes) -> str:
     try:
         proof.verify()
     except ProofError as error:
-        fail(f"{fork}, or the proof is wrong: {error.message}")
+        fail(f"the bundle does not prove that {what}, as you kept it, is of the same log: {error.message}")
     return what
 
 

@@ -349,10 +349,10 @@ def test_a_proven_entry_that_can_not_be_read_is_unverifiable_or_refused(case, tm
 
 
 def test_a_run_too_large_for_a_bundle_is_refused_with_the_next_step(tmp_path, refund, monkeypatch):
-    monkeypatch.setattr("runrecord.ledger.bundle.MAX_MEMBERS", 12)
+    monkeypatch.setattr("runrecord.ledger.bundle.MAX_RECORDS", 10)
     with Ledger(tmp_path, origin="example.com/test") as ledger:
         ledger.append_entries(refund().entries)
-        with pytest.raises(LedgerError, match="copy of the ledger directory"):
+        with pytest.raises(LedgerError, match=r"has 11 records, more than the 10 .*runrecord ledger copy"):
             build_bundle(ledger, "run")
 
 

@@ -95,9 +95,12 @@ def _ran(call: ToolCall, disclosed: Disclosed) -> str:
 
 def _digest(record: Record, name: str, disclosed: Disclosed) -> str:
     short = record.entry.text(name).removeprefix("hmac-sha256:")[:_SHORT]
-    opened = disclosed.get((record.index, name))
-    value = disclosed_value(opened) if (record.index, name) in disclosed else ""
-    return f"{html.code(short)}{value}"
+    opened = [
+        disclosed_value(disclosed[record.index, attribute])
+        for attribute in (name, names.GEN_AI_TOOL_CALL_ARGUMENTS)
+        if (record.index, attribute) in disclosed
+    ]
+    return f"{html.code(short)}{' '.join(opened)}"
 
 
 def decisions(view: RunView) -> str:
