@@ -32,7 +32,8 @@ from runrecord.ledger.log import Log
 from runrecord.ledger.note import Note, NoteSigner, NoteVerifier
 from runrecord.ledger.records import Record
 from runrecord.ledger.report import render_report
-from runrecord.ledger.run_index import RunSummary
+from runrecord.ledger.run_facts import RunSummary
+from runrecord.ledger.run_search import Effects, Order, RunPage, RunQuery
 from runrecord.ledger.runs import RunView, Segment, Step
 from runrecord.ledger.sequencer import Appended
 from runrecord.ledger.stores.copy import Copied, copy_log
@@ -52,6 +53,7 @@ __all__ = [
     "Code",
     "Completeness",
     "Copied",
+    "Effects",
     "Entry",
     "EntryTooLarge",
     "Finding",
@@ -71,11 +73,14 @@ __all__ = [
     "Note",
     "NoteSigner",
     "NoteVerifier",
+    "Order",
     "Origin",
     "OutOfRange",
     "ProofError",
     "Record",
     "RolledBack",
+    "RunPage",
+    "RunQuery",
     "RunSummary",
     "RunView",
     "Segment",

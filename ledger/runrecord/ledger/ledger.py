@@ -8,7 +8,7 @@ import contextlib
 import difflib
 import logging
 import threading
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -22,16 +22,11 @@ from runrecord.ledger.log import Log
 from runrecord.ledger.note import NoteSigner
 from runrecord.ledger.opening import ERASED, differ_by_erasure
 from runrecord.ledger.records import Record
-from runrecord.ledger.run_index import (
-    Row,
-    RunIndex,
-    RunIndexError,
-    RunSummary,
-    row_of,
-    row_of_entry,
-    summarise,
-)
+from runrecord.ledger.run_facts import Row, RunSummary, row_of, row_of_entry
+from runrecord.ledger.run_index import RunIndex, RunIndexError, differs
 from runrecord.ledger.run_keys import RunSecrets, open_run_secrets
+from runrecord.ledger.run_listing import Listing
+from runrecord.ledger.run_search import Cursor, RunPage, RunQuery
 from runrecord.ledger.runs import RunView
 from runrecord.ledger.sequencer import Appended
 from runrecord.ledger.stores.location import Location
@@ -41,6 +36,7 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 _CHUNK: Final = 5_000
+_PAGE: Final = 500
 _NEAREST: Final = 3
 _NEAR: Final = 0.6  # of difflib; two random ids of hex digits reach about 0.45
 
@@ -96,7 +92,7 @@ class Ledger:
             key_of=key_of,
         )
         self._read_only = read_only
-        self._pending: dict[int, Row | None] = {}
+        self._pending: dict[int, Row] = {}
         self._lock = threading.Lock()
         self._scanned = False
         self._secrets_lock = threading.Lock()
@@ -234,6 +230,40 @@ class Ledger:
         """Opened to read, take in what was published since; return the checkpoint."""
         return self._log.refresh()
 
+    def search(self, query: RunQuery | None = None, *, limit: int = 50, after: str | None = None) -> RunPage:
+        """Return a page of runs.
+
+        Args:
+            query: What they are like, and which come first; None for all, the newest first.
+            limit: At most this many.
+            after: The cursor of the page before. All pages show the runs as they were when the first one was asked for.
+
+        Raises:
+            LedgerError: The cursor is none of this ledger.
+            LedgerCorrupt: Opened to read, a leaf of one of them is not what was signed.
+        """
+        cursor = None if after is None else Cursor.parse(after)
+        size = self._log.size if cursor is None else cursor.size
+        if size > self._log.size:
+            raise LedgerError(
+                f"the cursor is of a ledger of {size} entries, and this one has {self._log.size}",
+                "begin without a cursor",
+            )
+        asked, place = query or RunQuery(), None if cursor is None else cursor.place
+        return self._ask(
+            lambda index: Listing(index, self._log.leaf, size, self._read_only).page(asked, place, limit)
+        )
+
+    def each_run(self, query: RunQuery | None = None) -> Iterator[RunSummary]:
+        """Yield all runs that are like a query, read a page at a time; see ``search``."""
+        cursor: str | None = None
+        while True:
+            page = self.search(query, limit=_PAGE, after=cursor)
+            yield from page.runs
+            cursor = page.cursor
+            if cursor is None:
+                return
+
     def runs(self, *, since: int = 0, limit: int = -1) -> list[RunSummary]:
         """Return the runs, the newest first.
 
@@ -244,16 +274,8 @@ class Ledger:
         Raises:
             LedgerCorrupt: Opened to read, a leaf of one of them is not what was signed.
         """
-        return self._ask(lambda index: self._checked(index, index.runs(since=since, limit=limit)))
-
-    def _checked(self, index: RunIndex, summaries: list[RunSummary]) -> list[RunSummary]:
-        """Return what an index says of runs; opened to read, only if their leaves say the same."""
-        for summary in summaries if self._read_only else ():
-            rows = [self._row(place) for place in index.indices(summary.run)]
-            own = [row for row in rows if row is not None and row.run == summary.run]
-            if len(own) < len(rows) or summarise(summary.run, own) != summary:
-                raise _differs(summary.run)
-        return summaries
+        query = RunQuery(since=since)
+        return list(self.each_run(query) if limit < 0 else self.search(query, limit=limit).runs)
 
     def resolve(self, run: str) -> str:
         """Return the run id that a user means by an id or the start of one.
@@ -261,10 +283,10 @@ class Ledger:
         Raises:
             UnknownRun: None or several match; the error names the nearest.
         """
-        matching = self._ask(lambda index: index.matching(run) if run else [])
+        matching = self._ask(lambda index: index.matching(run, self._log.size) if run else [])
         if run and not matching and self._read_only and not self._scanned:
             self.rebuild_index()  # nobody signed the index: that there is no such run, only the entries can say
-            matching = self._ask(lambda index: index.matching(run))
+            matching = self._ask(lambda index: index.matching(run, self._log.size))
         if run in matching or len(matching) == 1:
             return run if run in matching else matching[0]
         if matching:
@@ -272,7 +294,7 @@ class Ledger:
             raise UnknownRun(
                 f"more than one run starts with {run!r}: {shown}", "type more of the id", matching
             )
-        known = self._ask(RunIndex.names)
+        known = self._ask(lambda index: index.names(self._log.size))
         message = f"there is no run {run!r} in the ledger in {self.where}"
         if nearest := difflib.get_close_matches(run, known, n=_NEAREST, cutoff=_NEAR):
             raise UnknownRun(message, f"the nearest are: {', '.join(nearest)}", nearest)
@@ -292,7 +314,9 @@ class Ledger:
             LedgerCorrupt: Opened to read, a leaf of it is not what was signed.
         """
         name = self.resolve(run)
-        return self._ask(lambda index: RunView(name, self._records(name, index.indices(name))))
+        return self._ask(
+            lambda index: RunView(name, self._records(name, index.indices(name, self._log.size)))
+        )
 
     def records_of(self, run: str, *, without: Container[int] = ()) -> list[Record]:
         """Return the records of the run with exactly this id, none if there is none, read from the leaves.
@@ -307,7 +331,7 @@ class Ledger:
         """
 
         def read(index: RunIndex) -> list[Record]:
-            return self._records(run, [i for i in index.indices(run) if i not in without])
+            return self._records(run, [i for i in index.indices(run, self._log.size) if i not in without])
 
         return self._ask(read)
 
@@ -332,7 +356,7 @@ class Ledger:
                 self._index = RunIndex(None, self._log.origin)
                 self._scanned = True
             else:
-                self._index.truncate(0)
+                self._index.clear()
         self._catch_up()
 
     def close(self) -> None:
@@ -348,10 +372,10 @@ class Ledger:
     def _records(self, run: str, indices: Sequence[int]) -> list[Record]:
         records = [Record(index, Entry.parse(self._log.leaf(index))) for index in indices]
         if any(record.entry.run != run for record in records):
-            raise _differs(run)
+            raise differs(run)
         return records
 
-    def _row(self, index: int) -> Row | None:
+    def _row(self, index: int) -> Row:
         return row_of(index, self._log.leaf(index))
 
     def _ask(self, question: Callable[[RunIndex], T]) -> T:
@@ -371,44 +395,35 @@ class Ledger:
         path = state / "index.sqlite"
         if not self._read_only:
             index = RunIndex.open(path, log.origin)
-            if not log.shared:  # else another writer may be further than this one knows
-                index.truncate(log.size)
+            if (
+                index.size > log.size and not log.shared
+            ):  # else another writer may be further than this one knows
+                index.clear()
             return index
         if log.shared and not path.exists():  # the writer is on another machine: keep what this one has read
             with contextlib.suppress(RunIndexError):
                 return RunIndex.open(state / "read.sqlite", log.origin)
-        return RunIndex.beside(path, log.origin, log.size)
+        return RunIndex.beside(path, log.origin)
 
     def _flush(self) -> None:
         """Write the rows that follow the index without a hole; threads may finish out of order."""
         rows: list[Row] = []
-        size = self._index.size
-        while size in self._pending:
-            row = self._pending.pop(size)
-            size += 1
-            if row is not None:
-                rows.append(row)
-        if size > self._index.size:
-            self._index.add(rows, size)
+        while (row := self._pending.pop(self._index.size + len(rows), None)) is not None:
+            rows.append(row)
+        if rows:
+            self._index.add(rows)
 
     def _catch_up(self) -> None:
         """Index the leaves that the index does not cover yet."""
         with self._lock:
             size = self._log.size
+            if self._index.refresh() < size and not self._index.writable:
+                self._index = self._index.in_memory()
             while (start := self._index.size) < size:
-                end = min(start + _CHUNK, size)
-                leaves = self._log.leaves(start, end)
-                rows = [row for i, leaf in enumerate(leaves, start) if (row := row_of(i, leaf)) is not None]
-                self._index.add(rows, end)
+                leaves = self._log.leaves(start, min(start + _CHUNK, size))
+                self._index.add([row_of(i, leaf) for i, leaf in enumerate(leaves, start)])
             for index in [index for index in self._pending if index < size]:
                 del self._pending[index]
-
-
-def _differs(run: str) -> RunIndexError:
-    return RunIndexError(
-        f"the run index says something else about run {run} than the entries",
-        "remove .state/index.sqlite while nothing writes to the ledger: it is made anew from the entries",
-    )
 
 
 def key_of(leaf: bytes) -> bytes:

@@ -1,96 +1,55 @@
 # SPDX-FileCopyrightText: The Runrecord authors
 # SPDX-License-Identifier: Apache-2.0
-"""Which leaves belong to which run: an SQLite index that can always be rebuilt from the leaves.
+"""Which runs there are, what they can be found by, and which leaves are theirs: an SQLite index that can always be rebuilt.
 
-It finds entries; it proves nothing. A reader works everything that it shows out of leaves that it checked, a line of the list of
-runs as well (:func:`summarise`); an index that says something else, or has a row too few, is not used.
+It finds; it proves nothing. A reader works everything that it shows out of leaves that it checked, a line of the list of runs as
+well (:mod:`runrecord.ledger.run_facts`); an index that says something else of a run that is shown, or has a row too few, is not used.
+
+A run's number is the index of its first entry: numbers ascend with the log, so "the newest" needs no sorting, and a page that ends
+at a number ends there however much comes later. ``entries`` has a row for each leaf, under number -1 for those of no run.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
-import re
 import sqlite3
 import threading
-from collections.abc import Generator, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
-from runrecord.ledger.completeness import CLOSES
-from runrecord.ledger.entry import SCHEMA, Entry, Kind
 from runrecord.ledger.errors import LedgerError
-from runrecord.ledger.values import unwrap
-from runrecord.semconv import attributes as names
+from runrecord.ledger.run_facts import Row, RunFacts, clean
+from runrecord.ledger.run_search import Order, Place, RunQuery
+from runrecord.ledger.run_tables import (
+    COLUMNS,
+    ERASED,
+    INSERT,
+    NO_RUN,
+    OF_RUN,
+    TABLES,
+    UPDATE,
+    conditions,
+    count,
+    facts_in,
+    matches_pattern,
+    values_of,
+)
 
-_VERSION: Final = "1"
-_MAX_INTEGER: Final = 2**63 - 1
-_SURROGATE: Final = re.compile("[\ud800-\udfff]")
-_TABLES: Final = """
-CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS entries (
-    idx INTEGER PRIMARY KEY, run TEXT NOT NULL, tenant TEXT NOT NULL, kind TEXT NOT NULL,
-    segment INTEGER, outcome TEXT, agent TEXT, start INTEGER NOT NULL, "end" INTEGER NOT NULL
-);
-CREATE INDEX IF NOT EXISTS entries_run ON entries (run);
-CREATE TEMP VIEW known AS SELECT * FROM main.entries;
-"""
-_OVER_BASE: Final = """
-DROP VIEW known;
-CREATE TEMP VIEW known AS SELECT * FROM base.entries WHERE idx < {size} UNION ALL SELECT * FROM main.entries;
-"""
-_RUNS: Final = """
-SELECT run, MAX(tenant), COUNT(*), MIN(idx), MIN(NULLIF(start, 0)), MAX("end") FROM known
-WHERE run <> '' GROUP BY run HAVING MAX("end") >= ? ORDER BY 5 DESC, 4 DESC LIMIT ?
-"""
-_CLOSES: Final = """
-SELECT kind, outcome, agent FROM known WHERE run = ? AND kind IN ('run_close', 'source_close')
-ORDER BY segment DESC, idx DESC
-"""
+_VERSION: Final = "2"
+_NAMES_KEPT: Final = 20_000
 
 
 class RunIndexError(LedgerError):
     """The index could not be read or written. Nothing is lost: it is rebuilt from the leaves."""
 
 
-class Row(NamedTuple):
-    """What the index holds of one entry; times are nanoseconds since the Unix epoch."""
-
-    idx: int
-    run: str
-    tenant: str
-    kind: str
-    segment: int | None
-    outcome: str
-    agent: str
-    start: int
-    end: int
-
-
-@dataclass(frozen=True)
-class RunSummary:
-    """One line about a run.
-
-    Attributes:
-        run: Run id.
-        tenant: Tenant id, or empty.
-        agent: Name of the agent or workflow, or empty.
-        outcome: As the run's close states it; ``waiting`` while it is suspended, ``open`` without any close.
-        entries: Number of its entries.
-        first_index: Log index of the first one.
-        start: First start, nanoseconds since the Unix epoch, 0 if unknown.
-        end: Last end, the same.
-    """
-
-    run: str
-    tenant: str
-    agent: str
-    outcome: str
-    entries: int
-    first_index: int
-    start: int
-    end: int
+def differs(run: str) -> RunIndexError:
+    """Return the error that an index says something else about a run than its entries."""
+    return RunIndexError(
+        f"the run index says something else about run {run} than the entries",
+        "remove .state/index.sqlite while nothing writes to the ledger: it is made anew from the entries",
+    )
 
 
 class RunIndex:
@@ -101,16 +60,30 @@ class RunIndex:
         origin: The log that it indexes; an index of another log is emptied.
     """
 
-    def __init__(self, connection: sqlite3.Connection | None, origin: str) -> None:
+    def __init__(self, connection: sqlite3.Connection | None, origin: str, *, writable: bool = True) -> None:
         self._connection = connection or _connect(":memory:")
         self._lock = threading.Lock()
-        self._connection.executescript(_TABLES)
-        known = dict(self._connection.execute("SELECT name, value FROM main.meta"))
-        self.size = int(known.get("size", "0"))
-        if (known.get("version"), known.get("origin")) != (_VERSION, origin):
-            self._clear()
-            with self._connection:
-                self._set(version=_VERSION, origin=origin, size="0")
+        self._origin = origin
+        self._names: dict[tuple[str, str], int] = {}
+        self.writable = writable
+        """Whether it can be added to."""
+        if writable:
+            self._prepare()
+        self.size = 0
+        """How many leaves it covers."""
+        self.refresh()
+
+    def _prepare(self) -> None:
+        """Make the tables, anew if they are of another log or another version."""
+        known = self._meta()
+        if (known.get("version"), known.get("origin")) == (_VERSION, self._origin):
+            return
+        tables = self._connection.execute(
+            "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+        ).fetchall()
+        self._connection.executescript("".join(f'DROP TABLE "{table}";' for (table,) in tables) + TABLES)
+        with self._transaction():
+            self._set(version=_VERSION, origin=self._origin, size="0")
 
     @classmethod
     def open(cls, path: Path, origin: str) -> RunIndex:
@@ -124,10 +97,10 @@ class RunIndex:
                 connection = _connect(path.absolute().as_uri())
                 try:
                     return cls(connection, origin)
-                except (sqlite3.DatabaseError, ValueError):
+                except (sqlite3.DatabaseError, ValueError, KeyError):
                     connection.close()
                     raise
-            except (sqlite3.DatabaseError, ValueError) as error:
+            except (sqlite3.DatabaseError, ValueError, KeyError) as error:
                 if isinstance(error, sqlite3.OperationalError):
                     raise RunIndexError(
                         f"can't use the run index {path}", "check the path and its file system"
@@ -138,84 +111,177 @@ class RunIndex:
         )
 
     @classmethod
-    def beside(cls, path: Path, origin: str, size: int) -> RunIndex:
-        """Return the index of a reader: what the writer's file knows of the first ``size`` leaves, and memory for the rest.
+    def beside(cls, path: Path, origin: str) -> RunIndex:
+        """Return the index of a reader: the writer's file, which is not written, or memory if it is of no use.
 
-        A file that can't be read, is of another log, or does not have a row for each leaf, is not used.
+        A file that can't be read, is of another log, or does not have a row for each leaf, is of no use.
         """
-        index = cls(None, origin)
         if path.exists():
-            try:
-                index._attach(path, origin, size)
-            except (sqlite3.Error, ValueError):
-                index.close()
-                return cls(None, origin)
-        return index
+            with contextlib.suppress(sqlite3.Error, ValueError, KeyError, RunIndexError):
+                connection = _connect(f"{path.absolute().as_uri()}?mode=ro", read_only=True)
+                try:
+                    count(connection)
+                    return cls(connection, origin, writable=False)
+                except BaseException:
+                    connection.close()
+                    raise
+        return cls(None, origin)
 
-    def _attach(self, path: Path, origin: str, size: int) -> None:
-        self._connection.execute("ATTACH ? AS base", (f"{path.absolute().as_uri()}?mode=ro",))
-        known = dict(self._connection.execute("SELECT name, value FROM base.meta"))
-        if (known.get("version"), known.get("origin")) == (_VERSION, origin):
-            self.size = min(int(known["size"]), size)
-            self._connection.executescript(_OVER_BASE.format(size=self.size))
-            rows = self._connection.execute("SELECT COUNT(*) FROM known").fetchone()[0]
-            if rows != self.size:  # a row is missing, or a leaf is no entry: only the leaves can tell
-                raise ValueError
-
-    def add(self, rows: Iterable[Row], size: int) -> None:
-        """Add entries, which makes the index cover the first ``size`` leaves."""
-        with self._using(), self._connection:
-            self._connection.executemany(
-                "INSERT OR REPLACE INTO main.entries VALUES (?,?,?,?,?,?,?,?,?)", rows
-            )
-            self._set(size=str(size))
-            self.size = size
-
-    def truncate(self, size: int) -> None:
-        """Forget everything from leaf ``size`` on; for the index of a writer."""
-        with self._using(), self._connection:
-            if self.size > size:
-                self._connection.execute("DELETE FROM main.entries WHERE idx >= ?", (size,))
-                self._set(size=str(size))
-                self.size = size
-
-    def runs(self, *, since: int = 0, limit: int = -1) -> list[RunSummary]:
-        """Return the runs that ended at or after a time in nanoseconds, the newest first; a negative limit is none."""
+    def in_memory(self) -> RunIndex:
+        """Return a copy that can be added to; for a reader who is ahead of the writer's file."""
         with self._using():
-            rows = self._connection.execute(_RUNS, (min(since, _MAX_INTEGER), limit)).fetchall()
-            return [self._summary(row) for row in rows]
+            copy = _connect(":memory:")
+            self._connection.backup(copy)
+        self.close()
+        return RunIndex(copy, self._origin)
 
-    def indices(self, run: str) -> list[int]:
-        """Return the log indices of a run, ascending."""
+    def refresh(self) -> int:
+        """Return how many leaves the index covers, also if another process adds to its file."""
         with self._using():
-            found = self._connection.execute("SELECT idx FROM known WHERE run = ? ORDER BY idx", (run,))
-            return [index for (index,) in found]
+            known = self._meta()
+            if (known.get("version"), known.get("origin")) != (_VERSION, self._origin):
+                raise RunIndexError("the run index is of another log or version", "it is made anew")
+            self.size = int(known["size"])
+            return self.size
+
+    def add(self, rows: Sequence[Row]) -> None:
+        """Add the rows of consecutive leaves; those that it has already, from another process, are left out."""
+        with self._using(), self._transaction():
+            stored = int(self._meta()["size"])
+            if stored != self.size:
+                self._names.clear()
+                self.size = stored
+            if not rows or rows[0].idx > stored:
+                return
+            rows = rows[stored - rows[0].idx :]
+            by_run: dict[str, list[Row]] = {}
+            for row in rows:
+                by_run.setdefault(row.run, []).append(row)
+            places: list[tuple[int, int]] = [(NO_RUN, row.idx) for row in by_run.pop("", ())]
+            facets: list[tuple[int, int]] = []
+            new: list[tuple[Any, ...]] = []
+            changed: list[tuple[Any, ...]] = []
+            for run, own in by_run.items():
+                known = self._connection.execute(OF_RUN, (run,)).fetchone()
+                facts = RunFacts(run, own[0].idx) if known is None else facts_in(known)
+                for row in own:
+                    facts.add(row)
+                    places.append((facts.number, row.idx))
+                facets += ((self._name(*each), facts.number) for each in facts.facets)
+                if known is None:
+                    new.append((facts.number, *values_of(facts), run))
+                else:
+                    changed.append((*values_of(facts), facts.number))
+            execute = self._connection.executemany
+            execute("INSERT OR REPLACE INTO entries VALUES (?, ?)", places)
+            execute(INSERT, new)
+            execute(UPDATE, changed)
+            execute("INSERT OR IGNORE INTO facets VALUES (?, ?)", facets)
+            self._set(size=str(stored + len(rows)))
+        self.size = stored + len(rows)
+
+    def clear(self) -> None:
+        """Forget everything; for the index of a writer."""
+        with self._using(), self._transaction():
+            for table in ("runs", "entries", "names", "facets"):
+                self._connection.execute(f"DELETE FROM {table}")  # noqa: S608 - constants
+            self._names.clear()
+            self._set(size="0")
+            self.size = 0
+
+    def search(self, query: RunQuery, size: int, after: Place | None, limit: int) -> list[RunFacts]:
+        """Return runs that are like a query, in its order, without their facets.
+
+        Args:
+            query: What they are like.
+            size: Only runs of which nothing came since the log had so many entries.
+            after: Where the page before ended.
+            limit: At most so many.
+        """
+        with self._using():
+            wanted, values = conditions(query)
+            wanted.append("last < ?")
+            values.append(size)
+            order = "number DESC"
+            if query.order is Order.SPEND:
+                wanted.append("spend IS NOT NULL")
+                order = "spend DESC, number DESC"
+            if after is not None:
+                by_spend = query.order is Order.SPEND
+                wanted.append("(spend, number) < (?, ?)" if by_spend else "number < ?")
+                values += after if by_spend else (after.number,)
+            where = " AND ".join(wanted)
+            asked = f"SELECT {COLUMNS} FROM runs WHERE {where} ORDER BY {order} LIMIT ?"  # noqa: S608 - constants
+            return [facts_in(row) for row in self._connection.execute(asked, (*values, limit))]
+
+    def changed(self, size: int) -> list[tuple[int, str]]:
+        """Return number and id of the runs that have entries before and after the log had ``size``."""
+        if size >= self.refresh():
+            return []
+        asked = "SELECT number, run FROM runs WHERE last >= ? AND number < ?"
+        with self._using():
+            return self._connection.execute(asked, (size, size)).fetchall()
+
+    def indices(self, run: str, size: int) -> list[int]:
+        """Return the log indices of a run below ``size``, ascending.
+
+        Raises:
+            RunIndexError: There are not as many as it has counted.
+        """
+        with self._using():
+            known = self._connection.execute(
+                "SELECT number, entries FROM runs WHERE run = ?", (clean(run),)
+            ).fetchone()
+            if known is None:
+                return []
+            asked = "SELECT idx FROM entries WHERE number = ? ORDER BY idx"
+            found = [index for (index,) in self._connection.execute(asked, known[:1])]
+        if len(found) != known[1]:
+            raise differs(run)
+        return found if found[-1] < size else [index for index in found if index < size]
 
     def erased(self, since: int = 0) -> list[str]:
         """Return the runs of which something was erased, as far as they have an entry from an index on."""
-        query = "SELECT DISTINCT run FROM known WHERE kind = ? AND idx >= ?"
         with self._using():
-            return [run for (run,) in self._connection.execute(query, (Kind.ERASURE, since))]
+            asked = "SELECT run FROM runs WHERE marks & ? AND last >= ?"
+            return [run for (run,) in self._connection.execute(asked, (ERASED, since))]
 
-    def matching(self, prefix: str) -> list[str]:
+    def matching(self, prefix: str, size: int) -> list[str]:
         """Return the run ids that start with a prefix, at most 20."""
-        pattern = prefix.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
-        query = (
-            "SELECT DISTINCT run FROM known WHERE run LIKE ? ESCAPE '\\' AND run <> '' ORDER BY run LIMIT 20"
-        )
+        asked = "SELECT run FROM runs WHERE run >= ? AND number < ? ORDER BY run LIMIT 20"
         with self._using():
-            return [run for (run,) in self._connection.execute(query, (pattern,)) if run.startswith(prefix)]
+            found = self._connection.execute(asked, (clean(prefix), size))
+            return [run for (run,) in found if run.startswith(clean(prefix))]
 
-    def names(self) -> list[str]:
+    def names(self, size: int) -> list[str]:
         """Return all run ids, the newest first, at most 10,000."""
-        query = "SELECT run FROM known WHERE run <> '' GROUP BY run ORDER BY MAX(idx) DESC LIMIT 10000"
+        asked = "SELECT run FROM runs WHERE number < ? ORDER BY number DESC LIMIT 10000"
         with self._using():
-            return [run for (run,) in self._connection.execute(query)]
+            return [run for (run,) in self._connection.execute(asked, (size,))]
+
+    def texts(self, kind: str) -> list[str]:
+        """Return what runs can be found by: all texts of a kind of facets."""
+        with self._using():
+            asked = "SELECT text FROM names WHERE kind = ? ORDER BY text"
+            return [text for (text,) in self._connection.execute(asked, (kind,))]
 
     def close(self) -> None:
         """Close the database."""
         with self._lock:
             self._connection.close()
+
+    def _name(self, kind: str, text: str) -> int:
+        key = (kind, text)
+        known = self._names.get(key)
+        if known is None:
+            self._connection.execute("INSERT OR IGNORE INTO names (kind, text) VALUES (?, ?)", key)
+            (known,) = self._connection.execute(
+                "SELECT id FROM names WHERE kind = ? AND text = ?", key
+            ).fetchone()
+            if len(self._names) >= _NAMES_KEPT:
+                self._names.clear()
+            self._names[key] = known
+        return known
 
     @contextlib.contextmanager
     def _using(self) -> Generator[None]:
@@ -229,87 +295,35 @@ class RunIndex:
                     "check the room and the rights in .state/; if it is damaged, remove index.sqlite",
                 ) from error
 
-    def _summary(self, row: tuple[str, str, int, int, int | None, int]) -> RunSummary:
-        run, tenant, entries, first, start, end = row
-        closes = self._connection.execute(_CLOSES, (run,)).fetchall()
-        final = next((outcome for kind, outcome, _ in closes if kind == Kind.RUN_CLOSE), None)
-        outcome = final or ("completed" if final is not None else "waiting" if closes else "open")
-        agent = next((agent for _, _, agent in closes if agent), "")
-        return RunSummary(run, tenant, agent, outcome, entries, first, start or 0, end)
+    @contextlib.contextmanager
+    def _transaction(self) -> Generator[None]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._connection.execute("COMMIT")
+        except BaseException:
+            self._names.clear()
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            raise
 
-    def _clear(self) -> None:
-        with self._connection:
-            self._connection.execute("DELETE FROM main.entries")
-            self.size = 0
+    def _meta(self) -> dict[str, str]:
+        there = self._connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone()
+        return dict(self._connection.execute("SELECT name, value FROM meta")) if there else {}
 
     def _set(self, **values: str) -> None:
-        self._connection.executemany("INSERT OR REPLACE INTO main.meta VALUES (?, ?)", values.items())
+        self._connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", values.items())
 
 
-def summarise(run: str, rows: Sequence[Row]) -> RunSummary:
-    """Return the line about a run from the rows of its entries, in the order of the log; at least one."""
-    closes = sorted((row for row in rows if row.kind in CLOSES), key=lambda row: (row.segment or 0, row.idx))
-    final = next((row.outcome for row in reversed(closes) if row.kind == Kind.RUN_CLOSE), None)
-    return RunSummary(
-        run=run,
-        tenant=max(row.tenant for row in rows),
-        agent=next((row.agent for row in reversed(closes) if row.agent), ""),
-        outcome=final or ("completed" if final is not None else "waiting" if closes else "open"),
-        entries=len(rows),
-        first_index=rows[0].idx,
-        start=min((row.start for row in rows if row.start), default=0),
-        end=max(row.end for row in rows),
-    )
-
-
-def row_of_entry(index: int, entry: Entry) -> Row:
-    """Return the row of an entry that was just appended."""
-    close = _close(entry.attributes) if entry.kind in CLOSES else _NO_CLOSE
-    return _row(index, (entry.run, entry.tenant, entry.kind), close, (entry.start, entry.end))
-
-
-def row_of(index: int, leaf: bytes) -> Row | None:
-    """Return the row of a leaf, or None for a leaf that is not an entry of this schema; nothing is verified."""
+def _connect(path: str, *, read_only: bool = False) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, check_same_thread=False, timeout=5, uri=True, isolation_level=None)
     try:
-        entry: Any = json.loads(leaf)
-        if entry["schema"] != SCHEMA:
-            return None
-        kind, attributes = entry["kind"], entry.get("attributes", {})
-        close = _close(attributes) if kind in CLOSES else _NO_CLOSE
-        texts = (str(entry.get("run", "")), str(entry.get("tenant", "")), str(kind))
-        return _row(index, texts, close, (int(entry["start"]), int(entry["end"])))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return None
-
-
-def _close(attributes: Mapping[str, Any]) -> tuple[int, str, str]:
-    """Return segment, outcome and agent from the attributes of a run span."""
-    segment = unwrap(attributes.get(names.RUN_SEGMENT))
-    agent = attributes.get(names.GEN_AI_AGENT_NAME) or attributes.get(names.GEN_AI_WORKFLOW_NAME, "")
-    return segment if isinstance(segment, int) else 0, str(attributes.get(names.RUN_OUTCOME, "")), str(agent)
-
-
-_NO_CLOSE: Final = (None, "", "")
-
-
-def _row(
-    index: int, texts: tuple[str, str, str], close: tuple[int | None, str, str], times: tuple[int, int]
-) -> Row:
-    """Return a row that SQLite can hold: integers of 63 bits, text without lone surrogates, as in the leaf."""
-    run, tenant, kind, outcome, agent = (
-        text if text.isascii() else _SURROGATE.sub("\ufffd", text) for text in (*texts, *close[1:])
-    )
-    segment = None if close[0] is None else max(min(close[0], _MAX_INTEGER), 0)
-    start, end = (min(time, _MAX_INTEGER) for time in times)
-    return Row(index, run, tenant, kind, segment, outcome, agent, start, end)
-
-
-def _connect(path: str) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, check_same_thread=False, timeout=5, uri=True)
-    try:
-        # Rebuildable, so never waited for; and without a WAL, so that readers need no right to write.
-        connection.execute("PRAGMA journal_mode = DELETE")
-        connection.execute("PRAGMA synchronous = OFF")
+        connection.create_function("REGEXP", 2, matches_pattern, deterministic=True)
+        if not read_only:
+            # Rebuildable, so never waited for; and without a WAL, so that readers need no right to write.
+            connection.execute("PRAGMA journal_mode = PERSIST")
+            connection.execute("PRAGMA synchronous = OFF")
+            connection.execute("PRAGMA journal_size_limit = 1000000")
     except sqlite3.Error:
         connection.close()
         raise

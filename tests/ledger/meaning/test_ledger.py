@@ -167,7 +167,11 @@ def hide(directory, run, under):
     """Have the index name the entries of one run after another."""
     index = sqlite3.connect(directory / ".state" / "index.sqlite")
     with index:
-        index.execute("UPDATE entries SET run = ? WHERE run = ?", (under, run))
+        index.execute(
+            "UPDATE entries SET number = (SELECT number FROM runs WHERE run = ?) "
+            "WHERE number = (SELECT number FROM runs WHERE run = ?)",
+            (under, run),
+        )
     index.close()
 
 
@@ -192,7 +196,7 @@ def test_a_scan_finds_single_entries_that_the_index_hides(tmp_path, refund):
         ledger.append_entries([*b.entries, gap])
     index = sqlite3.connect(tmp_path / ".state" / "index.sqlite")
     with index:
-        index.execute("UPDATE entries SET run = '' WHERE kind = 'gap'")
+        index.execute("UPDATE entries SET number = -1 WHERE idx = ?", (len(b.entries),))
     index.close()
     with Ledger(tmp_path, read_only=True) as ledger:
         ledger.rebuild_index()
@@ -313,13 +317,18 @@ def test_odd_text_and_numbers_are_indexed_as_the_leaf_has_them(ledger):
 @pytest.mark.parametrize(
     "lie",
     [
-        "UPDATE entries SET outcome = 'failure' WHERE kind = 'run_close'",
-        "UPDATE entries SET agent = 'somebody-else'",
-        'UPDATE entries SET "end" = "end" + 1000000000000',
-        "UPDATE entries SET run = 'run-0002' WHERE run = 'run-0001' AND idx > 3",
-        "UPDATE entries SET run = 'run-0003' WHERE run = 'run-0001'",
-        "DELETE FROM entries WHERE run = 'run-0001'",
+        "UPDATE runs SET outcome = 'failure', final = 'failure'",
+        "UPDATE runs SET agent = 'somebody-else'",
+        "UPDATE runs SET spend = 5, money = '[{}, {\"USD\": 5}]'",
+        'UPDATE runs SET "end" = "end" + 1000000000000',
+        "UPDATE entries SET number = 11 WHERE number = 0 AND idx > 3",
+        "UPDATE runs SET run = 'run-0003' WHERE run = 'run-0001'",
+        "DELETE FROM runs WHERE run = 'run-0001'",
+        "DELETE FROM entries WHERE number = 0",
         "DELETE FROM entries WHERE idx = 2",
+        "UPDATE meta SET value = '7' WHERE name = 'size'",
+        "DELETE FROM meta WHERE name = 'size'",
+        "UPDATE meta SET value = 'x' WHERE name = 'size'",
     ],
 )
 def test_a_reader_goes_by_the_leaves_where_the_index_lies(tmp_path, refund, lie):

@@ -28,6 +28,7 @@ from runrecord.ledger.errors import EntryTooLarge, LedgerError, LedgerStopped, M
 from runrecord.ledger.ledger import Ledger
 from runrecord.ledger.lifecycle import Lifecycle
 from runrecord.ledger.records import Record
+from runrecord.ledger.run_search import RunQuery
 from runrecord.ledger.sequencer import Appended
 from runrecord.ledger.tlog import leaf_hash
 from runrecord.processors.errors import ProjectionError
@@ -337,7 +338,7 @@ class LedgerSequencer(IntakeConsumer):
         ledger = self._ledger
         assert ledger is not None
         if not index:
-            return {each.run for each in ledger.runs() if each.outcome in {"open", "waiting"}}
+            return {each.run for each in ledger.each_run(RunQuery(outcomes=("open", "waiting")))}
         found: set[str] = set()
         for start in range(index, ledger.log.size, _CHUNK):
             for leaf in ledger.log.leaves(start, min(start + _CHUNK, ledger.log.size)):
