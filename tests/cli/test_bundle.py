@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import json
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,12 @@ from typer.testing import CliRunner
 
 from runrecord.cli.bundle import bundle
 from runrecord.ledger import Code, Ledger, NoteSigner, Trust, verify_bundle
+from runrecord.ledger.container import unpack
+from runrecord.ledger.opening import label
+from runrecord.ledger.run_keys import RunKeys
+from runrecord.semconv.commitment import load_tenant_key
+
+ARGUMENTS = "gen_ai.tool.call.arguments"
 
 app = typer.Typer()
 app.command()(bundle)
@@ -86,3 +94,66 @@ def test_an_altered_entry_is_not_signed(directory):
     assert f"{entries} is damaged or was changed: entry 10 is not the one that the log signed" in output
     assert "check them with 'runrecord verify'" in output
     assert not Path("a.zip").exists()
+
+
+def test_a_checkpoint_that_the_auditor_kept_is_proven_to_be_of_the_same_log(directory, builders):
+    Path("kept.checkpoint").write_bytes((directory / "checkpoint").read_bytes())
+    with Ledger(directory) as ledger:
+        ledger.append_entries(builders.approved_refund("run-0002").entries)
+    run("run-0001", "-o", "a.zip", "--known", "kept.checkpoint")
+    kept = [Path("kept.checkpoint").read_bytes()]
+    result = verify_bundle(Path("a.zip").read_bytes(), Trust.of_ledger(directory), known=kept)
+    assert result.code is Code.COMPLETE
+    Path("none").write_text("x")
+    assert "none is no checkpoint" in run("run-0001", "--known", "none", code=4)
+    assert "can't be read" in run("run-0001", "--known", "absent", code=4)
+
+
+@pytest.fixture
+def committed(tmp_path, monkeypatch, builders) -> int:
+    """A run whose refund commits to its arguments under the key that the ledger keeps; the index of that entry."""
+    monkeypatch.setenv("RUNRECORD_KEY", "ab" * 32)
+    monkeypatch.setenv("RUNRECORD_LEDGER", str(tmp_path / "ledger"))
+    monkeypatch.chdir(tmp_path)
+    entries = builders.approved_refund("run-0001").entries
+    (place,) = [n for n, e in enumerate(entries) if e.text("gen_ai.tool.name") == "create_refund"]
+    with Ledger(tmp_path / "ledger", origin="example.com/test") as ledger:
+        key = RunKeys(ledger.run_secrets, load_tenant_key(create=False)).key("", "run-0001")
+        assert key is not None
+        commitment = key.commit(label(entries[place], ARGUMENTS), '{"amount":5}')
+        entries[place] = replace(entries[place], commitments={ARGUMENTS: commitment})
+        ledger.append_entries(entries)
+    return place
+
+
+def test_a_value_is_disclosed_only_if_it_is_asked_for_and_right(committed):
+    def values(value: object) -> None:
+        Path("values.json").write_text(json.dumps({str(committed): {ARGUMENTS: value, "more": 1}}))
+
+    values('{"amount":5}')
+    run("run-0001", "-o", "a.zip", "--disclose", ARGUMENTS, "--values", "values.json")
+    trust = Trust.of_ledger("ledger")
+    result = verify_bundle(Path("a.zip").read_bytes(), trust)
+    assert result.code is Code.COMPLETE
+    assert [(d.index, d.name, d.value) for d in result.disclosed] == [(committed, ARGUMENTS, '{"amount":5}')]
+    run("run-0001", "-o", "b.zip")
+    assert b"amount" not in b"".join(unpack(Path("b.zip").read_bytes()).values())
+    values('{"amount":6}')
+    output = run("run-0001", "--disclose", ARGUMENTS, "--values", "values.json", code=1)
+    assert "is not the one that entry" in output
+    assert '"amount"' not in output
+    assert "is not known" in run("run-0001", "--disclose", ARGUMENTS, code=1)
+    assert "no entry of the run commits to" in run("run-0001", "--disclose", "nothing", code=1)
+    for text in ("[]", "{", '{"x": {}}', '{"1": 2}'):
+        Path("values.json").write_text(text)
+        assert "holds no values" in run(
+            "run-0001", "--disclose", ARGUMENTS, "--values", "values.json", code=4
+        )
+    assert "can't be read" in run("run-0001", "--disclose", ARGUMENTS, "--values", "absent", code=4)
+
+
+@pytest.mark.usefixtures("committed")
+def test_without_the_tenant_key_nothing_is_disclosed(monkeypatch):
+    monkeypatch.delenv("RUNRECORD_KEY")
+    monkeypatch.setenv("RUNRECORD_STATE_DIR", str(Path("elsewhere").absolute()))
+    assert "no tenant key" in run("run-0001", "--disclose", ARGUMENTS, code=4)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -160,3 +161,20 @@ def test_the_reasons_of_a_verdict_name_the_entries_that_they_rest_on():
     assert all(reason["entries"] for reason in data["reasons"])
     entry = data["reasons"][0]["entries"][0]
     assert f"#{entry}" in run("broken.zip", "--trust", "trust.txt", code=2)
+
+
+def test_a_kept_checkpoint_is_compared(trust):
+    """The same log, nothing that shows it, another key's checkpoint, and no checkpoint."""
+    del trust
+    newest = Path("ledger/checkpoint").read_bytes()
+    Path("kept").write_bytes(newest)
+    assert "history" in run("whole.zip", "--trust", "trust.txt", "--known", "kept")
+    with Ledger("ledger") as ledger:
+        first = ledger.run("whole").records[0].entry
+        ledger.append_entries([replace(first, run="more", span_id="ab" * 8)])
+    Path("later").write_bytes(Path("ledger/checkpoint").read_bytes())
+    output = run("whole.zip", "--trust", "trust.txt", "--known", "kept", "--known", "later", code=2)
+    assert "made with --known FILE" in output
+    Path("none").write_text("x")
+    assert "not a checkpoint" in run("whole.zip", "--trust", "trust.txt", "--known", "none", code=3)
+    run("whole.zip", "--trust", "trust.txt", "--known", "absent", code=4)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from runrecord.ledger.witness.client import Prover
 
 _USAGE: Final = 4
+_MAX_NOTE: Final = 1_000_001
 
 KeyOption = Annotated[
     Path | None,
@@ -74,27 +75,60 @@ def bundle(  # noqa: PLR0917 - typer passes them by name
             show_default=False,
         ),
     ] = None,
+    known: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--known",
+            metavar="FILE",
+            help="A checkpoint that the auditor kept: prove that it is of the same log. Can be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    disclose: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--disclose",
+            metavar="NAME",
+            help="Open the commitments to this attribute, or with INDEX:NAME that of one entry. Can be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    values: Annotated[
+        Path | None,
+        typer.Option(
+            "--values",
+            metavar="FILE",
+            help="What is disclosed: JSON, index of the entry to name of the attribute to value.",
+            show_default=False,
+        ),
+    ] = None,
     ledger: LedgerOption = None,
 ) -> None:
     """Write the audit bundle of a run: its records, a proof for each, a report, all signed.
 
     Hand the two public keys over by another way than the bundle; whoever verifies pins them. With --policy, witnesses are asked to
-    cosign: then not even the operator of the ledger can have shown others another history.
+    cosign: then not even the operator of the ledger can have shown others another history. Nothing but what --disclose names is opened.
 
     [dim]$ runrecord bundle 7f3a -o refund.auditbundle.zip --trust-out trust.txt
-    $ runrecord verify refund.auditbundle.zip --trust trust.txt[/]
+    $ runrecord verify refund.auditbundle.zip --trust trust.txt
+    $ runrecord bundle 7f3a --known march.checkpoint --disclose gen_ai.tool.call.arguments --values values.json[/]
     """
+    from runrecord.cli.disclose import discloser
     from runrecord.ledger import Trust, build_bundle, bundle_signer
     from runrecord.ledger.bundle_format import SUFFIX, log_name
     from runrecord.ledger.timestamp import request_timestamp
 
     wanted = read_policy(policy) if policy else None
+    kept = [_read_checkpoint(path) for path in known or ()]
     with open_ledger(ledger) as opened:
         name = opened.resolve(run)
         signer = bundle_signer(opened.path, opened.log.origin, key)
         cosign = None if wanted is None else partial(_cosign, wanted, opened.log.consistency_proof)
         stamp = partial(request_timestamp, tsa) if tsa else None
-        archive = build_bundle(opened, name, signer=signer, cosign=cosign, timestamp=stamp)
+        opening = discloser(opened, disclose, values) if disclose else None
+        archive = build_bundle(
+            opened, name, signer=signer, cosign=cosign, timestamp=stamp, known=kept, disclose=opening
+        )
         trust = Trust(opened.log.verifiers, (signer.verifier,)).text()
     path = output or Path(f"{log_name(name)}{SUFFIX}")
     write_file(path, archive)
@@ -127,6 +161,26 @@ def read_policy(path: Path) -> TlogPolicy:
         fail(f"{path} can't be read: {error.strerror or 'an I/O error'}.", "check the path", code=_USAGE)
     except LedgerError as error:
         fail(f"{path}: {error.message}.", error.next_step, code=_USAGE)
+
+
+def _read_checkpoint(path: Path) -> Checkpoint:
+    from runrecord.ledger import LedgerError
+    from runrecord.ledger.checkpoint import Checkpoint
+
+    try:
+        return Checkpoint.parse(read_file(path, _MAX_NOTE))
+    except LedgerError as error:
+        hint = "name the file 'checkpoint' of a ledger, or one of checkpoints/ in a bundle"
+        fail(f"{path} is no checkpoint: {error.message}.", hint, code=_USAGE)
+
+
+def read_file(path: Path, limit: int) -> bytes:
+    """Read the first bytes of a file, or exit with what is wrong."""
+    try:
+        with path.open("rb") as file:
+            return file.read(limit)
+    except OSError as error:
+        fail(f"{path} can't be read: {error.strerror or 'an I/O error'}.", "check the path", code=_USAGE)
 
 
 def _cosign(policy: TlogPolicy, prove: Prover, checkpoint: Checkpoint) -> Checkpoint:

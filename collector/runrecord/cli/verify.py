@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from runrecord.cli.bundle import read_policy
+from runrecord.cli.bundle import read_file, read_policy
 from runrecord.cli.console import console, errors, fail
 from runrecord.cli.show import reasons_json
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
 
-    from runrecord.ledger import Trust, Verification
+    from runrecord.ledger import RunView, Trust, Verification
 
 _MARKS: Final = {
     0: ("ok", "green"),
@@ -31,6 +31,7 @@ _RESULTS: Final = {
     3: "UNVERIFIABLE: nothing can be said about this bundle.",
 }
 _MAX_FILE: Final = 256 * 1024 * 1024
+_MAX_TEXT: Final = 1_000_001
 _USAGE: Final = 4
 _MAX_SHOWN: Final = 5
 
@@ -76,6 +77,15 @@ def verify(  # noqa: PLR0917 - typer passes them by name
             show_default=False,
         ),
     ] = None,
+    known: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--known",
+            metavar="FILE",
+            help="A checkpoint that you kept from earlier: the log must be the same one. Can be repeated.",
+            show_default=False,
+        ),
+    ] = None,
     ledger: Annotated[
         str | None,
         typer.Option(
@@ -99,6 +109,7 @@ def verify(  # noqa: PLR0917 - typer passes them by name
     Exit code 0 authentic and complete, 1 failed, 2 gaps, unclosed, conflicts or unwitnessed, 3 unverifiable (unknown keys or schema), 4 wrong command line.
 
     [dim]$ runrecord verify refund.auditbundle.zip --trust trust.txt
+    $ runrecord verify refund.auditbundle.zip --trust trust.txt --known march.checkpoint
     $ runrecord verify refund.auditbundle.zip --log-key example.com/log+1a2b3c4d+AT... --bundle-key ...[/]
     """
     from runrecord.ledger import verify_bundle
@@ -106,9 +117,9 @@ def verify(  # noqa: PLR0917 - typer passes them by name
     pinned = _trust(trust, log_key or [], bundle_key or [], ledger)
     wanted = read_policy(policy) if policy else None
     roots = _roots(tsa_roots) if tsa_roots else ()
-    result = verify_bundle(
-        _read(file, _MAX_FILE + 1), pinned, policy=wanted, tsa_roots=roots, first_use=first_use
-    )
+    kept = [read_file(path, _MAX_TEXT) for path in known or ()]
+    archive = read_file(file, _MAX_FILE + 1)
+    result = verify_bundle(archive, pinned, policy=wanted, tsa_roots=roots, known=kept, first_use=first_use)
     if as_json:
         _print_json(file, result)
     else:
@@ -122,7 +133,7 @@ def _trust(file: Path | None, log_keys: list[str], bundle_keys: list[str], ledge
     try:
         trust = Trust.of(tuple(log_keys), tuple(bundle_keys))
         if file is not None:
-            trust |= Trust.parse(_read(file, 1_000_000).decode("utf-8", "replace"))
+            trust |= Trust.parse(read_file(file, _MAX_TEXT).decode("utf-8", "replace"))
         return trust | Trust.of_ledger(ledger) if ledger is not None else trust
     except LedgerError as error:
         fail(f"{error.message}.", error.next_step, code=_USAGE)
@@ -133,24 +144,14 @@ def _roots(path: Path) -> list[Certificate]:
     from runrecord.ledger.timestamp import load_roots
 
     try:
-        return load_roots(_read(path, 1_000_000))
+        return load_roots(read_file(path, _MAX_TEXT))
     except LedgerError as error:
         fail(f"{path}: {error.message}.", error.next_step, code=_USAGE)
-
-
-def _read(path: Path, limit: int) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return file.read(limit)
-    except OSError as error:
-        fail(f"{path} can't be read: {error.strerror or 'an I/O error'}.", "check the path", code=_USAGE)
 
 
 def _print(file: Path, result: Verification) -> None:
     from rich.table import Table
     from rich.text import Text
-
-    from runrecord.ledger.narrate import printable
 
     if result.first_use:
         errors.print(
@@ -167,22 +168,7 @@ def _print(file: Path, result: Verification) -> None:
         table.add_row(Text(mark, style=style), Text(check.name, style="bold"), text)
     console.print(table)
     if result.view is not None:
-        violations = [finding for finding in result.findings if finding.severity.value == "violation"]
-        run = printable(result.view.run)
-        for reason in result.view.completeness.reasons:
-            entries = " ".join(f"#{index}" for index in reason.indices[:_MAX_SHOWN])
-            line = f"  {reason.verdict.value}: {printable(reason.text)}  {entries}"
-            console.print(line.rstrip(), markup=False, soft_wrap=True)
-        console.print(
-            f"\nRun {run}: {printable(result.view.outcome)}, {len(violations)} rule{'' if len(violations) == 1 else 's'} violated",
-            markup=False,
-            soft_wrap=True,
-        )
-        for finding in violations:
-            entries = " ".join(f"#{index}" for index in finding.indices)
-            console.print(
-                f"  {finding.rule}: {_shown(finding.text)}  {entries}", markup=False, soft_wrap=True
-            )
+        _print_run(result, result.view)
     _, style = _MARKS[int(result.code)]
     verdict = _RESULTS[int(result.code)]
     if result.code == 0 and result.first_use:
@@ -197,10 +183,42 @@ def _print(file: Path, result: Verification) -> None:
             console.print(limit, style="dim", markup=False, soft_wrap=True)
 
 
+def _print_run(result: Verification, view: RunView) -> None:
+    from runrecord.ledger.narrate import printable
+
+    for opened in result.disclosed[:_MAX_SHOWN]:
+        line = f"  DISCLOSED {printable(opened.name)} of #{opened.index}: {_value(opened.value)}"
+        console.print(line, markup=False, soft_wrap=True)
+    if len(result.disclosed) > _MAX_SHOWN:
+        rest = len(result.disclosed) - _MAX_SHOWN
+        console.print(f"  and {rest} more disclosed values: --json, or the report", markup=False)
+    violations = [finding for finding in result.findings if finding.severity.value == "violation"]
+    run = printable(view.run)
+    for reason in view.completeness.reasons:
+        entries = " ".join(f"#{index}" for index in reason.indices[:_MAX_SHOWN])
+        line = f"  {reason.verdict.value}: {printable(reason.text)}  {entries}"
+        console.print(line.rstrip(), markup=False, soft_wrap=True)
+    console.print(
+        f"\nRun {run}: {printable(view.outcome)}, {len(violations)} rule{'' if len(violations) == 1 else 's'} violated",
+        markup=False,
+        soft_wrap=True,
+    )
+    for finding in violations:
+        entries = " ".join(f"#{index}" for index in finding.indices)
+        console.print(f"  {finding.rule}: {_shown(finding.text)}  {entries}", markup=False, soft_wrap=True)
+
+
 def _shown(text: str) -> str:
     from runrecord.ledger.narrate import printable
 
     return "; ".join(printable(part) for part in text.split("; "))
+
+
+def _value(value: object) -> str:
+    from runrecord.ledger.narrate import printable
+    from runrecord.semconv.canonical import canonical_form
+
+    return printable(value if isinstance(value, str) else canonical_form(value).decode())
 
 
 def _print_json(file: Path, result: Verification) -> None:
@@ -217,6 +235,7 @@ def _print_json(file: Path, result: Verification) -> None:
             "run": result.view.run if result.view else None,
             "verdict": result.view.completeness.verdict.value if result.view else None,
             "reasons": reasons_json(result.view.completeness) if result.view else [],
+            "disclosed": [{"entry": d.index, "name": d.name, "value": d.value} for d in result.disclosed],
             "findings": [
                 {"rule": f.rule, "severity": f.severity.value, "text": f.text, "entries": list(f.indices)}
                 for f in result.findings

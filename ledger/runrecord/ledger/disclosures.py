@@ -14,7 +14,9 @@ from typing import Final, cast
 
 from runrecord.ledger.entry import Entry
 from runrecord.ledger.errors import LedgerError
+from runrecord.ledger.opening import label
 from runrecord.ledger.records import Record
+from runrecord.ledger.run_keys import RunKeys
 from runrecord.ledger.strict_json import DECIMAL, JSON, array, decimal, read_object, refuse, string
 from runrecord.semconv.canonical import canonical_json
 from runrecord.semconv.commitment import commit_with_salt
@@ -94,6 +96,26 @@ def disclose(
             f"{len(found)} values would be disclosed, more than {MAX_DISCLOSURES}", "name fewer of them"
         )
     return list(found.values())
+
+
+def salts(keys: RunKeys) -> Callable[[Entry, str], tuple[str, bytes]]:
+    """Return what gives the label and the salt of an attribute of an entry.
+
+    Args:
+        keys: Of the runs of the ledger.
+    """
+
+    def salt_of(entry: Entry, name: str) -> tuple[str, bytes]:
+        key = keys.key(entry.tenant, entry.run)
+        if key is None:
+            raise LedgerError(
+                f"the key of run {entry.run} was destroyed: nothing of it can be disclosed any more",
+                "make the bundle without --disclose",
+            )
+        under = label(entry, name)
+        return under, key.salt(under)
+
+    return salt_of
 
 
 def encode_disclosures(disclosures: Sequence[Disclosure]) -> bytes:
