@@ -32,7 +32,7 @@ def discloser(
     from runrecord.semconv.commitment import load_tenant_key
     from runrecord.semconv.errors import TenantKeyError
 
-    known = _read(values) if values is not None else {}
+    known: Mapping[tuple[int, str], Any] = _read(values) if values is not None else {}
     try:
         keys = RunKeys(ledger.run_secrets, load_tenant_key(create=False))
     except TenantKeyError as error:

@@ -167,10 +167,20 @@ def inclusion(bundle: Bundle) -> str:
             fail(f"log {log.origin!r}: {len(log.leaves)} entries are here, {len(log.indices)} were signed")
         log.hashes = list(map(leaf_hash, log.leaves))
         _prove(bundle, log)
-    lines = bundle.files[ENTRIES]
-    if lines != b"".join(leaf + b"\n" for log in bundle.logs for leaf in log.leaves):
+    if not _are_lines(bundle.files[ENTRIES], (leaf for log in bundle.logs for leaf in log.leaves)):
         fail(f"{ENTRIES} does not hold the entries that are proven")
     return f"{sum(len(log.leaves) for log in bundle.logs)} entries are in the log"
+
+
+def _are_lines(data: bytes, leaves: Iterable[bytes]) -> bool:
+    """Return whether data is these leaves, one per line; without a copy of them all."""
+    at = 0
+    for leaf in leaves:
+        end = at + len(leaf)
+        if data[at:end] != leaf or data[end : end + 1] != b"\n":
+            return False
+        at = end + 1
+    return at == len(data)
 
 
 def _prove(bundle: Bundle, log: BundleLog) -> None:

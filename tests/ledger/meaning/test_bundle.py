@@ -19,6 +19,7 @@ from runrecord.ledger.checkpoint import Checkpoint
 from runrecord.ledger.container import pack, unpack
 from runrecord.ledger.dsse import seal
 from runrecord.ledger.errors import LedgerError
+from runrecord.ledger.inclusion import decode_proofs, encode_proofs
 from runrecord.ledger.ledger import Ledger
 from runrecord.ledger.note import NoteSigner
 from runrecord.ledger.tiles import frame_entry
@@ -354,6 +355,45 @@ def test_a_run_too_large_for_a_bundle_is_refused_with_the_next_step(tmp_path, re
         ledger.append_entries(refund().entries)
         with pytest.raises(LedgerError, match=r"has 11 records, more than the 10 .*runrecord ledger copy"):
             build_bundle(ledger, "run")
+
+
+def test_the_proofs_of_a_run_of_many_records_stand_in_one_file(tmp_path, case, refund, monkeypatch):
+    with Ledger(tmp_path, signer=case.log_key, checkpoint_interval=None) as ledger:
+        for number in (2, 1, 3):
+            ledger.append_entries(refund(f"run-000{number}").entries)
+        each = unpack(build_bundle(ledger, "run-0001", signer=case.bundle_key))
+        monkeypatch.setattr("runrecord.ledger.bundle.MAX_PROOF_FILES", 10)
+        archive = build_bundle(ledger, "run-0001", signer=case.bundle_key)
+    files = unpack(archive)
+    result = verify_bundle(archive, case.trust)
+    assert result.code is Code.COMPLETE, result.diagnostics()
+    single = [TlogProof.parse(d).hashes for n, d in each.items() if n.startswith("proofs/")]
+    packed = files["proofs/example.com-test.bin"]
+    assert list(decode_proofs(packed)) == single
+    assert not [name for name in files if name.endswith(".tlog-proof")]
+    for broken, words in (
+        (encode_proofs(single[:-1]), "has no proof"),
+        (encode_proofs([*single, single[-1]]), "more proofs than entries"),
+        (encode_proofs([*single[1:], single[0]]), "does not lead to the root"),
+        (packed[:-1], "cut off"),
+        (b"", "has no proof"),
+    ):
+        changed = case.resealed({**files, "proofs/example.com-test.bin": broken}, change=_only(files))
+        result = verify_bundle(changed, case.trust)
+        assert (result.code, result.checks[-1].name) == (Code.FAILED, "inclusion")
+        assert words in result.diagnostics()
+
+
+def _only(files):
+    """Make the statement of a case that of other files."""
+    other = json.loads(b64decode(json.loads(files[STATEMENT])["payload"]))
+
+    def change(statement):
+        materials = statement["predicate"]["materials"]
+        statement.update(other)
+        statement["predicate"]["materials"] = materials
+
+    return change
 
 
 def test_a_bundle_without_the_private_key_file_makes_one(tmp_path, refund):
