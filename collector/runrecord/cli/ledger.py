@@ -4,12 +4,20 @@
 
 from __future__ import annotations
 
+import re
+from datetime import datetime, timezone
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.progress import Progress
 
+from runrecord.cli.administer import administer
 from runrecord.cli.console import console, errors, fail
+from runrecord.cli.show import LedgerOption
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_DURATION = re.compile(r"([0-9]{1,9})([smhdw])")
 
 LogKeyOption = Annotated[
     list[str] | None,
@@ -23,15 +31,10 @@ LogKeyOption = Annotated[
 
 ledger = typer.Typer(
     name="ledger",
-    help="Move a ledger between stores: a directory, PostgreSQL, an object store.",
+    help="Move a ledger between stores, change its key, and let go of what was kept long enough.",
     no_args_is_help=True,
     rich_markup_mode="rich",
 )
-
-
-@ledger.callback()
-def _group() -> None:
-    """Keep `copy` a command of its own, although it is the only one."""
 
 
 @ledger.command("copy")
@@ -84,3 +87,88 @@ def copy(
         markup=False,
         soft_wrap=True,
     )
+
+
+@ledger.command("rotate-key")
+def rotate_key(
+    overlap: Annotated[
+        str,
+        typer.Option(
+            "--overlap", metavar="TIME", help="How long the old key goes on signing too: 30d, 12h, 0s."
+        ),
+    ] = "30d",
+    new_key_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--new-key-file",
+            metavar="FILE",
+            help="Only make a new private key of the same name in FILE, for a gateway with key_file, and say how to change to it.",
+            show_default=False,
+        ),
+    ] = None,
+    ledger: LedgerOption = None,
+) -> None:
+    """Change the key that signs the checkpoints.
+
+    The change is an entry of the ledger. Until the overlap has ended both keys sign, so that whoever has pinned the old one has time to
+    pin the new one; then the old private key is removed. Bundles carry the proof of the change: who has pinned the old key alone can
+    still verify them. It works while a gateway writes.
+
+    [dim]$ runrecord ledger rotate-key --overlap 30d
+    $ runrecord ledger rotate-key --new-key-file /etc/runrecord/log-2.key[/]
+    """
+    seconds = _duration(overlap)
+    old = _newest_key(ledger)
+    if new_key_file is not None:
+        _make_key(old.partition("+")[0], new_key_file)
+        return
+    done = administer(ledger, "rotate_key", {"old": old, "overlap": str(seconds)})
+    until = datetime.fromtimestamp(int(done["until"]) / 1e9, timezone.utc)
+    console.print(
+        f"The key of the ledger was changed (entry {done['index']}). The new one, to be pinned:", markup=False
+    )
+    console.print(f"  log {done['new']}", markup=False, soft_wrap=True)
+    console.print(
+        f"The old one signs too until {until:%Y-%m-%d %H:%MZ}; then it is removed from this machine. Give the new one to auditors, "
+        "witnesses and whoever else has pinned the old one by then.",
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+def _newest_key(location: str | None) -> str:
+    from runrecord.ledger import LedgerError, Log, default_location
+
+    try:
+        with Log.open(location or default_location(), read_only=True) as log:
+            return log.vkey
+    except LedgerError as error:
+        fail(f"{error.message}.", error.next_step)
+
+
+def _make_key(name: str, path: Path) -> None:
+    from runrecord.ledger import LedgerError, NoteSigner
+    from runrecord.ledger.files import write_whole
+
+    if path.exists():
+        fail(f"{path} is there already.", "name a file that does not exist yet")
+    signer = NoteSigner.generate(name)
+    try:
+        write_whole(path, f"{signer.private_text()}\n".encode(), 0o600)
+    except LedgerError as error:
+        fail(f"{error.message}.", error.next_step)
+    console.print(f"Made {path}, of which this is the public half:", markup=False, soft_wrap=True)
+    console.print(f"  log {signer.vkey}", markup=False, soft_wrap=True)
+    console.print(
+        f"Now set key_file of the exporter to {path} and previous_key_files to the old file, and restart the gateway, each one of several; "
+        "the ledger states the change then. When key_overlap has passed, remove the old file from previous_key_files and destroy it.",
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+def _duration(text: str) -> int:
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        raise typer.BadParameter("write 30d, 12h, 90m or 0s", param_hint="--overlap")
+    return int(match[1]) * _UNITS[match[2]]

@@ -9,6 +9,7 @@ import contextlib
 import logging
 import time
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
@@ -356,16 +357,23 @@ class Consuming:
 
 
 def _ledger(exporter: LedgerExporter, run_secrets: RunSecrets | None = None) -> Ledger:
-    signer = None
-    if exporter.key_file is not None:
-        try:
-            signer = NoteSigner.parse(exporter.key_file.read_bytes().decode("utf-8", "replace"))
-        except OSError as error:
-            raise LedgerError(
-                f"the log key {exporter.key_file} can't be read ({error.strerror})",
-                "check key_file of the ledger",
-            ) from None
-    return Ledger(exporter.location, origin=exporter.origin, signer=signer, run_secrets=run_secrets)
+    return Ledger(
+        exporter.location,
+        origin=exporter.origin,
+        signer=None if exporter.key_file is None else _log_key(exporter.key_file),
+        previous=[_log_key(path) for path in exporter.previous_key_files],
+        overlap=exporter.key_overlap,
+        run_secrets=run_secrets,
+    )
+
+
+def _log_key(path: Path) -> NoteSigner:
+    try:
+        return NoteSigner.parse(path.read_bytes().decode("utf-8", "replace"))
+    except OSError as error:
+        raise LedgerError(
+            f"the log key {path} can't be read ({error.strerror})", "check key_file of the ledger"
+        ) from None
 
 
 def _open_ledger(name: str, exporter: LedgerExporter) -> Ledger:

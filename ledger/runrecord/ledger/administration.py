@@ -39,7 +39,10 @@ from runrecord.ledger.strict_json import (
 Action = Callable[[Ledger, Mapping[str, str]], Mapping[str, str]]
 """Takes what is asked for, with ``time`` in nanoseconds since the Unix epoch; returns what came of it, for people and programs."""
 
-ACTIONS: Final[Mapping[str, str]] = {"legal_hold": "runrecord.ledger.legal_hold:change"}
+ACTIONS: Final[Mapping[str, str]] = {
+    "legal_hold": "runrecord.ledger.legal_hold:change",
+    "rotate_key": "runrecord.ledger.rotate:rotate_key",
+}
 """Name of an action to where it is: module and function. It can be carried out again without harm, and raises a LedgerError."""
 
 _MAX_REQUEST: Final = 1 << 20

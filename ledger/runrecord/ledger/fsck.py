@@ -12,6 +12,7 @@ from runrecord.ledger.edge import Edge
 from runrecord.ledger.errors import LedgerError, MalformedTile
 from runrecord.ledger.note import NoteVerifier
 from runrecord.ledger.recovery import read_checkpoint, trusted_keys
+from runrecord.ledger.rotation import learned_keys
 from runrecord.ledger.stores.base import Store
 from runrecord.ledger.stores.location import Location, open_store
 from runrecord.ledger.tiles import TILE_HEIGHT, TILE_WIDTH, TilePath, decode_bundle, encode_tile, frame_entry
@@ -60,7 +61,8 @@ def fsck(location: Location, verifiers: Sequence[NoteVerifier] | NoteVerifier = 
 
     Args:
         location: The log's directory or a copy of it, or the address of its store.
-        verifiers: The trusted log keys; none trusts the key that the log states itself.
+        verifiers: The trusted log keys, and with them those that they vouch for (:mod:`runrecord.ledger.rotation`); none trusts the keys
+            that the log states itself.
 
     Returns:
         The report. It never raises for what is wrong with the log.
@@ -77,7 +79,7 @@ def fsck(location: Location, verifiers: Sequence[NoteVerifier] | NoteVerifier = 
 
 def _fsck(store: Store, verifiers: Sequence[NoteVerifier], report: FsckReport) -> None:
     try:
-        checkpoint = read_checkpoint(store, verifiers or trusted_keys(store, ()))
+        checkpoint = read_checkpoint(store, learned_keys(store, verifiers) or trusted_keys(store, ()))
     except LedgerError as error:
         report.add(f"checkpoint: {error.message}")
         return

@@ -8,6 +8,7 @@ import contextlib
 import difflib
 import logging
 import threading
+import time
 from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,10 +19,12 @@ from runrecord.ledger.checkpoint import Checkpoint
 from runrecord.ledger.dedup import conflict_key
 from runrecord.ledger.entry import Entry, Kind, conflict_leaf
 from runrecord.ledger.errors import LedgerError, MalformedError, OutOfRange
+from runrecord.ledger.keyring import OVERLAP_SECONDS
 from runrecord.ledger.log import Log
 from runrecord.ledger.note import NoteSigner
 from runrecord.ledger.opening import ERASED, differ_by_erasure
 from runrecord.ledger.records import Record
+from runrecord.ledger.rotate import state_rotation
 from runrecord.ledger.run_facts import Row, RunSummary, row_of, row_of_entry
 from runrecord.ledger.run_index import RunIndex, RunIndexError, differs
 from runrecord.ledger.run_keys import RunSecrets, open_run_secrets
@@ -65,9 +68,12 @@ class Ledger:
             it does not exist and ``read_only`` is false.
         read_only: Read what the last checkpoint covers, also while another process writes.
         signer: The log key; None reads the one in the directory or makes it.
+        previous: With a signer, the log keys before it. If the log does not state the change yet, it does so here.
+        overlap: Seconds for which the key before goes on signing then.
         origin: Name of a log that is made.
         checkpoint_interval: Seconds between two checkpoints; None publishes only when told to.
         run_secrets: Its run keys, if they are open already.
+        now: Seconds since the Unix epoch.
 
     Raises:
         LedgerError: It can't be opened, see ``Log.open``.
@@ -79,18 +85,25 @@ class Ledger:
         *,
         read_only: bool = False,
         signer: NoteSigner | None = None,
+        previous: Sequence[NoteSigner] = (),
+        overlap: float = OVERLAP_SECONDS,
         origin: str | None = None,
         checkpoint_interval: float | None = 1.0,
         run_secrets: RunSecrets | None = None,
+        now: Callable[[], float] = time.time,
     ) -> None:
         self._log = Log.open(
             location,
             signer=signer,
+            previous=previous,
+            overlap=overlap,
             read_only=read_only,
             origin=origin,
             checkpoint_interval=checkpoint_interval,
             key_of=key_of,
+            now=now,
         )
+        self.now = now
         self._read_only = read_only
         self._pending: dict[int, Row] = {}
         self._lock = threading.Lock()
@@ -102,6 +115,12 @@ class Ledger:
             self._index = self._open_index()
         except BaseException:
             self._log.close()
+            raise
+        try:
+            if not read_only and self._log.keyring.is_due:
+                state_rotation(self)
+        except BaseException:
+            self.close()
             raise
 
     def __enter__(self) -> Ledger:

@@ -10,13 +10,22 @@ the publisher runs; only then is the journal freed. A crash between any two of t
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import final
 
 from runrecord.ledger import tlog
 from runrecord.ledger.checkpoint import Checkpoint
-from runrecord.ledger.errors import LedgerError, LedgerReadOnly, LedgerStopped, OutOfRange, RolledBack
+from runrecord.ledger.errors import (
+    LedgerError,
+    LedgerReadOnly,
+    LedgerStopped,
+    OutOfRange,
+    RolledBack,
+    SignatureError,
+)
+from runrecord.ledger.keyring import OVERLAP_SECONDS, Keyring
 from runrecord.ledger.note import NoteSigner, NoteVerifier
 from runrecord.ledger.publisher import Publisher
 from runrecord.ledger.reader import LogReader
@@ -41,7 +50,7 @@ class Log:
         recovered: Recovered | None,
     ) -> None:
         self._store = store
-        self._verifiers = verifiers
+        self._verifiers = tuple(verifiers)
         self._checkpoint = checkpoint
         self._reader = LogReader(store, checkpoint.size, None if recovered else checkpoint.root)
         self._recovered = recovered
@@ -65,17 +74,23 @@ class Log:
         location: Location,
         *,
         signer: NoteSigner | None = None,
+        previous: Sequence[NoteSigner] = (),
+        overlap: float = OVERLAP_SECONDS,
         read_only: bool = False,
         checkpoint_interval: float | None = 1.0,
         origin: str | None = None,
         verifiers: Sequence[NoteVerifier] = (),
         key_of: Callable[[bytes], bytes] | None = None,
+        now: Callable[[], float] = time.time,
     ) -> Log:
         """Open a log, making it if there is none; recover what a crash left.
 
         Args:
             location: A directory, or where else the log is kept (see :mod:`runrecord.ledger.stores.location`).
             signer: The log key; its name is the log's origin. None reads the key in ``.state/`` or makes one there.
+            previous: With a signer, the keys before it, which sign too until the end of their overlap (see
+                :mod:`runrecord.ledger.keyring`).
+            overlap: Seconds for which a key of ``previous`` goes on signing from the moment on at which the log states the change.
             read_only: Read what the last checkpoint covers, also while another process writes.
             checkpoint_interval: Seconds between two checkpoints while there is something new; None publishes only when told to.
             origin: The name of a log that is made; it should be unique, like ``example.com/agents``. Of a log that
@@ -83,6 +98,7 @@ class Log:
             verifiers: Further trusted log keys: those that signed before a rotation, or, without ``.state/``, the only ones.
             key_of: Works the key of a leaf out, so that a lost key index can be rebuilt. For a leaf made by
                 ``on_conflict`` it must return :func:`runrecord.ledger.dedup.conflict_key` of what it states.
+            now: Seconds since the Unix epoch, for the ends of overlaps.
 
         Raises:
             LedgerLocked: If another process writes to it, and its store has one writer only.
@@ -98,11 +114,19 @@ class Log:
         try:
             if read_only:
                 return cls(store, *_read(store, origin, verifiers), None)
-            recovered = recover(store, signer=signer, origin=origin, verifiers=verifiers, key_of=key_of)
+            recovered = recover(
+                store,
+                signers=() if signer is None else (signer, *previous),
+                origin=origin,
+                verifiers=verifiers,
+                key_of=key_of,
+                now=now,
+                overlap=overlap,
+            )
         except BaseException:
             store.close()
             raise
-        log = cls(store, recovered.checkpoint, recovered.verifiers, recovered)
+        log = cls(store, recovered.checkpoint, verifiers, recovered)
         assert log._publisher is not None  # there is one for every log that is written
         try:
             if not recovered.checkpoint.note:
@@ -157,13 +181,29 @@ class Log:
 
     @property
     def vkey(self) -> str:
-        """The public log key, as text."""
-        return next(each.vkey for each in self._verifiers if each.name == self.origin)
+        """The public log key, as text; after a change, the new one."""
+        return next(each.vkey for each in self.verifiers if each.name == self.origin)
 
     @property
     def verifiers(self) -> tuple[NoteVerifier, ...]:
-        """The trusted log keys, that of this log first."""
-        return tuple(self._verifiers)
+        """The trusted log keys, the newest of this log first."""
+        if self._recovered is None:
+            return self._verifiers
+        known = {each.vkey: each for each in self._recovered.verifiers}
+        for vkey in self._recovered.keyring.listed:
+            known.setdefault(vkey, NoteVerifier(vkey))
+        return tuple(known.values())
+
+    @property
+    def keyring(self) -> Keyring:
+        """The private keys; of a log that is open to write.
+
+        Raises:
+            LedgerReadOnly: If the log was opened to read.
+        """
+        if self._recovered is None:
+            raise _read_only(self.where)
+        return self._recovered.keyring
 
     @property
     def checkpoint(self) -> Checkpoint:
@@ -207,6 +247,15 @@ class Log:
         results = sequencer.append(items, on_conflict) if items else []
         publisher.notice()
         return results
+
+    def indices_of(self, keys: Sequence[bytes]) -> list[int | None]:
+        """Return the index of the entry that was appended under each key, None where there is none.
+
+        Raises:
+            LedgerReadOnly: If the log was opened to read.
+            LedgerStopped: If the log is closed.
+        """
+        return self._writable()[0].indices_of(keys)
 
     def publish(self) -> Checkpoint:
         """Write the tiles of all durable entries, sign and publish a checkpoint of them.
@@ -291,7 +340,11 @@ class Log:
             RolledBack: If it is not an extension of the one before.
         """
         if self._sequencer is None:
-            newest = read_checkpoint(self._store, self._verifiers)
+            try:
+                newest = read_checkpoint(self._store, self._verifiers)
+            except SignatureError:  # the key may have been changed, and the overlap ended
+                self._verifiers = trusted_keys(self._store, self._verifiers)
+                newest = read_checkpoint(self._store, self._verifiers)
             if newest is None or newest.origin != self.origin:
                 raise RolledBack(f"the checkpoint in {self.where} is gone", "restore the directory")
             if newest.note != self._checkpoint.note:

@@ -12,12 +12,12 @@ from typing import Final
 
 from runrecord.ledger.checkpoint import Checkpoint
 from runrecord.ledger.edge import Edge
-from runrecord.ledger.errors import LedgerError, LedgerStopped, RolledBack
+from runrecord.ledger.errors import LedgerError, LedgerStopped, RolledBack, SignatureError
 from runrecord.ledger.pending import Pending
 from runrecord.ledger.reader import LogReader
-from runrecord.ledger.recovery import Recovered, open_checkpoint, read_checkpoint, signed_edge
+from runrecord.ledger.recovery import Recovered, open_checkpoint, signed_edge
 from runrecord.ledger.sequencer import Sequencer
-from runrecord.ledger.stores.base import HeadMoved, Opened, Publication, Store
+from runrecord.ledger.stores.base import CHECKPOINT, HeadMoved, Opened, Publication, Store
 from runrecord.ledger.tlog import tree_root
 
 _log = logging.getLogger(__name__)
@@ -143,12 +143,15 @@ class Publisher:
             with self._recovered.writer.publication() as publication:
                 newest = publication.newest()
                 if newest is not None and newest != self._checkpoint.note:
-                    self._follow(open_checkpoint(self._store, newest, self._recovered.verifiers))
+                    self._follow(self._open(newest))
                 self._sequencer.drop_pending(
                     self._edge.size
                 )  # an interrupt may have come between the last two steps
                 pending = self._sequencer.pending()
-                if not pending.framed and self._checkpoint.note:
+                note, keyring = self._checkpoint.note, self._recovered.keyring
+                if note and keyring.is_newer(note):  # another writer has changed the key
+                    keyring.reload()
+                if note and not pending.framed and keyring.has_signed(note):
                     return self._checkpoint
                 edge, checkpoint = self._write(publication, pending)
             self._advance(edge, checkpoint)
@@ -182,9 +185,21 @@ class Publisher:
             RolledBack: If it is not an extension of what this writer knows.
         """
         with self._lock:
-            newest = read_checkpoint(self._store, self._recovered.verifiers)
-            if newest is not None and newest.note != self._checkpoint.note:
-                self._follow(newest)
+            newest = self._store.read(CHECKPOINT)
+            if newest is not None and newest != self._checkpoint.note:
+                self._follow(self._open(newest))
+
+    def _open(self, note: bytes) -> Checkpoint:
+        """Return the checkpoint of another writer, who may have changed the key.
+
+        Raises:
+            KeyRotated: Only a key that this writer does not have has signed it.
+        """
+        try:
+            return open_checkpoint(self._store, note, self._recovered.verifiers)
+        except SignatureError:
+            self._recovered.keyring.reload()
+        return open_checkpoint(self._store, note, self._recovered.verifiers)
 
     def _follow(self, newest: Checkpoint) -> None:
         reader = LogReader(self._store, newest.size)
@@ -212,7 +227,7 @@ class Publisher:
 
     def _sign(self, checkpoint: Checkpoint) -> Checkpoint:
         try:
-            return checkpoint.sign([self._recovered.signer])
+            return checkpoint.sign(self._recovered.keyring.signing())
         except LedgerError:
             raise
         except Exception as error:  # a signer may be anyone's code, for example a client of a key service

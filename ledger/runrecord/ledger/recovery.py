@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import contextlib
-import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -20,7 +19,7 @@ from runrecord.ledger.errors import (
     RolledBack,
     SignatureError,
 )
-from runrecord.ledger.files import disk_errors, make_directory, write_whole
+from runrecord.ledger.keyring import KEEP, Keyring, public_keys
 from runrecord.ledger.note import NoteSigner, NoteVerifier
 from runrecord.ledger.pending import Pending
 from runrecord.ledger.reader import LogReader
@@ -28,9 +27,6 @@ from runrecord.ledger.stores.base import CHECKPOINT, PUBLIC_KEY, Journal, Keys, 
 from runrecord.ledger.tiles import frame_entry
 from runrecord.ledger.tlog import EMPTY_ROOT, leaf_hash
 
-_KEEP = (
-    "restore the ledger, with its .state, from a copy; keep this one as evidence, and remove nothing from it"
-)
 _TRIES = 5  # to read a log while other writers move it on
 
 
@@ -40,8 +36,8 @@ class Recovered:
 
     Attributes:
         writer: The right to write.
-        signer: The log key.
-        verifiers: The trusted log keys, that of the signer first.
+        keyring: The log keys.
+        given: Further trusted log keys.
         checkpoint: The last signed checkpoint; without a note for a log that is just being made.
         edge: The tiles' right edge at the checkpoint.
         keys: The key index; covers at least the checkpoint.
@@ -50,13 +46,19 @@ class Recovered:
     """
 
     writer: Writer
-    signer: NoteSigner
-    verifiers: tuple[NoteVerifier, ...]
+    keyring: Keyring
+    given: tuple[NoteVerifier, ...]
     checkpoint: Checkpoint
     edge: Edge
     keys: Keys
     pending: Pending
     key_of: Callable[[bytes], bytes] | None
+
+    @property
+    def verifiers(self) -> tuple[NoteVerifier, ...]:
+        """The keys that are trusted to have signed a checkpoint, the newest of the log first."""
+        own = self.keyring.verifiers
+        return (*own, *(each for each in self.given if each.vkey not in {key.vkey for key in own}))
 
     def close(self, *, remove_journal: bool = False) -> None:
         """Give everything up; the journal too when nothing in it is needed."""
@@ -67,32 +69,34 @@ class Recovered:
 def recover(
     store: Store,
     *,
-    signer: NoteSigner | None,
+    signers: Sequence[NoteSigner],
     origin: str | None,
     verifiers: Sequence[NoteVerifier],
     key_of: Callable[[bytes], bytes] | None,
+    now: Callable[[], float],
+    overlap: float,
 ) -> Recovered:
     """Open a log to write (see :meth:`runrecord.ledger.log.Log.open` for arguments and errors)."""
     with contextlib.ExitStack() as undo:
         writer = store.writer()
         undo.callback(writer.close, remove_journal=False)
-        signer = _log_key(store, signer, origin)
-        trusted = (signer.verifier, *(each for each in verifiers if each.vkey != signer.vkey))
+        keyring = Keyring(store, signers, origin, now=now, overlap=overlap)
+        trusted = (*keyring.verifiers, *verifiers)
         checkpoint, pending = _durable(store, writer.journal, trusted)
-        _keep_public_key(store, writer, signer)  # only after it proved to be this log's
+        _keep_public_keys(store, writer, keyring)  # only after they proved to be this log's
         if checkpoint is None:
             if pending.hashes or _has_tiles(store):
                 raise RolledBack(
                     f"the checkpoint of the ledger in {store.where} is missing, although it holds entries",
-                    _KEEP,
+                    KEEP,
                 )
-            checkpoint = Checkpoint(signer.name, 0, EMPTY_ROOT)
+            checkpoint = Checkpoint(keyring.newest.name, 0, EMPTY_ROOT)
         reader = LogReader(store, checkpoint.size)
         edge = signed_edge(reader, checkpoint, store.where)
         opened = Opened(checkpoint, reader.node, reader.leaves, pending, edge, key_of)
         keys = writer.open_keys(opened)
         undo.pop_all()
-    return Recovered(writer, signer, trusted, checkpoint, edge, keys, pending, key_of)
+    return Recovered(writer, keyring, tuple(verifiers), checkpoint, edge, keys, pending, key_of)
 
 
 def _durable(
@@ -117,27 +121,22 @@ def _has_tiles(store: Objects) -> bool:
 
 
 def trusted_keys(store: Objects, verifiers: Sequence[NoteVerifier]) -> tuple[NoteVerifier, ...]:
-    """Return the log's own public key, if the store has it, and the given ones.
+    """Return the log's own public keys, if the store has them, the newest first, and the given ones.
 
     Raises:
         LedgerError: If there is none at all.
     """
-    place = store.locate(PUBLIC_KEY)
-    found: list[NoteVerifier] = []
     try:
-        data = store.read(PUBLIC_KEY)
+        found = public_keys(store)
+    except MalformedNote:
+        raise
     except LedgerError:
         if not verifiers:
             raise
-        data = None
-    if data is not None:
-        try:
-            found.append(NoteVerifier(data.decode().strip()))
-        except (MalformedNote, UnicodeDecodeError) as error:
-            raise MalformedNote(f"{place} does not hold the public key of a ledger", _KEEP) from error
-    elif not verifiers:
+        found = []
+    if not found and not verifiers:
         raise LedgerError(
-            f"the public key of the ledger in {store.where} is missing: {place}",
+            f"the public key of the ledger in {store.where} is missing: {store.locate(PUBLIC_KEY)}",
             "put the file back: one line, the key on the line 'log' of a trust file; in Python, it can be passed as verifiers=",
         )
     return (*found, *(each for each in verifiers if each.vkey not in {one.vkey for one in found}))
@@ -158,17 +157,17 @@ def open_checkpoint(store: Objects, data: bytes, verifiers: Sequence[NoteVerifie
     """Return the checkpoint that a store holds (errors as in :func:`read_checkpoint`)."""
     place = store.locate(CHECKPOINT)
     if not data:
-        raise MalformedCheckpoint(f"{place} is empty: nothing vouches for the ledger in {store.where}", _KEEP)
+        raise MalformedCheckpoint(f"{place} is empty: nothing vouches for the ledger in {store.where}", KEEP)
     try:
         return Checkpoint.open(data, verifiers)
     except SignatureError as error:
         raise SignatureError(
             f"{place} is not signed by the key of this ledger: it was changed, or it or the key in {store.locate('.state')} belongs to "
             f"another ledger ({error.message})",
-            _KEEP,
+            f"{KEEP}; if the key was changed on purpose, give the other one too: previous_key_files of the exporter, --log-key",
         ) from error
     except MalformedError as error:
-        raise type(error)(f"{place} is damaged: {error.message}", _KEEP) from error
+        raise type(error)(f"{place} is damaged: {error.message}", KEEP) from error
 
 
 def missing_checkpoint(store: Objects) -> LedgerError:
@@ -176,7 +175,7 @@ def missing_checkpoint(store: Objects) -> LedgerError:
     if _has_tiles(store):
         return RolledBack(
             f"the checkpoint of the ledger in {store.where} is missing, although it holds entries: {store.locate(CHECKPOINT)}",
-            _KEEP,
+            KEEP,
         )
     return LedgerError(
         f"there is no ledger in {store.where}",
@@ -184,41 +183,8 @@ def missing_checkpoint(store: Objects) -> LedgerError:
     )
 
 
-def _log_key(store: Store, signer: NoteSigner | None, origin: str | None) -> NoteSigner:
-    """Return the signer to use, making and keeping a key on this machine if the log has none yet."""
-    state = store.path / ".state"
-    path = state / "log.key"
-    made = False
-    if signer is None:
-        if path.exists():
-            with disk_errors(path):
-                text = path.read_bytes().decode("utf-8", "replace")
-            try:
-                signer = NoteSigner.parse(text)
-            except MalformedNote as error:
-                raise MalformedNote(f"{path} does not hold the private key of a ledger", _KEEP) from error
-        elif store.read(CHECKPOINT) is not None:
-            raise LedgerError(
-                f"the private key of the ledger in {store.where} is not in {path}",
-                "put the file back from a copy, or name it: key_file of the exporter, signer= in Python",
-            )
-        else:
-            signer = NoteSigner.generate(origin or f"runrecord.invalid/{uuid.uuid4().hex[:16]}")
-            made = True
-    if origin is not None and signer.name != origin:
-        raise LedgerError(
-            f"the key of the ledger in {store.where} is named {signer.name!r}, not {origin!r}",
-            "use one name for the log and its key",
-        )
-    if made:
-        with disk_errors(state):
-            make_directory(state, 0o700)
-        write_whole(path, f"{signer.private_text()}\n".encode(), 0o600)
-    return signer
-
-
-def _keep_public_key(store: Store, writer: Writer, signer: NoteSigner) -> None:
-    data = f"{signer.vkey}\n".encode()
+def _keep_public_keys(store: Store, writer: Writer, keyring: Keyring) -> None:
+    data = "".join(f"{vkey}\n" for vkey in keyring.listed).encode()
     if store.read(PUBLIC_KEY) != data:
         writer.put(PUBLIC_KEY, data)
 

@@ -149,6 +149,17 @@ class Sequencer:
             raise batch.error
         return batch.results
 
+    def indices_of(self, keys: Sequence[bytes]) -> list[int | None]:
+        """Return the index of the entry that was appended under each key, None where there is none."""
+        digests = list(map(key_digest, keys))
+        with self._commit_lock:
+            self.check()
+            while True:
+                with self._journal.turn(self.size) as head:
+                    if head is None or self._follow(head):
+                        indexed = self._keys.find(digests)
+                        return [self._recent.get(each, indexed.get(each)) for each in digests]
+
     def stop(self, error: LedgerStopped) -> None:
         """Refuse every later append with this error."""
         self._stopped = self._stopped or error

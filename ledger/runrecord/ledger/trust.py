@@ -86,10 +86,10 @@ class Trust:
         """
         store = open_store(location)
         try:
-            log = (store.read(PUBLIC_KEY) or b"").decode().strip()
+            log = (store.read(PUBLIC_KEY) or b"").decode().split()
             bundle = (store.path / _STATE / "bundle.vkey").read_text().strip()
         except (OSError, UnicodeDecodeError):
-            log = bundle = ""
+            log, bundle = [], ""
         finally:
             store.close()
         if not log or not bundle:
@@ -97,7 +97,7 @@ class Trust:
                 f"there are no public keys in {store.locate(_STATE)}",
                 "name a ledger from which a bundle was made on this machine",
             )
-        return cls.of((log,), (bundle,))
+        return cls.of(tuple(log), (bundle,))
 
 
 def bundle_signer(directory: str | os.PathLike[str], origin: str, key_file: Path | None = None) -> NoteSigner:

@@ -24,6 +24,7 @@ from runrecord.collector.values import (
 from runrecord.exporters.settings_model import Section, or_empty
 from runrecord.exporters.settings_yaml import is_mapping
 from runrecord.ledger.errors import LedgerError
+from runrecord.ledger.keyring import OVERLAP_SECONDS
 from runrecord.ledger.stores.location import default_location, open_store
 from runrecord.processors.redaction.policy import Whole
 
@@ -153,6 +154,9 @@ class LedgerExporter(Section):
         directory: The ledger, if it is in a directory.
         store: Its address, if it is in PostgreSQL or an object store; it may hold a password, so put it there as ``${env:NAME}``.
         key_file: The private log key, where several machines write to one store; else one is made on this machine.
+        previous_key_files: With a new ``key_file``, the keys before it: the ledger states the change, and they sign too until the end of
+            their overlap.
+        key_overlap: Seconds for which a key goes on signing after it was replaced.
         origin: Its name in checkpoints; only used when the ledger is new.
         abandon_after: Seconds without a record until the ledger states that an open run was abandoned; 0 never does. A run that
             waits for an answer is not given up.
@@ -163,6 +167,8 @@ class LedgerExporter(Section):
     directory: FilePath = Field(default_factory=default_ledger)
     store: SecretStr | None = None
     key_file: FilePath | None = None
+    previous_key_files: list[FilePath] = Field(default_factory=list)
+    key_overlap: Seconds = Field(default=OVERLAP_SECONDS, ge=0)
     origin: Origin | None = None
     abandon_after: Seconds = Field(default=86400.0, ge=0)
     witnesses: WitnessSettings | None = None
@@ -191,6 +197,8 @@ class LedgerExporter(Section):
     def _one_place(self) -> LedgerExporter:
         if self.store is not None and "directory" in self.model_fields_set:
             raise ValueError("directory and store exclude each other")
+        if self.previous_key_files and self.key_file is None:
+            raise ValueError("previous_key_files go with the key_file that replaces them")
         return self
 
     @property

@@ -23,6 +23,7 @@ from runrecord.ledger.note import NoteVerifier
 from runrecord.ledger.pending import Pending
 from runrecord.ledger.reader import LogReader
 from runrecord.ledger.recovery import missing_checkpoint, open_checkpoint, read_checkpoint, trusted_keys
+from runrecord.ledger.rotation import ROTATIONS
 from runrecord.ledger.run_keys import RUN_KEYS_FILE, RUN_KEYS_ID
 from runrecord.ledger.stores.base import CHECKPOINT, PUBLIC_KEY, HeadMoved, Opened, Store, Writer
 from runrecord.ledger.stores.location import Location, open_store
@@ -99,9 +100,7 @@ def _copy(
         _require_settled(target, writer, before)
         copying = _Copying(source, target, writer, before)
         edge = copying.tiles(reader, checkpoint, progress)
-        vkey = next(each.vkey for each in trusted if each.name == checkpoint.origin)
-        if target.read(PUBLIC_KEY) is None:
-            writer.put(PUBLIC_KEY, f"{vkey}\n".encode())
+        _put_keys(source, target, writer, [each for each in trusted if each.name == checkpoint.origin])
         copying.finish(checkpoint)
         for name in _BESIDE:
             data = source.read(name)
@@ -122,6 +121,17 @@ def _copy(
             "check the store of the target; the source is whole",
         )
     return Copied(checkpoint, copying.written)
+
+
+def _put_keys(source: Store, target: Store, writer: Writer, trusted: Sequence[NoteVerifier]) -> None:
+    """Write the public keys, and the proofs by which older ones vouch for newer ones."""
+    vkeys = "".join(f"{each.vkey}\n" for each in trusted).encode()
+    if target.read(PUBLIC_KEY) != vkeys:
+        writer.put(PUBLIC_KEY, vkeys)
+    for name in source.names(ROTATIONS):
+        data = source.read(name)
+        if data is not None and data != target.read(name):
+            writer.put(name, data)
 
 
 def _compare(
