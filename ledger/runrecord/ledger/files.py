@@ -125,7 +125,8 @@ class FileBatch:
         """Remove what was written and not committed."""
         for fd, temporary, _target in self._open:
             os.close(fd)
-            temporary.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # what stays is overwritten, or removed by the next writer
+                temporary.unlink()
         self._open.clear()
 
     def write(self, name: str, data: bytes, mode: int = 0o644) -> None:
@@ -152,11 +153,12 @@ class FileBatch:
     def _flush(self) -> None:
         for fd, _temporary, target in self._open:
             sync(fd, target)
-        for fd, temporary, target in self._open:
+        synced, self._open = self._open, []
+        for fd, _temporary, _target in synced:
             os.close(fd)
+        for _fd, temporary, target in synced:
             with disk_errors(target):
                 temporary.rename(target)
-        self._open.clear()
 
 
 def write_whole(path: Path, data: bytes, mode: int) -> None:
@@ -199,8 +201,9 @@ class WriterLock:
                 "send entries to that process, or stop it; 'runrecord show' reads beside it",
             ) from None
         _held.add(self)
-        os.ftruncate(self._fd, 0)
-        os.pwrite(self._fd, f"{self._pid}\n".encode(), 0)
+        with contextlib.suppress(OSError):  # the lock is held all the same; its holder is not named
+            os.ftruncate(self._fd, 0)
+            os.pwrite(self._fd, f"{self._pid}\n".encode(), 0)
 
     @property
     def held(self) -> bool:

@@ -188,7 +188,8 @@ class WriteAheadLog:
                 self._fd = -1
             if remove:
                 for each in self._segments:
-                    each.unlink(missing_ok=True)
+                    with contextlib.suppress(OSError):  # one that stays holds nothing new, and is freed later
+                        each.unlink()
                 self._segments = []
 
 

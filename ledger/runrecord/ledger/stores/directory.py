@@ -133,9 +133,11 @@ class DirectoryWriter:
 
     def close(self, *, remove_journal: bool) -> None:
         """Give the lock up."""
-        if self._lock.held:
-            self.journal.close(remove=remove_journal)
-        self._lock.release()
+        try:
+            if self._lock.held:
+                self.journal.close(remove=remove_journal)
+        finally:
+            self._lock.release()
 
 
 @final
