@@ -44,6 +44,7 @@ from runrecord.ledger.bundle_format import (
     log_name,
     proof_path,
     proofs_path,
+    rotation_path,
     timestamp_path,
 )
 from runrecord.ledger.checkpoint import Checkpoint
@@ -61,6 +62,7 @@ from runrecord.ledger.note import NoteSigner
 from runrecord.ledger.reader import RESTORE
 from runrecord.ledger.records import Record
 from runrecord.ledger.report import Evidence, render_report
+from runrecord.ledger.rotation import parse_rotation, stored_proofs
 from runrecord.ledger.runs import RunView
 from runrecord.ledger.strict_json import JSON
 from runrecord.ledger.tiles import TILE_WIDTH, TilePath, frame_entry
@@ -158,6 +160,8 @@ def build_bundle(
         files[timestamp_path(log, checkpoint.size)] = stamp
     for other, proof in zip(known, histories, strict=True):
         files[consistency_path(log, other.size)] = proof.encode()
+    for change in stored_proofs(ledger.log.objects):
+        files[rotation_path(log, parse_rotation(change).index)] = change
     if len(indices) > MAX_PROOF_FILES:
         files[proofs_path(log)] = encode_proofs(proofs)
     else:

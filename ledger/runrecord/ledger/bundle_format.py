@@ -36,6 +36,11 @@ def proof_path(log: str, index: int) -> str:
     return f"proofs/{log}/{index}.tlog-proof"
 
 
+def rotation_path(log: str, index: int) -> str:
+    """Return the name of the proof of a change of a log's key, stated in the entry with this index."""
+    return f"keys/{log}/{index}.tlog-proof"
+
+
 def digest(data: bytes) -> str:
     """Return the digest of a file as a statement writes it."""
     return f"sha256:{sha256(data).hexdigest()}"

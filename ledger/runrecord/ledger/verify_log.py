@@ -22,10 +22,12 @@ from runrecord.ledger.consistency import ConsistencyProof, Tree, between
 from runrecord.ledger.errors import LedgerError, MalformedError, ProofError, SignatureError
 from runrecord.ledger.inclusion import InclusionChecker, decode_proofs
 from runrecord.ledger.note import Note, NoteVerifier
+from runrecord.ledger.rotation import Rotation, learn
 from runrecord.ledger.tiles import decode_bundle
 from runrecord.ledger.timestamp import verify_timestamp
 from runrecord.ledger.tlog import leaf_hash
 from runrecord.ledger.tlog_policy import TlogPolicy
+from runrecord.ledger.trust import Trust
 from runrecord.ledger.verification import Code
 from runrecord.ledger.verify_state import Bundle, BundleLog, Stop, fail
 
@@ -34,10 +36,14 @@ if TYPE_CHECKING:
 
 
 def checkpoints(bundle: Bundle) -> str:
-    """Check that a pinned key of each log signed its checkpoint."""
+    """Check that a key of each log signed its checkpoint: a pinned one, or one that a pinned one vouches for."""
+    said: list[str] = []
     for log in bundle.logs:
         note = _note(bundle, log)
-        keys = [key for key in bundle.trust.log if key.name == log.origin]
+        pinned = [key for key in bundle.trust.log if key.name == log.origin]
+        learned = _learned(bundle, log, pinned)
+        bundle.trust |= Trust(log=tuple(change.new for change in learned))
+        keys = [*pinned, *(change.new for change in learned)]
         if not keys or not _claims(note, keys):
             raise Stop(
                 Code.UNVERIFIABLE,
@@ -47,7 +53,23 @@ def checkpoints(bundle: Bundle) -> str:
         checkpoint = Checkpoint.open(note, keys)
         if (checkpoint.origin, checkpoint.size, checkpoint.root) != (log.origin, log.size, log.root):
             fail(f"the checkpoint of log {log.origin!r} is not the one that the statement names")
-    return ", ".join(f"{log.origin} at size {log.size}, signed by its log key" for log in bundle.logs)
+        said.append(f"{log.origin} at size {log.size}, signed by its log key")
+        if not _claims(note, pinned):
+            entries = ", ".join(str(change.index) for change in learned)
+            said[-1] += (
+                f", for which the pinned key vouches: it was changed (entry {entries}), and both keys signed that"
+            )
+    return ", ".join(said)
+
+
+def _learned(bundle: Bundle, log: BundleLog, pinned: Sequence[NoteVerifier]) -> list[Rotation]:
+    """Return the changes of a log's key that lead from a pinned one to others."""
+    proofs = [bundle.files[name] for name in bundle.changes_of_key(log) if name in bundle.files]
+    try:
+        learned = learn(proofs, pinned)
+    except LedgerError as error:
+        fail(f"a change of the key of log {log.origin!r} does not hold: {error.message}")
+    return learned
 
 
 def witnesses(bundle: Bundle, policy: TlogPolicy) -> str:

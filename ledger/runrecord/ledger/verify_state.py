@@ -8,12 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, NoReturn
 
+from runrecord.ledger.bundle_format import rotation_path
 from runrecord.ledger.disclosures import Disclosure
 from runrecord.ledger.records import Record
 from runrecord.ledger.runs import RunView
 from runrecord.ledger.trust import Trust
 from runrecord.ledger.verification import Code
 
+_DIGITS: Final = 20
 DO_NOT_RELY: Final = "do not rely on this bundle; ask for it again, and keep this one as evidence"
 
 
@@ -94,3 +96,12 @@ class Bundle:
     disclosed: list[Disclosure] = field(default_factory=list[Disclosure])
     claimed: str = ""
     view: RunView | None = None
+
+    def changes_of_key(self, log: BundleLog) -> list[str]:
+        """Return the names of the proofs that a log's key was changed."""
+        numbers = (name[len("keys/") + len(log.name) + 1 : -len(".tlog-proof")] for name in self.materials)
+        return [
+            rotation_path(log.name, int(n))
+            for n in numbers
+            if n.isdecimal() and n.isascii() and len(n) < _DIGITS
+        ]

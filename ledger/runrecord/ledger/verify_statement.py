@@ -165,6 +165,7 @@ def contents(bundle: Bundle) -> str:
         else:
             expected |= {proof_path(log.name, index) for index in log.indices}
         optional.add(timestamp_path(log.name, log.size))
+        optional |= set(bundle.changes_of_key(log))
     files, materials = bundle.files, bundle.materials
     for what, names in (
         ("file that the statement does not name", files.keys() - materials.keys() - {STATEMENT}),
