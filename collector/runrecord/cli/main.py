@@ -34,6 +34,7 @@ _COMMANDS = (
     ("receipt", "Evidence"),
     ("export", "Evidence"),
     ("fsck", "Evidence"),
+    ("erase", "The ledger"),
     ("generate", "Conventions"),
     ("gateway", "The gateway"),
     ("validate", "The gateway"),

@@ -40,6 +40,7 @@ Action = Callable[[Ledger, Mapping[str, str]], Mapping[str, str]]
 """Takes what is asked for, with ``time`` in nanoseconds since the Unix epoch; returns what came of it, for people and programs."""
 
 ACTIONS: Final[Mapping[str, str]] = {
+    "erase": "runrecord.ledger.erasure:erase",
     "legal_hold": "runrecord.ledger.legal_hold:change",
     "rotate_key": "runrecord.ledger.rotate:rotate_key",
 }

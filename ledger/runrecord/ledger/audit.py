@@ -15,6 +15,7 @@ from typing import Final
 from runrecord.ledger.calls import Approval, ToolCall
 from runrecord.ledger.completeness import CLOSES
 from runrecord.ledger.entry import Kind
+from runrecord.ledger.opening import ERASED
 from runrecord.ledger.records import Record, starts_before
 from runrecord.ledger.runs import STATEMENTS, RunView
 from runrecord.semconv import attributes as names
@@ -88,6 +89,10 @@ def approved_is_what_ran(view: RunView) -> Iterator[Finding]:
                 text = f"{_name(call)} was approved, and the approval does not say for which arguments"
             elif not call.digest:
                 text = f"{_name(call)} was approved, but no digest of its arguments is recorded"
+                if ERASED in call.entry.truncated:  # it came after the erasure: nobody can tell any more
+                    text = f"{_name(call)} was approved, and its run was erased before its arguments could be compared"
+                    yield Finding(rule, Severity.NOTICE, text, _indices(call.record))
+                    continue
             records = [r for approval in granted for r in approval.records]
             yield Finding(rule, Severity.VIOLATION, text, _indices(*records, call.record))
         elif enforced and not _covered_by_wider(view, call):

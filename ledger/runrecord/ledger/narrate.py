@@ -148,6 +148,11 @@ def stated(record: Record) -> str:
     if entry.kind == Kind.RUN_ABANDONED:
         quiet = printable(detail.get("quiet_seconds", "?"))
         return f"ABANDONED: nothing came for {quiet} s after entry {printable(detail.get('last', '?'))}"
+    if entry.kind == Kind.ERASURE:
+        who = printable(detail.get("actor", "?"))
+        basis = printable(detail.get("legal_basis", "not stated"))
+        wish = ", at the wish of a person" if detail.get("scope") == "subject" else ""
+        return f"ERASED: all content recorded of the run, by {who} at {when(entry.start)}{wish}: {basis}"
     if entry.kind == Kind.RESOURCE:
         said = ", ".join(f"{name} {value}" for name, value in sorted(entry.attributes.items()))
         more = f" and {len(entry.commitments)} committed attributes" if entry.commitments else ""
