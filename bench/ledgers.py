@@ -115,10 +115,28 @@ def _waxseal(place: Path) -> Generator[Append, None, None]:
     yield append
 
 
+@contextmanager
+def _tracekit(place: Path) -> Generator[Append, None, None]:
+    try:
+        from tracekit.ledger import Keys
+        from tracekit.ledger import Ledger as Tracekit
+    except ModuleNotFoundError:
+        raise Missing("tracekit-ai is not installed") from None
+    log: Any = Tracekit(str(place / "tracekit.jsonl"), Keys.load_or_create(str(place / "keys")))
+
+    def append(entries: Sequence[Entry]) -> None:
+        for entry in entries:
+            log.append(entry.to_json())
+
+    yield append
+    log.close()
+
+
 LOGS = (
     Log("runrecord, directory", _directory),
     Log("runrecord, PostgreSQL (its own CPU not counted)", _postgres),
     Log("hash chain in SQLite: no proofs, no signature", _chain),
     Log("witness-log, sync() a group", _witness_log),
     Log("waxseal, SQLite: no groups", _waxseal, (1,)),
+    Log("tracekit-ai, ledger: a signature and a sync for each record", _tracekit, (1,)),
 )
