@@ -13,6 +13,7 @@ COMMANDS = (
     "demo",
     "doctor",
     "check",
+    "runs",
     "show",
     "audit",
     "bundle",

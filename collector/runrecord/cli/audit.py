@@ -4,22 +4,18 @@
 
 from __future__ import annotations
 
-import re
-import time
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from runrecord.cli.console import console, fail
+from runrecord.cli.moments import moment
 from runrecord.cli.show import LedgerOption, ScanOption, open_ledger, reasons_json, run_of
 
 if TYPE_CHECKING:
     from runrecord.ledger import Finding, RunView
 
-_AGO: Final = re.compile(r"(\d{1,6})([smhd])")
 _MAX_SHOWN: Final = 5
-_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def audit(  # noqa: PLR0917 - typer passes them by name
@@ -53,7 +49,7 @@ def audit(  # noqa: PLR0917 - typer passes them by name
 
     if (run is not None) + (since is not None) + every != 1:
         fail("name one of: a run, --since WHEN, or --all.", "runrecord audit --all", code=4)
-    start = _moment(since) if since else 0
+    start = moment(since, "--since") if since else 0
     with open_ledger(ledger, scan=scan) as opened:
         names = [run] if run is not None else [summary.run for summary in opened.runs(since=start)]
         views = [run_of(opened, name) for name in names]
@@ -127,19 +123,3 @@ def _print_table(results: list[tuple[RunView, list[Finding]]]) -> None:
     found = f"{violations} violation{'' if violations == 1 else 's'}, {notices} notice{'' if notices == 1 else 's'}"
     console.print(f"{runs} audited: {found}", markup=False)
     console.print(f"Not visible here: {' '.join(UNSEEN)}", style="dim", markup=False, soft_wrap=True)
-
-
-def _moment(text: str) -> int:
-    """Return a time in nanoseconds since the Unix epoch, from a duration back from now or an ISO 8601 time (UTC unless it says otherwise)."""
-    if match := _AGO.fullmatch(text):
-        return max(time.time_ns() - int(match[1]) * _SECONDS[match[2]] * 1_000_000_000, 0)
-    try:
-        moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
-    except ValueError:
-        fail(
-            f"--since {text!r} is neither a duration nor a time.",
-            "write 24h, 7d, or 2026-11-21T08:00Z",
-            code=4,
-        )
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
-    return max(int(moment.timestamp() * 1_000_000_000), 0)

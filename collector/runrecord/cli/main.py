@@ -26,6 +26,7 @@ _COMMANDS = (
     ("demo", "Start here"),
     ("doctor", "Start here"),
     ("check", "Start here"),
+    ("runs", "What happened"),
     ("show", "What happened"),
     ("audit", "What happened"),
     ("diff", "What happened"),

@@ -99,24 +99,18 @@ def run_of(ledger: Ledger, run: str) -> RunView:
 
 
 def _list(ledger: Ledger, limit: int, *, as_json: bool) -> None:
-    from rich.table import Table
-    from rich.text import Text
+    from runrecord.cli.runs import render_runs, summary_json
 
-    from runrecord.ledger.narrate import lasting, printable, when
-
-    runs = ledger.runs(limit=limit)
+    page = ledger.search(limit=limit)
     if as_json:
-        console.print_json(data=[vars(summary) for summary in runs])
+        console.print_json(data=[summary_json(summary) for summary in page.runs])
         return
-    if not runs:
+    if not page.runs:
         console.print(f"The ledger in {ledger.where} holds no run yet.", markup=False, soft_wrap=True)
         return
-    table = Table("run", "agent", "outcome", "started", "lasted", "entries", box=None, pad_edge=False)
-    for summary in runs:
-        took = lasting(max(summary.end - summary.start, 0) / 1e9)
-        cells = (summary.run, summary.agent, summary.outcome, when(summary.start), took, str(summary.entries))
-        table.add_row(*(Text(printable(cell)) for cell in cells))
-    console.print(table)
+    console.print(render_runs(page.runs))
+    if page.cursor:
+        console.print("There are more: runrecord runs", style="dim", markup=False)
 
 
 def _run(view: RunView, *, as_json: bool) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import logging
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Container, Iterator, Sequence
@@ -19,6 +20,7 @@ from runrecord.ledger.checkpoint import Checkpoint
 from runrecord.ledger.dedup import conflict_key
 from runrecord.ledger.entry import Entry, Kind, conflict_leaf
 from runrecord.ledger.errors import LedgerError, MalformedError, OutOfRange
+from runrecord.ledger.files import disk_errors
 from runrecord.ledger.keyring import OVERLAP_SECONDS
 from runrecord.ledger.log import Log
 from runrecord.ledger.note import NoteSigner
@@ -274,8 +276,13 @@ class Ledger:
         )
 
     def each_run(self, query: RunQuery | None = None) -> Iterator[RunSummary]:
-        """Yield all runs that are like a query, read a page at a time; see ``search``."""
+        """Yield all runs that are like a query, read a page at a time; see ``search``.
+
+        Opened to read, and without a query, no run is left out, whatever the index says: every leaf is looked at.
+        """
         cursor: str | None = None
+        if query is None and self._read_only:
+            self._ask(lambda index: Listing(index, self._log.leaf, self._log.size, checks=True).whole())
         while True:
             page = self.search(query, limit=_PAGE, after=cursor)
             yield from page.runs
@@ -293,8 +300,20 @@ class Ledger:
         Raises:
             LedgerCorrupt: Opened to read, a leaf of one of them is not what was signed.
         """
-        query = RunQuery(since=since)
+        query = RunQuery(since=since) if since else None
         return list(self.each_run(query) if limit < 0 else self.search(query, limit=limit).runs)
+
+    def texts(self, kind: str) -> list[str]:
+        """Return by what runs can be found, as far as the index knows: a hint for people, checked against nothing.
+
+        Args:
+            kind: ``outcome``, ``agent``, ``tool``, ``policy``, ``approver`` or ``tenant``.
+        """
+        return self._ask(lambda index: index.texts(kind))
+
+    def runs_by(self, kind: str, prefix: str) -> list[tuple[str, str]]:
+        """Return runs, the newest first, each with a text of a kind (see ``texts``) that begins with a prefix; a hint, too."""
+        return self._ask(lambda index: index.runs_by(kind, prefix))
 
     def resolve(self, run: str) -> str:
         """Return the run id that a user means by an id or the start of one.
@@ -375,7 +394,11 @@ class Ledger:
                 self._index = RunIndex(None, self._log.origin)
                 self._scanned = True
             else:
-                self._index.clear()
+                self._index.close()
+                path = self.path / ".state" / "index.sqlite"
+                with disk_errors(path):
+                    path.unlink(missing_ok=True)
+                self._index = RunIndex.open(path, self._log.origin)
         self._catch_up()
 
     def close(self) -> None:
@@ -398,14 +421,17 @@ class Ledger:
         return row_of(index, self._log.leaf(index))
 
     def _ask(self, question: Callable[[RunIndex], T]) -> T:
-        """Return what the index answers; a reader for whom the writer's file is of no use builds its own in memory."""
+        """Return what the index answers; one of no use is made anew, by a reader in memory.
+
+        It is never synced, so a power loss may leave anything of it.
+        """
         try:
             self._catch_up()
             return question(self._index)
         except RunIndexError as error:
-            if not self._read_only:
-                raise
-            _log.warning("the ledger in %s is read without its run index: %s", self.where, error.message)
+            if not self._read_only and isinstance(error.__cause__, sqlite3.OperationalError):
+                raise  # no room, or another process is at it: a new one would not fare better
+            _log.warning("the run index of the ledger in %s is made anew: %s", self.where, error.message)
         self.rebuild_index()
         return question(self._index)
 

@@ -7,13 +7,18 @@ well (:mod:`runrecord.ledger.run_facts`); an index that says something else of a
 
 A run's number is the index of its first entry: numbers ascend with the log, so "the newest" needs no sorting, and a page that ends
 at a number ends there however much comes later. ``entries`` has a row for each leaf, under number -1 for those of no run.
+
+It is not synced while it is written, so a power loss may leave anything of it. While it is in use it says, durably, since which start
+of the system; a writer who finds that of another start makes it anew.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 import threading
+import time
 from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -38,6 +43,8 @@ from runrecord.ledger.run_tables import (
 
 _VERSION: Final = "2"
 _NAMES_KEPT: Final = 20_000
+_AT_REST: Final = "no"  # in use: no; all of it is durable
+_BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
 
 class RunIndexError(LedgerError):
@@ -65,6 +72,8 @@ class RunIndex:
         self._lock = threading.Lock()
         self._origin = origin
         self._names: dict[tuple[str, str], int] = {}
+        self._boot = _boot() if connection and writable else None
+        self._marked = False
         self.writable = writable
         """Whether it can be added to."""
         if writable:
@@ -74,16 +83,17 @@ class RunIndex:
         self.refresh()
 
     def _prepare(self) -> None:
-        """Make the tables, anew if they are of another log or another version."""
+        """Make the tables, anew if they are of another log or version, or were in use when the system ended."""
         known = self._meta()
-        if (known.get("version"), known.get("origin")) == (_VERSION, self._origin):
+        mine = (known.get("version"), known.get("origin")) == (_VERSION, self._origin)
+        if mine and known.get("used") in (_AT_REST, self._boot):
             return
         tables = self._connection.execute(
             "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
         ).fetchall()
         self._connection.executescript("".join(f'DROP TABLE "{table}";' for (table,) in tables) + TABLES)
         with self._transaction():
-            self._set(version=_VERSION, origin=self._origin, size="0")
+            self._set(version=_VERSION, origin=self._origin, size="0", used=_AT_REST)
 
     @classmethod
     def open(cls, path: Path, origin: str) -> RunIndex:
@@ -146,8 +156,10 @@ class RunIndex:
 
     def add(self, rows: Sequence[Row]) -> None:
         """Add the rows of consecutive leaves; those that it has already, from another process, are left out."""
-        with self._using(), self._transaction():
-            stored = int(self._meta()["size"])
+        with self._writing():
+            meta = self._meta()
+            stored = int(meta["size"])
+            self._marked = meta["used"] == self._boot  # another process may have closed it
             if stored != self.size:
                 self._names.clear()
                 self.size = stored
@@ -182,7 +194,7 @@ class RunIndex:
 
     def clear(self) -> None:
         """Forget everything; for the index of a writer."""
-        with self._using(), self._transaction():
+        with self._writing():
             for table in ("runs", "entries", "names", "facets"):
                 self._connection.execute(f"DELETE FROM {table}")  # noqa: S608 - constants
             self._names.clear()
@@ -240,6 +252,21 @@ class RunIndex:
             raise differs(run)
         return found if found[-1] < size else [index for index in found if index < size]
 
+    def outside(self, size: int) -> list[int]:
+        """Return the log indices below ``size`` of leaves that belong to no run, ascending.
+
+        Raises:
+            RunIndexError: It does not have a row for each leaf.
+        """
+        asked = "SELECT idx FROM entries WHERE number = ? AND idx < ? ORDER BY idx"
+        with self._using():
+            (rows,) = self._connection.execute(
+                "SELECT COUNT(*) FROM entries WHERE idx BETWEEN 0 AND ?", (size - 1,)
+            ).fetchone()
+            if rows != size:
+                raise RunIndexError("the run index lacks entries", "it is made anew from the entries")
+            return [index for (index,) in self._connection.execute(asked, (NO_RUN, size))]
+
     def erased(self, since: int = 0) -> list[str]:
         """Return the runs of which something was erased, as far as they have an entry from an index on."""
         with self._using():
@@ -260,15 +287,46 @@ class RunIndex:
             return [run for (run,) in self._connection.execute(asked, (size,))]
 
     def texts(self, kind: str) -> list[str]:
-        """Return what runs can be found by: all texts of a kind of facets."""
+        """Return what runs can be found by: all outcomes, tenants, or texts of a kind of facets."""
+        asked = "SELECT text FROM names WHERE kind = ? ORDER BY text"
+        if kind in ("outcome", "tenant"):
+            asked = f"SELECT DISTINCT {kind} FROM runs WHERE ? = ? ORDER BY {kind}"  # noqa: S608 - one of two
         with self._using():
-            asked = "SELECT text FROM names WHERE kind = ? ORDER BY text"
-            return [text for (text,) in self._connection.execute(asked, (kind,))]
+            return [text for (text,) in self._connection.execute(asked, (kind,) * asked.count("?"))]
+
+    def runs_by(self, kind: str, prefix: str) -> list[tuple[str, str]]:
+        """Return runs, the newest first, each with a text of a kind of facets that begins with a prefix."""
+        asked = (
+            "SELECT run, text FROM names JOIN facets ON name = id JOIN runs USING (number) "
+            "WHERE kind = ? AND substr(text, 1, ?) = ? ORDER BY number DESC"
+        )
+        with self._using():
+            return self._connection.execute(asked, (kind, len(prefix), prefix)).fetchall()
 
     def close(self) -> None:
         """Close the database."""
         with self._lock:
+            if self._marked:
+                with contextlib.suppress(sqlite3.Error):
+                    self._mark(_AT_REST)
             self._connection.close()
+
+    @contextlib.contextmanager
+    def _writing(self) -> Generator[None]:
+        with self._using():
+            if self._boot is not None and not self._marked:
+                self._mark(self._boot)
+            with self._transaction():
+                yield
+
+    def _mark(self, used: str) -> None:
+        """Say durably whether it is in use, and make durable what was written before."""
+        self._connection.execute("PRAGMA synchronous = FULL")
+        try:
+            with self._transaction():
+                self._set(used=used)
+        finally:
+            self._connection.execute("PRAGMA synchronous = OFF")
 
     def _name(self, kind: str, text: str) -> int:
         key = (kind, text)
@@ -313,6 +371,14 @@ class RunIndex:
 
     def _set(self, **values: str) -> None:
         self._connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", values.items())
+
+
+def _boot() -> str:
+    """Return what is of this start of the system only; where nothing is known to be, of this process."""
+    try:
+        return _BOOT_ID.read_text().strip()
+    except OSError:
+        return f"{os.getpid()} {time.time_ns()}"
 
 
 def _connect(path: str, *, read_only: bool = False) -> sqlite3.Connection:

@@ -72,6 +72,16 @@ class Listing:
             facts.add(row)
         return list(found.values())
 
+    def whole(self) -> None:
+        """Check that no leaf is hidden: each is listed once, and those of no run belong to none.
+
+        Raises:
+            RunIndexError: One is.
+        """
+        for index in self.index.outside(self.size):
+            if run := row_of(index, self.leaf(index)).run:
+                raise differs(run)
+
     def _checked(self, query: RunQuery, batch: list[RunFacts]) -> list[RunFacts]:
         said = {facts.number: facts for facts in batch}
         truth = self.truth((facts.number, facts.run) for facts in batch)

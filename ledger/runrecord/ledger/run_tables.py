@@ -103,11 +103,11 @@ def conditions(query: RunQuery) -> tuple[list[str], list[Any]]:
     for column, patterns in (("outcome", query.outcomes), ("tenant", query.tenants)):
         if patterns:
             conditions.append(_like(column, patterns))
-            values += map(_pattern, patterns)
+            values += _patterns(patterns)
     for kind, patterns in query.facets:
         named = f"SELECT id FROM names WHERE kind = ? AND {_like('text', patterns)}"  # noqa: S608 - constants
         conditions.append(f"number IN (SELECT number FROM facets WHERE name IN ({named}))")  # noqa: S608
-        values += (kind, *map(_pattern, patterns))
+        values += (kind, *_patterns(patterns))
     for sign, amount in zip((">=", "<="), query.amounts, strict=True):
         if amount is not None:
             conditions.append(f"spend {sign} ?")
@@ -126,12 +126,23 @@ def conditions(query: RunQuery) -> tuple[list[str], list[Any]]:
 
 
 def _like(column: str, patterns: Iterable[str]) -> str:
-    """Return the condition that a text is like one of some patterns; see :func:`_pattern`."""
-    return f"({' OR '.join(f'{column} REGEXP ?' if '*' in each else f'{column} = ?' for each in patterns)})"
+    """Return the condition that a text is like one of some patterns; see :func:`_patterns`."""
+    exact, starred = _split(patterns)
+    conditions = [f"{column} IN ({', '.join('?' * len(exact))})"] if exact else []
+    return f"({' OR '.join([*conditions, *[f'{column} REGEXP ?'] * len(starred)])})"
 
 
-def _pattern(pattern: str) -> str:
-    return like(pattern).pattern if "*" in pattern else clean(pattern)
+def _patterns(patterns: Iterable[str]) -> list[str]:
+    exact, starred = _split(patterns)
+    return [*map(clean, exact), *(like(each).pattern for each in starred)]
+
+
+def _split(patterns: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Return those that stand for themselves, and those with ``*``."""
+    exact, starred = list[str](), list[str]()
+    for each in patterns:
+        (starred if "*" in each else exact).append(each)
+    return exact, starred
 
 
 def matches_pattern(pattern: str, text: str) -> bool:

@@ -111,7 +111,8 @@ class RunView:
         """Name of the agent or workflow, or empty."""
         closes = [r.entry for r in self.closes]
         named = first_text(closes, names.GEN_AI_AGENT_NAME) or first_text(closes, names.GEN_AI_WORKFLOW_NAME)
-        return named or first_text((r.entry for r in self.opens), names.SUBJECT_NAME)
+        opens = sorted(self.opens, key=lambda r: (r.entry.integer(names.RUN_SEGMENT) or 0, r.index))
+        return named or first_text((r.entry for r in opens), names.SUBJECT_NAME)
 
     @property
     def outcome(self) -> str:
