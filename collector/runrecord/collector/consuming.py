@@ -27,6 +27,7 @@ from runrecord.collector.sampling.stage import NAME as TAIL_SAMPLING
 from runrecord.collector.sampling.stage import SamplingStage, samples
 from runrecord.collector.tls import files_seen
 from runrecord.exporters.errors import IntakeError
+from runrecord.ledger.erasure import keep_for_days
 from runrecord.ledger.errors import LedgerError
 from runrecord.ledger.ledger import Ledger
 from runrecord.ledger.note import NoteSigner
@@ -381,6 +382,7 @@ def _open_ledger(name: str, exporter: LedgerExporter) -> Ledger:
         with contextlib.ExitStack() as undo:
             ledger = undo.enter_context(_ledger(exporter))
             assert ledger.run_secrets  # opened or made now: a ledger without them can't take an entry
+            keep_for_days(ledger, exporter.erasure.after_days)
             undo.pop_all()
             return ledger
     except LedgerError as error:

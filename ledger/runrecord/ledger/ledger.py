@@ -186,7 +186,11 @@ class Ledger:
             LedgerError: The log or the secrets can't be read or written.
         """
         with self._secrets_lock:
-            return 0 if self._secrets is None else self._destroy_erased(self._secrets)
+            if self._secrets is None:
+                return 0
+            if self._log.shared:
+                self._log.follow()
+            return self._destroy_erased(self._secrets)
 
     def _destroy_erased(self, secrets: RunSecrets) -> int:
         if self._read_only:

@@ -64,7 +64,7 @@ class Log:
                 recovered.pending,
                 lambda index: self._reader.node(0, index),
                 make_room=self.publish,
-                take_checkpoint=self._follow,
+                take_checkpoint=self.follow,
             )
             self._publisher = Publisher(store, recovered, self._sequencer, self._published)
 
@@ -294,7 +294,12 @@ class Log:
         """Write an object beside the log (errors as in :meth:`keep_witnessed`)."""
         self._writable()[1].keep(name, data)
 
-    def _follow(self) -> None:
+    def follow(self) -> None:
+        """Opened to write, take in what other writers have published; an append does so by itself.
+
+        Raises:
+            RolledBack: If it is not an extension of what this writer knows.
+        """
         if self._publisher is not None:
             self._publisher.follow()
 

@@ -147,6 +147,17 @@ class WitnessSettings(Section):
     timeout: Seconds = Field(default=10.0, gt=0)
 
 
+class ErasureSettings(Section):
+    """When the content of a run may be erased.
+
+    Attributes:
+        after_days: Days after the last record of a run for which an erasure is refused; 0 refuses none. For rules that want records
+            to be kept, such as SEC 17a-4.
+    """
+
+    after_days: Whole = Field(default=0, ge=0, le=36_500)
+
+
 class LedgerExporter(Section):
     """Seals the governed records.
 
@@ -161,6 +172,7 @@ class LedgerExporter(Section):
         abandon_after: Seconds without a record until the ledger states that an open run was abandoned; 0 never does. A run that
             waits for an answer is not given up.
         witnesses: Who is asked to cosign its checkpoints; entries never wait for that.
+        erasure: When the content of a run may be erased.
     """
 
     kind: Literal["ledger"] = "ledger"
@@ -172,6 +184,7 @@ class LedgerExporter(Section):
     origin: Origin | None = None
     abandon_after: Seconds = Field(default=86400.0, ge=0)
     witnesses: WitnessSettings | None = None
+    erasure: ErasureSettings = ErasureSettings()
 
     @model_validator(mode="before")
     @classmethod

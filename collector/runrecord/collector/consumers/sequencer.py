@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import logging
 import sqlite3
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import replace
@@ -40,6 +41,7 @@ _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 15.0
 _MAX_RESOURCES = 65_536
 _CHUNK = 5_000
+_LOOK_SECONDS = 5.0  # between two looks at what other writers have erased
 _Origin = tuple[Entry, IntakeRecord]
 
 
@@ -116,6 +118,7 @@ class LedgerSequencer(IntakeConsumer):
             lifecycle, self._records_of, self._runs_since, abandon_after=abandon_after
         )
         self._attending: asyncio.Task[None] | None = None
+        self._look_again = 0.0
         self._metrics.ledger_entries.labels(self.name).set(self._entries)
 
     @property
@@ -310,7 +313,10 @@ class LedgerSequencer(IntakeConsumer):
         if ledger is None:
             return
         try:
-            ledger.apply_erasures()
+            now = time.monotonic()
+            if now >= self._look_again:
+                ledger.apply_erasures()
+                self._look_again = now + _LOOK_SECONDS
             statements = self._lifecycle.abandoned()
             if statements:
                 self._append_with_statements(ledger, statements)
