@@ -81,29 +81,35 @@ def unpack(archive: bytes) -> dict[str, bytes]:
         raise MalformedBundle("the file is not a ZIP archive")
     if len(archive) > MAX_ARCHIVE:
         raise MalformedBundle(f"the archive has {len(archive)} bytes, more than {MAX_ARCHIVE}")
+    members = _members(archive)
     files: dict[str, bytes] = {}
-    folded: set[str] = set()
+    for member, offset in members:
+        data = offset + _LOCAL.size + len(member.name)
+        files[member.name.decode("ascii")] = _inflate(archive[data : data + member.compressed], member)
+    return files
+
+
+def _members(archive: bytes) -> list[tuple[_Member, int]]:
+    """Return the members and where they are; nothing is unpacked before all of them are known to be within the limits."""
+    folded: set[bytes] = set()
     members: list[tuple[_Member, int]] = []
     offset = total = 0
     while archive[offset : offset + 4] == b"PK\x03\x04":
         member = _read_local(archive, offset, len(members))
-        data = offset + _LOCAL.size + len(member.name)
         total += member.size
         if total > MAX_CONTENT or len(members) >= MAX_MEMBERS:
             raise MalformedBundle("the archive unpacks to more than the limits allow")
-        name = member.name.decode("ascii")
-        if name.lower() in folded:
-            raise MalformedBundle(f"the archive holds {name} twice")
-        folded.add(name.lower())
-        files[name] = _inflate(archive[data : data + member.compressed], member)
+        if member.name.lower() in folded:
+            raise MalformedBundle(f"the archive holds {member.name.decode('ascii')} twice")
+        folded.add(member.name.lower())
         members.append((member, offset))
-        offset = data + member.compressed
+        offset += _LOCAL.size + len(member.name) + member.compressed
     if archive[offset:] != _directory(members, offset):
         raise MalformedBundle(
             "the archive's directory is not that of its files, or there is data beside them",
             "the archive was changed or packed again by another tool; ask for the original file",
         )
-    return files
+    return members
 
 
 def _read_local(archive: bytes, offset: int, position: int) -> _Member:
