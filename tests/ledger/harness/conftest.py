@@ -11,12 +11,15 @@ import pickle
 import random
 import shutil
 import signal
+import sys
 import tempfile
 import traceback
 import warnings
 from collections.abc import Iterator
 from hashlib import sha256
+from importlib import util
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from power_loss import State
@@ -36,10 +39,21 @@ STEPS = ((0, 3), (3, 5), (5, 300), (300, 302))
 END = 305
 
 
+class FaultySigner(NoteSigner):
+    """A log key that is a point where a fault may strike."""
+
+    disk: Disk | None = None
+
+    def sign(self, text: bytes):
+        if self.disk is not None:
+            self.disk.point("sign", RuntimeError)  # whatever the client of a key service may raise
+        return super().sign(text)
+
+
 class Story:
     """A log with a fixed history: what is appended is known from the index alone."""
 
-    def __init__(self, signer: NoteSigner) -> None:
+    def __init__(self, signer: FaultySigner) -> None:
         self.signer = signer
 
     def items(self, start: int, end: int) -> list[tuple[bytes, bytes]]:
@@ -51,6 +65,7 @@ class Story:
 
     def tell(self, disk: Disk) -> None:
         """Make a log, cross the borders of segments and tiles, publish, close it, and open it again."""
+        self.signer.disk = disk
         path = disk.root / "log"
         log = self.open(path)
         for start, end in STEPS:
@@ -66,6 +81,7 @@ class Story:
 
     def go_on(self, disk: Disk) -> None:
         """What a process does that comes after one that was killed: it sends again what it has no answer to."""
+        self.signer.disk = disk
         log = self.open(disk.root / "log")
         size = log.size
         log.append(self.items(0, size))
@@ -76,6 +92,7 @@ class Story:
 
     def recovered_size(self, path: Path) -> int:
         """Open what a crash left; return how many entries there were, once it is sure that they are right and that the log goes on."""
+        self.signer.disk = None
         log = self.open(path)
         try:
             size = log.size
@@ -129,7 +146,7 @@ def key_of(leaf: bytes) -> bytes:
 
 @pytest.fixture
 def story() -> Story:
-    return Story(NoteSigner("example.com/agents", bytes(range(32))))
+    return Story(FaultySigner("example.com/agents", bytes(range(32))))
 
 
 @pytest.fixture
@@ -165,6 +182,24 @@ def require_whole(story: Story, memory: Path):
     return require
 
 
+def fork(work) -> int:
+    """Run a function in a child that ends without any clean-up; return its process id."""
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore", DeprecationWarning
+        )  # threads that other tests left; the child uses none
+        child = os.fork()
+    if child == 0:
+        gc.disable()  # a gRPC server that another test left would wait here for its threads, which did not survive the fork
+        try:
+            work()
+        except BaseException:  # noqa: BLE001 - the parent reads the status
+            traceback.print_exc()
+            os._exit(70)
+        os._exit(0)
+    return child
+
+
 @pytest.fixture
 def killed(memory: Path):
     """Let a process work on a disk until a fault kills it; return what it has done."""
@@ -172,26 +207,44 @@ def killed(memory: Path):
     def kill(disk: Disk, moment: int, work, kinds=None) -> Disk:
         log = memory / "record"
         disk.fault = Fault(moment, log=log, kinds=kinds)
-        with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore", DeprecationWarning
-            )  # threads that other tests left; the child uses none
-            child = os.fork()
-        if child == 0:
-            gc.disable()  # a gRPC server that another test left would wait here for its threads, which did not survive the fork
-            try:
-                with disk.recording():
-                    work(disk)
-                log.write_bytes(pickle.dumps(disk.events))
-            except BaseException:  # noqa: BLE001 - the parent reads the status
-                traceback.print_exc()
-                os._exit(70)
-            os._exit(0)
-        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+        def recorded() -> None:
+            with disk.recording():
+                work(disk)
+            log.write_bytes(pickle.dumps(disk.events))
+
+        status = os.waitstatus_to_exitcode(os.waitpid(fork(recorded), 0)[1])
         assert status in {0, -signal.SIGKILL}
-        return Disk(disk.root, pickle.loads(log.read_bytes()), Fault(struck="kill" if status else ""))
+        events = pickle.loads(log.read_bytes())
+        return Disk(disk.root, events, Fault(struck="kill" if status else ""))
 
     return kill
+
+
+@pytest.fixture
+def in_background():
+    """Start a process that runs ``work(pipe)``; return its id and the reading end of the pipe."""
+
+    def start(work) -> tuple[int, int]:
+        reading, writing = os.pipe()
+        child = fork(lambda: work(writing))
+        os.close(writing)
+        return child, reading
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def builders() -> ModuleType:
+    """The builders of runs."""
+    path = Path(__file__).parents[1] / "meaning" / "conftest.py"
+    spec = util.spec_from_file_location("harness_builders", path)
+    assert spec
+    assert spec.loader
+    module = util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture(autouse=True)
