@@ -178,3 +178,16 @@ def test_a_kept_checkpoint_is_compared(trust):
     Path("none").write_text("x")
     assert "not a checkpoint" in run("whole.zip", "--trust", "trust.txt", "--known", "none", code=3)
     run("whole.zip", "--trust", "trust.txt", "--known", "absent", code=4)
+
+
+def test_the_reader_makes_a_report_of_his_own(trust):
+    del trust
+    run("whole.zip", "--trust", "trust.txt", "--report", "own.html")
+    page = Path("own.html").read_text()
+    for words in ("Audit report of run whole", "not by its producer", "3 sources", "entries are in the log"):
+        assert words in page
+    run("broken.zip", "--trust", "trust.txt", "--report", "broken.html", code=2)
+    assert "Record UNCLOSED" in Path("broken.html").read_text()
+    Path("cut.zip").write_bytes(Path("whole.zip").read_bytes()[:-1])
+    assert "No report" in run("cut.zip", "--trust", "trust.txt", "--report", "none.html", code=1)
+    assert not Path("none.html").exists()

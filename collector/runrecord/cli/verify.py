@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from runrecord.cli.bundle import read_file, read_policy
+from runrecord.cli.bundle import read_file, read_policy, write_file
 from runrecord.cli.console import console, errors, fail
 from runrecord.cli.show import reasons_json
 
@@ -102,6 +102,15 @@ def verify(  # noqa: PLR0917 - typer passes them by name
             help="Take the keys from the bundle itself. Proves nothing about who made it.",
         ),
     ] = False,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            "--report",
+            metavar="FILE",
+            help="Write the HTML report anew from the entries that were proven; the one in the bundle is its producer's.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Verify an audit bundle, without a network and without trusting whoever made it.
@@ -109,6 +118,7 @@ def verify(  # noqa: PLR0917 - typer passes them by name
     Exit code 0 authentic and complete, 1 failed, 2 gaps, unclosed, conflicts or unwitnessed, 3 unverifiable (unknown keys or schema), 4 wrong command line.
 
     [dim]$ runrecord verify refund.auditbundle.zip --trust trust.txt
+    $ runrecord verify refund.auditbundle.zip --trust trust.txt --report refund.html
     $ runrecord verify refund.auditbundle.zip --trust trust.txt --known march.checkpoint
     $ runrecord verify refund.auditbundle.zip --log-key example.com/log+1a2b3c4d+AT... --bundle-key ...[/]
     """
@@ -124,6 +134,8 @@ def verify(  # noqa: PLR0917 - typer passes them by name
         _print_json(file, result)
     else:
         _print(file, result)
+    if report is not None:
+        _write_report(report, result)
     raise typer.Exit(int(result.code))
 
 
@@ -206,6 +218,17 @@ def _print_run(result: Verification, view: RunView) -> None:
     for finding in violations:
         entries = " ".join(f"#{index}" for index in finding.indices)
         console.print(f"  {finding.rule}: {_shown(finding.text)}  {entries}", markup=False, soft_wrap=True)
+
+
+def _write_report(path: Path, result: Verification) -> None:
+    from runrecord.ledger import LedgerError, verified_report
+
+    try:
+        write_file(path, verified_report(result).encode())
+    except LedgerError as error:
+        errors.print(f"No report: {error.message}.", markup=False, soft_wrap=True)
+        return
+    errors.print(f"Wrote {path}.", markup=False, soft_wrap=True)
 
 
 def _shown(text: str) -> str:

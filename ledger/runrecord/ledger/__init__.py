@@ -42,7 +42,7 @@ from runrecord.ledger.tlog import leaf_hash
 from runrecord.ledger.tlog_proof import TlogProof
 from runrecord.ledger.trust import Trust, bundle_signer
 from runrecord.ledger.verification import Check, Code, Verification
-from runrecord.ledger.verify import verify_bundle
+from runrecord.ledger.verify import verified_report, verify_bundle
 
 __all__ = [
     "UNSEEN",
@@ -104,5 +104,6 @@ __all__ = [
     "fsck",
     "leaf_hash",
     "render_report",
+    "verified_report",
     "verify_bundle",
 ]

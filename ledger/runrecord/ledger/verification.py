@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 from runrecord.ledger.audit import Finding
+from runrecord.ledger.checkpoint import Checkpoint
 from runrecord.ledger.completeness import UNSEEN
 from runrecord.ledger.disclosures import Disclosure
 from runrecord.ledger.runs import RunView
@@ -47,6 +48,7 @@ class Verification:
         code: The worst of the checks.
         checks: The steps in order; after one that fails there is none.
         first_use: The keys came from the bundle itself, so that it proves nothing about who made it.
+        checkpoints: Of the logs, once their keys were seen to have signed them.
         view: The run, once its entries were verified.
         findings: Invariants that the run broke; they do not change the code.
         disclosed: What was opened for the reader; each value is the one that its entry commits to.
@@ -56,6 +58,7 @@ class Verification:
     code: Code = Code.COMPLETE
     checks: list[Check] = field(default_factory=list[Check])
     first_use: bool = False
+    checkpoints: tuple[Checkpoint, ...] = ()
     view: RunView | None = None
     findings: list[Finding] = field(default_factory=list[Finding])
     disclosed: tuple[Disclosure, ...] = ()

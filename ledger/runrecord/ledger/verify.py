@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING
 from runrecord.ledger import verify_log, verify_run, verify_statement
 from runrecord.ledger.audit import audit_run
 from runrecord.ledger.bundle_format import DISCLOSURES
+from runrecord.ledger.disclosures import by_place
 from runrecord.ledger.dsse import UntrustedKey
 from runrecord.ledger.errors import LedgerError
+from runrecord.ledger.report import Evidence, render_report
 from runrecord.ledger.tlog_policy import TlogPolicy
 from runrecord.ledger.trust import Trust
 from runrecord.ledger.verification import Check, Code, Verification
@@ -26,7 +28,7 @@ from runrecord.ledger.verify_statement import NO_KEYS
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
 
-__all__ = ["NO_KEYS", "Check", "Code", "Verification", "verify_bundle"]
+__all__ = ["NO_KEYS", "Check", "Code", "Verification", "verified_report", "verify_bundle"]
 
 Step = Callable[[Bundle], str]
 
@@ -68,9 +70,26 @@ def verify_bundle(
             break
     if bundle.view is not None:
         result.view = bundle.view
+        result.checkpoints = tuple(bundle.checkpoints)
         result.disclosed = tuple(bundle.disclosed)
         result.findings = audit_run(bundle.view)
     return result
+
+
+def verified_report(result: Verification) -> str:
+    """Return the report of a run, made here from the entries that were proven: it owes nothing to the one in the bundle.
+
+    Args:
+        result: Of a bundle whose entries are authentic.
+
+    Raises:
+        LedgerError: They are not, so that nothing can be reported.
+    """
+    if result.view is None or result.code not in {Code.COMPLETE, Code.INCOMPLETE}:
+        raise LedgerError("there is no report of a bundle that is not authentic", DO_NOT_RELY)
+    checked = [(check.name, check.code.name.lower(), check.text) for check in result.checks]
+    evidence = Evidence(result.checkpoints[0], disclosed=by_place(result.disclosed), checked=checked)
+    return render_report(result.view, result.findings, evidence)
 
 
 def _steps(

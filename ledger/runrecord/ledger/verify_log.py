@@ -53,6 +53,7 @@ def checkpoints(bundle: Bundle) -> str:
         checkpoint = Checkpoint.open(note, keys)
         if (checkpoint.origin, checkpoint.size, checkpoint.root) != (log.origin, log.size, log.root):
             fail(f"the checkpoint of log {log.origin!r} is not the one that the statement names")
+        bundle.checkpoints.append(checkpoint)
         said.append(f"{log.origin} at size {log.size}, signed by its log key")
         if not _claims(note, pinned):
             entries = ", ".join(str(change.index) for change in learned)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final, NoReturn
 
 from runrecord.ledger.bundle_format import rotation_path
+from runrecord.ledger.checkpoint import Checkpoint
 from runrecord.ledger.disclosures import Disclosure
 from runrecord.ledger.records import Record
 from runrecord.ledger.runs import RunView
@@ -77,6 +78,7 @@ class Bundle:
         subject: The signed root over its entries.
         materials: The signed digests of the files.
         logs: What the statement says of the logs.
+        checkpoints: Of the logs.
         records: The entries.
         disclosed: What was opened of them.
         claimed: The verdict that the producer claims.
@@ -92,6 +94,7 @@ class Bundle:
     subject: bytes = b""
     materials: dict[str, str] = field(default_factory=dict[str, str])
     logs: list[BundleLog] = field(default_factory=list[BundleLog])
+    checkpoints: list[Checkpoint] = field(default_factory=list[Checkpoint])
     records: list[Record] = field(default_factory=list[Record])
     disclosed: list[Disclosure] = field(default_factory=list[Disclosure])
     claimed: str = ""

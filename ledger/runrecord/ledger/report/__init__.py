@@ -54,6 +54,7 @@ def render_report(view: RunView, findings: Sequence[Finding], evidence: Checkpoi
         *_disclosures(evidence),
         html.section("What this report can't show", html.items(map(escape, UNSEEN))),
         html.section("Evidence", _evidence(view, evidence)),
+        *_checks(evidence),
     ]
     policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
     return (
@@ -147,6 +148,23 @@ def _disclosures(evidence: Evidence) -> list[str]:
         html.table("Disclosures", ("Entry", "Attribute", "Value"), rows, kind="disclosures") if rows else ""
     )
     return [html.section("What was opened for you", table, lead)] if rows else []
+
+
+def _checks(evidence: Evidence) -> list[str]:
+    rows = [
+        (html.text(step), html.badge("good" if result == "complete" else "warn", result), html.text(said))
+        for step, result, said in evidence.checked
+    ]
+    lead = "This page was made by whoever verified the bundle, from the entries that were proven; not by its producer."
+    return (
+        [
+            html.section(
+                "How it was checked", html.table("Checks", ("Step", "Result", "What was found"), rows), lead
+            )
+        ]
+        if rows
+        else []
+    )
 
 
 def _evidence(view: RunView, evidence: Evidence) -> str:

@@ -25,6 +25,7 @@ class Evidence:
         stamped: Who stamped the checkpoint and when, in words, or empty.
         known: Sizes of older checkpoints that are shown to be beginnings of this one.
         disclosed: Values that were opened, by the index of their entry and their name in it.
+        checked: For a report that the reader made: the steps of the verification, each with its result and what was found.
     """
 
     checkpoint: Checkpoint
@@ -32,6 +33,7 @@ class Evidence:
     stamped: str = ""
     known: Sequence[int] = ()
     disclosed: Mapping[tuple[int, str], JSON] = field(default_factory=dict[tuple[int, str], JSON])
+    checked: Sequence[tuple[str, str, str]] = ()
 
     @property
     def signed_by(self) -> list[str]:

@@ -62,7 +62,12 @@ def verdict_box(view: RunView, findings: Sequence[Finding], evidence: Evidence) 
     if held:
         rows.append(("Keep in mind", held))
     title = f'<span aria-hidden="true">{word}</span> Record {state.verdict.value}, {broken}'
-    check = "This page is for reading. Check it with <code>runrecord verify</code>, which needs no network and trusts no claim made here."
+    check = (
+        "This page is for reading. <code>runrecord verify --report FILE</code> makes it anew from the entries, "
+        "without a network and without trusting whoever made this one."
+    )
+    if evidence.checked:
+        check = "Made from entries that were proven; the end of this page says what was checked."
     return (
         f'<section class="verdict {tone}" aria-labelledby="verdict">\n<h2 id="verdict">{title}</h2>\n'
         f'{html.facts(rows)}\n<p class="note">{check}</p>\n</section>'
