@@ -134,7 +134,7 @@ def answered(approval: Approval) -> str:
     return text
 
 
-def stated(record: Record) -> str:
+def stated(record: Record) -> str:  # noqa: PLR0911 - a table
     """Say what is stated of a run as a whole: its resources, and what the ledger knows of what is missing or late."""
     entry, detail = record.entry, record.entry.detail
     if entry.kind == Kind.GAP:
@@ -153,6 +153,10 @@ def stated(record: Record) -> str:
         basis = printable(detail.get("legal_basis", "not stated"))
         wish = ", at the wish of a person" if detail.get("scope") == "subject" else ""
         return f"ERASED: all content recorded of the run, by {who} at {when(entry.start)}{wish}: {basis}"
+    if entry.kind == Kind.LEGAL_HOLD:
+        who = printable(detail.get("actor", "?"))
+        action, reason = printable(detail.get("action", "?")), printable(detail.get("reason", "not stated"))
+        return f"LEGAL HOLD {action} by {who} at {when(entry.start)}: {reason}"
     if entry.kind == Kind.RESOURCE:
         said = ", ".join(f"{name} {value}" for name, value in sorted(entry.attributes.items()))
         more = f" and {len(entry.commitments)} committed attributes" if entry.commitments else ""

@@ -220,6 +220,12 @@ def test_what_the_ledger_states_and_what_the_resources_say_is_in_the_report(refu
         Entry(kind=Kind.GAP, run=whole.run, detail={"reason": "queue_full", "records": "3"}),
         Entry(kind=Kind.LATE, run=whole.run, detail={"of": "4", "after": "2"}),
         Entry(kind=Kind.RUN_ABANDONED, run=whole.run, detail={"last": "4", "quiet_seconds": "60"}),
+        Entry(
+            kind=Kind.LEGAL_HOLD,
+            run=whole.run,
+            start=1,
+            detail={"action": "placed", "actor": "legal@<b>", "reason": "case 7"},
+        ),
     ]
     page = render_report(whole.view([*whole.entries, *said]), [], Checkpoint("x", 99, bytes(32)))
     for text in (
@@ -227,6 +233,7 @@ def test_what_the_ledger_states_and_what_the_resources_say_is_in_the_report(refu
         "GAP: queue_full, 3 records",
         "LATE: entry 4 came after entry 2",
         "ABANDONED: nothing came for 60 s after entry 4",
+        "LEGAL HOLD placed by legal@&lt;b&gt; at 1970-01-01 00:00:00 UTC: case 7",
     ):
         assert text in page
     complete = render_report(whole.view(), [], Checkpoint("x", 99, bytes(32)))

@@ -5,12 +5,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from html import escape
 from typing import Final
 
 from runrecord.ledger.audit import Finding, Severity
 from runrecord.ledger.completeness import Verdict
 from runrecord.ledger.entry import Kind
-from runrecord.ledger.narrate import headline, printable
+from runrecord.ledger.narrate import headline, stated
 from runrecord.ledger.report import html
 from runrecord.ledger.report.evidence import Evidence
 from runrecord.ledger.runs import RunView
@@ -140,13 +141,6 @@ def _witnessed(evidence: Evidence) -> str:
 
 
 def _statements(view: RunView) -> str:
-    """Say what was erased, and what is held."""
-    counted = {
-        word: len([r for r in view.statements if r.entry.kind == kind])
-        for kind, word in ((Kind.ERASURE, "erasure"), (Kind.LEGAL_HOLD, "statement about a legal hold"))
-    }
-    return ", ".join(
-        html.count(n, printable(word), f"{word}s" if word == "erasure" else "statements about legal holds")
-        for word, n in counted.items()
-        if n
-    )
+    """Say what was erased of the run, and whether it is held."""
+    about = [r for r in view.statements if r.entry.kind in {Kind.ERASURE, Kind.LEGAL_HOLD}]
+    return html.items(f"{escape(stated(r))} {html.entry(r)}" for r in about[-_MAX_NAMED:]) if about else ""
