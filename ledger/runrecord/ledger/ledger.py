@@ -4,31 +4,28 @@
 
 from __future__ import annotations
 
-import contextlib
 import difflib
-import logging
-import sqlite3
 import threading
 import time
 from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Final, TypeVar, final
+from typing import Final, final
 
 from runrecord.ledger.checkpoint import Checkpoint
 from runrecord.ledger.dedup import conflict_key
 from runrecord.ledger.entry import Entry, Kind, conflict_leaf
 from runrecord.ledger.errors import LedgerError, MalformedError, OutOfRange
-from runrecord.ledger.files import disk_errors
+from runrecord.ledger.kept_index import KeptIndex
 from runrecord.ledger.keyring import OVERLAP_SECONDS
 from runrecord.ledger.log import Log
 from runrecord.ledger.note import NoteSigner
 from runrecord.ledger.opening import ERASED, differ_by_erasure
 from runrecord.ledger.records import Record
 from runrecord.ledger.rotate import state_rotation
-from runrecord.ledger.run_facts import Row, RunSummary, row_of, row_of_entry
-from runrecord.ledger.run_index import RunIndex, RunIndexError, differs
+from runrecord.ledger.run_facts import RunSummary, row_of, row_of_entry
+from runrecord.ledger.run_index import RunIndex, differs
 from runrecord.ledger.run_keys import RunSecrets, open_run_secrets
 from runrecord.ledger.run_listing import Listing
 from runrecord.ledger.run_search import Cursor, RunPage, RunQuery
@@ -36,11 +33,6 @@ from runrecord.ledger.runs import RunView
 from runrecord.ledger.sequencer import Appended
 from runrecord.ledger.stores.location import Location
 
-T = TypeVar("T")
-
-_log = logging.getLogger(__name__)
-
-_CHUNK: Final = 5_000
 _PAGE: Final = 500
 _NEAREST: Final = 3
 _NEAR: Final = 0.6  # of difflib; two random ids of hex digits reach about 0.45
@@ -107,17 +99,15 @@ class Ledger:
         )
         self.now = now
         self._read_only = read_only
-        self._pending: dict[int, Row] = {}
-        self._lock = threading.Lock()
-        self._scanned = False
         self._secrets_lock = threading.Lock()
         self._secrets = run_secrets
         self._erased_below = 0
         try:
-            self._index = self._open_index()
+            self._index = KeptIndex(self._log, read_only=read_only)
         except BaseException:
             self._log.close()
             raise
+        self._log.when_published = self._index.flush
         try:
             if not read_only and self._log.keyring.is_due:
                 state_rotation(self)
@@ -215,23 +205,15 @@ class Ledger:
         """
         items = [(entry.key(), entry.leaf()) for entry in entries]
         results = self._log.append(items, on_conflict=self._conflict)
-        rows = {
-            result.index: row_of_entry(result.index, entry)
-            if result.status == "new"
-            else self._row(result.index)
-            for result, entry in zip(results, entries, strict=True)
-            if result.status != "duplicate"
-        }
-        with self._lock:
-            self._pending.update(rows)
-            try:
-                self._flush()
-            except RunIndexError as error:  # the entries are durable; the index catches up when it is asked
-                self._pending.clear()
-                _log.warning("the run index of the ledger in %s is behind: %s", self.where, error.message)
-        if len(self._pending) > _CHUNK:  # behind the entries of other writers
-            with contextlib.suppress(RunIndexError):
-                self._catch_up()
+        self._index.add(
+            {
+                result.index: row_of_entry(result.index, entry)
+                if result.status == "new"
+                else row_of(result.index, self._log.leaf(result.index))
+                for result, entry in zip(results, entries, strict=True)
+                if result.status != "duplicate"
+            }
+        )
         return results
 
     def _conflict(self, key: bytes, old: int, leaf: bytes) -> bytes | None:
@@ -275,7 +257,7 @@ class Ledger:
                 "begin without a cursor",
             )
         asked, place = query or RunQuery(), None if cursor is None else cursor.place
-        return self._ask(
+        return self._index.ask(
             lambda index: Listing(index, self._log.leaf, size, self._read_only).page(asked, place, limit)
         )
 
@@ -286,7 +268,7 @@ class Ledger:
         """
         cursor: str | None = None
         if query is None and self._read_only:
-            self._ask(lambda index: Listing(index, self._log.leaf, self._log.size, checks=True).whole())
+            self._index.ask(lambda index: Listing(index, self._log.leaf, self._log.size, checks=True).whole())
         while True:
             page = self.search(query, limit=_PAGE, after=cursor)
             yield from page.runs
@@ -313,11 +295,11 @@ class Ledger:
         Args:
             kind: ``outcome``, ``agent``, ``tool``, ``policy``, ``approver`` or ``tenant``.
         """
-        return self._ask(lambda index: index.texts(kind))
+        return self._index.ask(lambda index: index.texts(kind))
 
     def runs_by(self, kind: str, prefix: str) -> list[tuple[str, str]]:
         """Return runs, the newest first, each with a text of a kind (see ``texts``) that begins with a prefix; a hint, too."""
-        return self._ask(lambda index: index.runs_by(kind, prefix))
+        return self._index.ask(lambda index: index.runs_by(kind, prefix))
 
     def resolve(self, run: str) -> str:
         """Return the run id that a user means by an id or the start of one.
@@ -325,10 +307,10 @@ class Ledger:
         Raises:
             UnknownRun: None or several match; the error names the nearest.
         """
-        matching = self._ask(lambda index: index.matching(run, self._log.size) if run else [])
-        if run and not matching and self._read_only and not self._scanned:
+        matching = self._index.ask(lambda index: index.matching(run, self._log.size) if run else [])
+        if run and not matching and self._read_only and not self._index.made_from_leaves:
             self.rebuild_index()  # nobody signed the index: that there is no such run, only the entries can say
-            matching = self._ask(lambda index: index.matching(run, self._log.size))
+            matching = self._index.ask(lambda index: index.matching(run, self._log.size))
         if run in matching or len(matching) == 1:
             return run if run in matching else matching[0]
         if matching:
@@ -336,7 +318,7 @@ class Ledger:
             raise UnknownRun(
                 f"more than one run starts with {run!r}: {shown}", "type more of the id", matching
             )
-        known = self._ask(lambda index: index.names(self._log.size))
+        known = self._index.ask(lambda index: index.names(self._log.size))
         message = f"there is no run {run!r} in the ledger in {self.where}"
         if nearest := difflib.get_close_matches(run, known, n=_NEAREST, cutoff=_NEAR):
             raise UnknownRun(message, f"the nearest are: {', '.join(nearest)}", nearest)
@@ -356,7 +338,7 @@ class Ledger:
             LedgerCorrupt: Opened to read, a leaf of it is not what was signed.
         """
         name = self.resolve(run)
-        return self._ask(
+        return self._index.ask(
             lambda index: RunView(name, self._records(name, index.indices(name, self._log.size)))
         )
 
@@ -375,7 +357,7 @@ class Ledger:
         def read(index: RunIndex) -> list[Record]:
             return self._records(run, [i for i in index.indices(run, self._log.size) if i not in without])
 
-        return self._ask(read)
+        return self._index.ask(read)
 
     def erasures(self, *, since: int = 0) -> list[Record]:
         """Return the records that state an erasure, from an index on, by index.
@@ -384,95 +366,27 @@ class Ledger:
             MalformedEntry: A leaf of such a run is not an entry.
             LedgerCorrupt: Opened to read, one is not what was signed.
         """
-        runs = self._ask(lambda index: index.erased(since))
+        runs = self._index.ask(lambda index: index.erased(since))
         records = (record for run in runs for record in self.records_of(run))
         found = [each for each in records if each.entry.kind == Kind.ERASURE and each.index >= since]
         return sorted(found, key=lambda record: record.index)
 
     def rebuild_index(self) -> None:
         """Make the index of runs anew from the leaves; opened to read, in memory, so that no index has to be believed."""
-        with self._lock:
-            self._pending.clear()
-            if self._read_only:
-                self._index.close()
-                self._index = RunIndex(None, self._log.origin)
-                self._scanned = True
-            else:
-                self._index.close()
-                path = self.path / ".state" / "index.sqlite"
-                with disk_errors(path):
-                    path.unlink(missing_ok=True)
-                self._index = RunIndex.open(path, self._log.origin)
-        self._catch_up()
+        self._index.rebuild()
 
     def close(self) -> None:
         """Publish what is pending and give the store up."""
-        if not self._read_only:
-            with contextlib.suppress(RunIndexError):
-                self._catch_up()
         try:
-            self._log.close()
-        finally:
             self._index.close()
+        finally:
+            self._log.close()
 
     def _records(self, run: str, indices: Sequence[int]) -> list[Record]:
         records = [Record(index, Entry.parse(self._log.leaf(index))) for index in indices]
         if any(record.entry.run != run for record in records):
             raise differs(run)
         return records
-
-    def _row(self, index: int) -> Row:
-        return row_of(index, self._log.leaf(index))
-
-    def _ask(self, question: Callable[[RunIndex], T]) -> T:
-        """Return what the index answers; one of no use is made anew, by a reader in memory.
-
-        It is never synced, so a power loss may leave anything of it.
-        """
-        try:
-            self._catch_up()
-            return question(self._index)
-        except RunIndexError as error:
-            if not self._read_only and isinstance(error.__cause__, sqlite3.OperationalError):
-                raise  # no room, or another process is at it: a new one would not fare better
-            _log.warning("the run index of the ledger in %s is made anew: %s", self.where, error.message)
-        self.rebuild_index()
-        return question(self._index)
-
-    def _open_index(self) -> RunIndex:
-        state, log = self.path / ".state", self._log
-        path = state / "index.sqlite"
-        if not self._read_only:
-            index = RunIndex.open(path, log.origin)
-            if (
-                index.size > log.size and not log.shared
-            ):  # else another writer may be further than this one knows
-                index.clear()
-            return index
-        if log.shared and not path.exists():  # the writer is on another machine: keep what this one has read
-            with contextlib.suppress(RunIndexError):
-                return RunIndex.open(state / "read.sqlite", log.origin)
-        return RunIndex.beside(path, log.origin)
-
-    def _flush(self) -> None:
-        """Write the rows that follow the index without a hole; threads may finish out of order."""
-        rows: list[Row] = []
-        while (row := self._pending.pop(self._index.size + len(rows), None)) is not None:
-            rows.append(row)
-        if rows:
-            self._index.add(rows)
-
-    def _catch_up(self) -> None:
-        """Index the leaves that the index does not cover yet."""
-        with self._lock:
-            size = self._log.size
-            if self._index.refresh() < size and not self._index.writable:
-                self._index = self._index.in_memory()
-            while (start := self._index.size) < size:
-                leaves = self._log.leaves(start, min(start + _CHUNK, size))
-                self._index.add([row_of(i, leaf) for i, leaf in enumerate(leaves, start)])
-            for index in [index for index in self._pending if index < size]:
-                del self._pending[index]
 
 
 def key_of(leaf: bytes) -> bytes:

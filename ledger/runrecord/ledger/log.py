@@ -55,6 +55,8 @@ class Log:
         self._reader = LogReader(store, checkpoint.size, None if recovered else checkpoint.root)
         self._recovered = recovered
         self._closed = False
+        self.when_published: Callable[[], None] | None = None
+        """Called after each new checkpoint of this writer."""
         self._sequencer: Sequencer | None = None
         self._publisher: Publisher | None = None
         if recovered:
@@ -306,6 +308,8 @@ class Log:
     def _published(self, checkpoint: Checkpoint) -> None:
         self._reader.size = checkpoint.size
         self._checkpoint = checkpoint
+        if self.when_published is not None:
+            self.when_published()
 
     def _writable(self) -> tuple[Sequencer, Publisher]:
         if self._sequencer is None or self._publisher is None or self._recovered is None:

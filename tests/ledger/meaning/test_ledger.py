@@ -249,16 +249,41 @@ def test_an_index_that_can_not_be_written_loses_no_entry(tmp_path, refund, caplo
     entries = refund().entries
     with Ledger(tmp_path, origin="example.com/test") as ledger:
         ledger.append_entries(entries[:3])
+        ledger.publish()
         blocker = sqlite3.connect(tmp_path / ".state" / "index.sqlite", isolation_level=None)
-        ledger._index._connection.execute("PRAGMA busy_timeout = 1")
+        ledger._index.index._connection.execute("PRAGMA busy_timeout = 1")
         blocker.execute("BEGIN EXCLUSIVE")
         assert [r.status for r in ledger.append_entries(entries[3:])] == ["new"] * (len(entries) - 3)
+        ledger.publish()
         assert "is behind" in caplog.text
         with pytest.raises(RunIndexError):
             ledger.runs()
         blocker.execute("ROLLBACK")
         blocker.close()
         assert [s.entries for s in ledger.runs()] == [len(entries)]
+
+
+def test_rows_wait_in_memory_until_somebody_needs_them(tmp_path, refund):
+    entries = [each for number in range(30) for each in refund(f"run-{number:04d}").entries]
+
+    def written():
+        with contextlib.closing(sqlite3.connect(tmp_path / ".state" / "index.sqlite")) as index:
+            return index.execute("SELECT COUNT(*) FROM entries").fetchone()[0]
+
+    with Ledger(tmp_path, origin="example.com/test", checkpoint_interval=None) as ledger:
+        for each in entries[:255]:
+            ledger.append_entries([each])
+        assert written() == 0
+        ledger.append_entries([entries[255]])
+        assert written() == 256
+        ledger.append_entries([entries[256]])
+        ledger.publish()
+        assert written() == 257
+        ledger.append_entries([entries[257]])
+        assert len(ledger.run("run-0023").records) == 5
+        assert written() == 258
+        ledger.append_entries(entries[258:300])
+    assert written() == 300
 
 
 def test_an_index_that_can_not_be_opened_gives_the_directory_up(tmp_path, refund):

@@ -55,7 +55,7 @@ def test_a_reader_on_another_machine_finds_the_runs_too_and_keeps_what_it_read(f
         (index,) = (tmp_path / "elsewhere").rglob("read.sqlite")
         assert index.stat().st_size > 0
         with Ledger(filled.location, read_only=True) as ledger:
-            assert ledger._index.size == size
+            assert ledger._index.index.size == size
 
 
 def test_two_writers_index_what_both_wrote(shared_place, builders):
@@ -70,7 +70,7 @@ def test_two_writers_index_what_both_wrote(shared_place, builders):
         one.publish()
         assert {each.run for each in one.runs()} == {each.run for each in two.runs()}
         assert len(one.runs()) == 4
-        assert not one._pending
+        assert not one._index._waiting
 
 
 def test_fsck_says_whether_all_is_as_it_was_signed(filled):
