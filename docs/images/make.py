@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The Runrecord authors
 # SPDX-License-Identifier: Apache-2.0
-"""Make the pictures of the README anew: a run in a real Arize Phoenix, and the demo in a terminal.
+"""Make the pictures of the README and of the docs anew: a run in a real Arize Phoenix, the demo in a terminal, a report.
 
     .venv/bin/python docs/images/make.py
 
@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import zipfile
 from pathlib import Path
 
 from rich.console import Console
@@ -75,7 +76,20 @@ def main() -> None:
         finally:
             demo.send_signal(signal.SIGTERM)
             demo.wait()
+        _report(chromium, place, Path(directory))
     _terminal(text, str(place))
+
+
+def _report(chromium: str, place: Path, scratch: Path) -> None:
+    """Keep the upper part of the report of run A."""
+    page = scratch / "report.html"
+    with zipfile.ZipFile(place / "refund-a.auditbundle.zip") as bundle:
+        page.write_bytes(bundle.read("report.html"))
+    size = "--window-size=1000,1100"
+    subprocess.run(
+        [chromium, *BROWSER, size, f"--user-data-dir={scratch}/browser", f"--screenshot={HERE / 'report.png'}", page.as_uri()],
+        check=True, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
 
 
 def _terminal(text: str, place: str) -> None:

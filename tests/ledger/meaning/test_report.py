@@ -256,7 +256,7 @@ def test_the_figure_cuts_the_wait_for_an_approval_and_says_how_long_it_was(build
     page = page_of(b.view())
     assert "26.0 h waiting" in Page(figure(page)).text
     assert "09-21 14:13" in Page(figure(page)).text  # a run of more than a day shows dates
-    widths = [float(w) for w in re.findall(r'class="quiet" x="[0-9.]+" y="16" width="([0-9.]+)"', page)]
+    widths = [float(w) for w in re.findall(r'class="quiet" x="[0-9.]+" y="33" width="([0-9.]+)"', page)]
     assert 0 < max(widths) < 500
 
 

@@ -42,12 +42,12 @@ def render_report(view: RunView, findings: Sequence[Finding], evidence: Checkpoi
     sections = [
         header(view),
         verdict_box(view, findings, evidence),
-        html.section("The run", about(view)),
         html.section("When", timeline(view) or "<p>No record has a time.</p>"),
         html.section("Who approved what", approvals(view, evidence.disclosed), _SHOWN),
         html.section("What the policies decided", decisions(view)),
         html.section("What was changed", effects(view)),
         html.section("What was used", usage(view)),
+        html.section("The run", about(view)),
         html.section("Rules that were broken", _findings(findings)),
         html.section("What happened, step by step", _steps(view)),
         html.section("Is anything missing?", _missing(view)),

@@ -177,7 +177,7 @@ def _mark(record: Record, look: str, label: str, title: str, sign: str = "") -> 
 def _segment(close: Record) -> _Mark | None:
     number = close.entry.integer(names.RUN_SEGMENT) or 0
     how = "then waited" if close.entry.kind == Kind.SOURCE_CLOSE else "then ended"
-    return _mark(close, "bar", f"{number}, {how}", f"segment {number}, {how}")
+    return _mark(close, "bar", f"segment {number}, {how}", f"segment {number}, {how}")
 
 
 def _step(record: Record) -> _Mark | None:
@@ -326,7 +326,7 @@ def _background(axis: _Axis, view: RunView, height: float) -> str:
         took = lasting((end - start) / 1e9)
         word = f"{took} waiting" if waits else f"{took} nothing"
         parts.append(
-            f'<g><title>{escape(word)} recorded</title><rect class="quiet" x="{x:.1f}" y="16" width="{width:.1f}" height="{height - 18:.0f}"/></g>'
+            f'<g><title>{escape(word)} recorded</title><rect class="quiet" x="{x:.1f}" y="33" width="{width:.1f}" height="{height - 35:.0f}"/></g>'
         )
         if width > len(word) * _LETTER:
             parts.append(

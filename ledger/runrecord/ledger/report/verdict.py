@@ -11,7 +11,7 @@ from typing import Final
 from runrecord.ledger.audit import Finding, Severity
 from runrecord.ledger.completeness import Verdict
 from runrecord.ledger.entry import Kind
-from runrecord.ledger.narrate import headline, stated
+from runrecord.ledger.narrate import headline, stated, when
 from runrecord.ledger.report import html
 from runrecord.ledger.report.evidence import Evidence
 from runrecord.ledger.runs import RunView
@@ -77,7 +77,7 @@ def verdict_box(view: RunView, findings: Sequence[Finding], evidence: Evidence) 
 
 def header(view: RunView) -> str:
     """Return the title of the page, and what the run was."""
-    parts = [view.agent or "an agent", f"outcome: {view.outcome}"]
+    parts = [view.agent or "an agent", f"outcome: {view.outcome}", f"{when(view.start)} to {when(view.end)}"]
     return (
         f"<header>\n<h1>Audit report of run {html.text(view.run)}</h1>\n"
         f"<p>{html.text(', '.join(parts))}</p>\n</header>"
