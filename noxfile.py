@@ -148,6 +148,19 @@ def fuzz(session: nox.Session) -> None:
     session.run("python", "tests/processors/redaction/fuzz_redactor.py", *session.posargs)
 
 
+@nox.session(venv_backend="none")
+def strength(session: nox.Session) -> None:
+    """The ledger's crash and tamper harness in full, 1,000 rounds; the session `tests` runs a share. `-- --rounds 10000 --seed 7` for more."""
+    rounds, seed = "1000", "0"
+    arguments = list(session.posargs)
+    while arguments and arguments[0] in {"--rounds", "--seed"}:
+        name, value, *arguments = arguments
+        rounds, seed = (value, seed) if name == "--rounds" else (rounds, value)
+    environment = {"RUNRECORD_TEST_ROUNDS": rounds, "RUNRECORD_TEST_SEED": seed}
+    command = ["python", "-m", "pytest", "-q", "-n", "3", "--dist", "load", "--timeout", "3600"]
+    session.run(*command, *(arguments or ["tests/ledger/harness"]), env=environment)
+
+
 @nox.session
 def wheel(session: nox.Session) -> None:
     """The installed wheel with the newest versions, from all its doors; its modules the session `lowest` tests, installed too."""
