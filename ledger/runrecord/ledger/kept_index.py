@@ -9,7 +9,7 @@ import logging
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, TypeVar
 
 from runrecord.ledger.files import disk_errors
@@ -98,6 +98,12 @@ class KeptIndex:
             _log.warning("the run index of the ledger in %s is made anew: %s", self._log.where, error.message)
         self.rebuild()
         return question(self.index)
+
+    def forget(self, bundles: Iterable[int]) -> None:
+        """Forget the entries of some bundles that were pruned."""
+        self._catch_up()
+        with self._lock:
+            self.index.forget(bundles, self._log.leaf)
 
     def rebuild(self) -> None:
         """Make it anew from the leaves; opened to read, in memory."""

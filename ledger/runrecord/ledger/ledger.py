@@ -7,7 +7,7 @@ from __future__ import annotations
 import difflib
 import threading
 import time
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -370,6 +370,17 @@ class Ledger:
         records = (record for run in runs for record in self.records_of(run))
         found = [each for each in records if each.entry.kind == Kind.ERASURE and each.index >= since]
         return sorted(found, key=lambda record: record.index)
+
+    def forget(self, bundles: Iterable[int]) -> None:
+        """Take what the index of runs says of some entry bundles that were pruned out of it.
+
+        Args:
+            bundles: Their numbers; the files are gone.
+
+        Raises:
+            LedgerError: The index can't be written; made anew from the entries, it holds nothing of them either.
+        """
+        self._index.forget(bundles)
 
     def rebuild_index(self) -> None:
         """Make the index of runs anew from the leaves; opened to read, in memory, so that no index has to be believed."""

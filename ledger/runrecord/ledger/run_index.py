@@ -19,12 +19,13 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from runrecord.ledger.errors import LedgerError
 from runrecord.ledger.run_facts import Row, RunFacts, clean
+from runrecord.ledger.run_forgetting import forget
 from runrecord.ledger.run_search import Order, Place, RunQuery
 from runrecord.ledger.run_tables import (
     COLUMNS,
@@ -191,6 +192,15 @@ class RunIndex:
             execute("INSERT OR IGNORE INTO facets VALUES (?, ?)", facets)
             self._set(size=str(stored + len(rows)))
         self.size = stored + len(rows)
+
+    def forget(self, bundles: Iterable[int], leaf: Callable[[int], bytes]) -> None:
+        """Forget the entries of some bundles that are gone, and the runs that have no others; see :func:`run_forgetting.forget`."""
+        with self._writing():
+            anew = forget(self._connection, bundles, leaf)
+            facets = [(self._name(*each), facts.number) for facts in anew for each in facts.facets]
+            self._connection.executemany("INSERT OR IGNORE INTO facets VALUES (?, ?)", facets)
+            self._connection.execute("DELETE FROM names WHERE id NOT IN (SELECT name FROM facets)")
+            self._names.clear()
 
     def clear(self) -> None:
         """Forget everything; for the index of a writer."""

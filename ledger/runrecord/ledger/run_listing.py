@@ -18,7 +18,7 @@ class Listing:
 
     Attributes:
         index: Covers at least so many leaves.
-        leaf: Returns a leaf; a reader's checks it.
+        leaf: Returns a leaf; a reader's checks it. Nothing for one that was pruned.
         size: The size.
         checks: Whether the leaves of each run that is shown have to say what the index says.
     """
@@ -66,7 +66,11 @@ class Listing:
         ]
         places.sort(key=lambda place: place[0])  # so that each bundle is read once
         for index, facts in places:
-            row = row_of(index, self.leaf(index))
+            leaf = self.leaf(index)
+            if not leaf:
+                facts.pruned = True
+                continue
+            row = row_of(index, leaf)
             if row.run != facts.run:
                 raise differs(facts.run)
             facts.add(row)
@@ -86,6 +90,9 @@ class Listing:
         said = {facts.number: facts for facts in batch}
         truth = self.truth((facts.number, facts.run) for facts in batch)
         for facts in truth:
+            if facts.pruned:  # the index may still go by what is gone
+                continue
+            facts.pruned = said[facts.number].pruned
             if facts != said[facts.number] or not query.matches(facts):
                 raise differs(facts.run)
-        return truth
+        return [facts for facts in truth if facts.entries and query.matches(facts)]

@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import tempfile
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -357,3 +358,33 @@ def test_texts_are_what_runs_can_be_found_by(ledger, refund):
     assert ledger.texts("tenant") == [""]
     assert ledger.runs_by("approver", "u-") == [("run-0001", "u-17")]
     assert ledger.runs_by("approver", "v-") == []
+
+
+def test_what_was_pruned_leaves_the_index(tmp_path):
+    runs = ["gone"] * 250 + ["part"] * 10 + ["kept"] * 10
+    tools = {"gone": "secret_tool", "part": "both", "kept": "other"}
+    entries = [
+        entry(n, Kind.TOOL_RESULT, run, start=n + 1, gen_ai__tool__name=tools[run])
+        for n, run in enumerate(runs)
+    ]
+    entries[250] = replace(entries[250], attributes={"gen_ai.tool.name": "early"})
+    with Ledger(tmp_path, origin="example.com/t") as writer:
+        writer.append_entries(entries)
+        writer.forget([0])
+        shown = [(s.run, s.entries, s.first_index, s.start, s.marks) for s in writer.search().runs]
+        assert shown == [("kept", 10, 260, 261, ()), ("part", 4, 256, 257, ("pruned",))]
+        assert writer.texts("tool") == ["both", "other"]
+        assert writer.search(RunQuery(tools=("early",))).runs == ()
+        assert [s.run for s in writer.search(RunQuery(marks=("pruned",), tools=("both",))).runs] == ["part"]
+        assert len(writer.records_of("part")) == 4
+        writer.append_entries([entry(999, Kind.TOOL_RESULT, "part", start=1000, gen_ai__tool__name="early")])
+        assert [s.entries for s in writer.search(RunQuery(tools=("early",))).runs] == [5]
+        writer.publish()
+        with Ledger(tmp_path, read_only=True) as reader:
+            assert [(s.run, s.entries, s.marks) for s in reader.search().runs] == [
+                ("kept", 10, ()),
+                ("part", 5, ("pruned",)),
+            ]
+            assert [s.run for s in reader.search(RunQuery(marks=("pruned",))).runs] == ["part"]
+        writer.forget([])
+        assert len(writer.search().runs) == 2
