@@ -32,6 +32,7 @@ from runrecord.ledger.errors import LedgerError
 from runrecord.ledger.ledger import Ledger
 from runrecord.ledger.note import NoteSigner
 from runrecord.ledger.run_keys import RunKeys, RunSecrets
+from runrecord.ledger.vault import state_vault, vault_of
 from runrecord.processors import compat
 from runrecord.processors.ledger.projection import Projection, project_counted
 from runrecord.processors.signal import Signal
@@ -314,7 +315,8 @@ class Consuming:
         keys = RunKeys(ledger.run_secrets, self._key)
 
         def project(signal: Signal, body: bytes, known: Container[tuple[str, str]]) -> Projection:
-            return project_counted(signal, body, key_of=keys.key, known=known)
+            keep = None if exporter.vault is None else exporter.vault.keeps
+            return project_counted(signal, body, key_of=keys.key, known=known, keep=keep)
 
         return LedgerSequencer(
             self._intake.consumer(name),
@@ -327,6 +329,8 @@ class Consuming:
             quarantine=self._quarantine(name),
             lifecycle=self._config.service.state_dir / "lifecycle" / f"{quote(name, safe='')}.sqlite",
             abandon_after=exporter.abandon_after or None,
+            vault=vault_of(ledger, self._key) if exporter.vault is not None else None,
+            retention=exporter.vault.retention_days if exporter.vault is not None else None,
         )
 
     def _forwarder(self, route: _Route, transport: Transport) -> Forwarder:
@@ -383,6 +387,8 @@ def _open_ledger(name: str, exporter: LedgerExporter) -> Ledger:
             ledger = undo.enter_context(_ledger(exporter))
             assert ledger.run_secrets  # opened or made now: a ledger without them can't take an entry
             keep_for_days(ledger, exporter.erasure.after_days)
+            if exporter.vault is not None:
+                state_vault(ledger, exporter.vault.address)
             undo.pop_all()
             return ledger
     except LedgerError as error:

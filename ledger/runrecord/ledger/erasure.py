@@ -4,7 +4,8 @@
 
 First the log says so, in an entry of kind ``erasure`` for each run: scope, legal basis, who ordered it, when; a person only as a
 commitment under the tenant's key of the run. Only then is the run's secret destroyed (:mod:`runrecord.ledger.run_keys`). A crash between
-the two is repaired by the next start, which destroys what the log says was erased; so does every other writer of a shared store.
+the two is repaired by the next start, which destroys what the log says was erased; so does every other writer of a shared store. What a
+vault keeps can't be read from then on, and is removed (:mod:`runrecord.ledger.vault`).
 What comes of the run later is recorded without content (:func:`runrecord.ledger.opening.without_content`).
 
 A ledger may promise to keep the content of each run for some time (rules such as SEC 17a-4 want that): then an erasure is refused until
@@ -26,6 +27,7 @@ from runrecord.ledger.errors import LedgerError
 from runrecord.ledger.ledger import Ledger, UnknownRun
 from runrecord.ledger.legal_hold import refuse_held
 from runrecord.ledger.records import Record
+from runrecord.ledger.vault import remove_erased
 
 SCOPE_RUN: Final = "run"
 SCOPE_SUBJECT: Final = "subject"
@@ -136,6 +138,16 @@ def refusal(ledger: Ledger, run: str, now: int) -> LedgerError | None:
     return None
 
 
+def settle(ledger: Ledger) -> None:
+    """Carry out what the log says was erased, by this writer or another: destroy the keys, then empty the vault.
+
+    Raises:
+        LedgerError: Something can't be reached; the next time goes on from there.
+    """
+    ledger.apply_erasures()
+    remove_erased(ledger)
+
+
 def encode_targets(targets: Sequence[Target]) -> str:
     """Return what ``erase`` takes as ``targets``."""
     return json.dumps([{"run": target.run, "subject": target.subject} for target in targets])
@@ -174,7 +186,7 @@ def erase(ledger: Ledger, details: Mapping[str, str]) -> Mapping[str, str]:
     results = ledger.append_entries(entries)
     ledger.publish()
     secrets.puncture((entry.tenant, entry.run) for entry in entries)
-    ledger.apply_erasures()
+    settle(ledger)
     erased = {entry.run: result.index for entry, result in zip(entries, results, strict=True)}
     return {
         "erased": json.dumps(erased),
@@ -217,7 +229,7 @@ def _parse(details: Mapping[str, str]) -> tuple[list[Target], dict[str, str]]:
     except (ValueError, TypeError, KeyError, RecursionError):
         targets = []
     subjects = all(not each.subject or _COMMITMENT.fullmatch(each.subject) for each in targets)
-    if not 0 < len(targets) <= MAX_TARGETS or not subjects:
+    if not 0 < len(targets) <= MAX_TARGETS or not subjects or not all(each.run for each in targets):
         raise LedgerError(
             f"an erasure names 1 to {MAX_TARGETS} runs, and a subject only as a commitment",
             "ask for fewer runs at a time",

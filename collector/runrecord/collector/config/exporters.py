@@ -23,9 +23,11 @@ from runrecord.collector.values import (
 )
 from runrecord.exporters.settings_model import Section, or_empty
 from runrecord.exporters.settings_yaml import is_mapping
+from runrecord.ledger.entry import Kind
 from runrecord.ledger.errors import LedgerError
 from runrecord.ledger.keyring import OVERLAP_SECONDS
 from runrecord.ledger.stores.location import default_location, open_store
+from runrecord.ledger.vault_objects import open_objects
 from runrecord.processors.redaction.policy import Whole
 
 
@@ -158,6 +160,44 @@ class ErasureSettings(Section):
     after_days: Whole = Field(default=0, ge=0, le=36_500)
 
 
+class VaultSettings(Section):
+    """Where the values behind the commitments of entries are kept, encrypted, so that they can be opened later.
+
+    Attributes:
+        directory: The vault, if it is in a directory.
+        store: Its address, if it is in an object store.
+        attributes: Names of the attributes that are kept; all that entries commit to, if none are named.
+        retention_days: Kind of entry to the days for which its values are kept; ``default`` for all others, which without it stay.
+    """
+
+    directory: FilePath | None = None
+    store: str | None = None
+    attributes: tuple[str, ...] = ()
+    retention_days: dict[str, Annotated[int, Field(ge=1, le=36_500)]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _one_place(self) -> VaultSettings:
+        if (self.directory is None) == (self.store is None):
+            raise ValueError("set directory or store")
+        try:
+            open_objects(self.address)
+        except LedgerError as error:
+            raise ValueError(f"{error.message}; {error.next_step}") from None
+        kinds = {value for name, value in vars(Kind).items() if name.isupper()} | {"default"}
+        if unknown := sorted(self.retention_days.keys() - kinds):
+            raise ValueError(f"retention_days: there is no kind of entry {unknown[0]!r}")
+        return self
+
+    @property
+    def address(self) -> str:
+        """Where it is."""
+        return self.store if self.store is not None else str(self.directory)
+
+    def keeps(self, attribute: str) -> bool:
+        """Return whether the values of an attribute are kept."""
+        return not self.attributes or attribute in self.attributes
+
+
 class LedgerExporter(Section):
     """Seals the governed records.
 
@@ -173,6 +213,7 @@ class LedgerExporter(Section):
             waits for an answer is not given up.
         witnesses: Who is asked to cosign its checkpoints; entries never wait for that.
         erasure: When the content of a run may be erased.
+        vault: Where the values behind the commitments are kept; without it they are kept nowhere.
     """
 
     kind: Literal["ledger"] = "ledger"
@@ -185,6 +226,7 @@ class LedgerExporter(Section):
     abandon_after: Seconds = Field(default=86400.0, ge=0)
     witnesses: WitnessSettings | None = None
     erasure: ErasureSettings = ErasureSettings()
+    vault: VaultSettings | None = None
 
     @model_validator(mode="before")
     @classmethod

@@ -11,7 +11,7 @@ import logging
 import sqlite3
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -25,6 +25,7 @@ from runrecord.exporters.intake import IntakeRecord, IntakeSource
 from runrecord.ledger.administration import carry_out_requests
 from runrecord.ledger.checkpoint import Checkpoint
 from runrecord.ledger.entry import Entry, Kind
+from runrecord.ledger.erasure import settle
 from runrecord.ledger.errors import EntryTooLarge, LedgerError, LedgerStopped, MalformedError
 from runrecord.ledger.ledger import Ledger
 from runrecord.ledger.lifecycle import Lifecycle
@@ -32,6 +33,7 @@ from runrecord.ledger.records import Record
 from runrecord.ledger.run_search import RunQuery
 from runrecord.ledger.sequencer import Appended
 from runrecord.ledger.tlog import leaf_hash
+from runrecord.ledger.vault import Content, Vault, expire
 from runrecord.processors.errors import ProjectionError
 from runrecord.processors.ledger.stamp import Place, record_id, stamp
 from runrecord.processors.signal import Signal
@@ -42,6 +44,7 @@ _LONGEST_PAUSE = 15.0
 _MAX_RESOURCES = 65_536
 _CHUNK = 5_000
 _LOOK_SECONDS = 5.0  # between two looks at what other writers have erased
+_EXPIRE_SECONDS = 3600.0  # between two looks at what a vault has kept for long enough
 _Origin = tuple[Entry, IntakeRecord]
 
 
@@ -56,6 +59,11 @@ class Projected(Protocol):
     @property
     def skipped(self) -> dict[str, int]:
         """Reason to number of governed records that can't be entries."""
+        ...
+
+    @property
+    def contents(self) -> list[Content]:
+        """What entries commit to, for the vault."""
         ...
 
 
@@ -83,6 +91,8 @@ class LedgerSequencer(IntakeConsumer):
         quarantine: Quarantine,
         lifecycle: Path | None = None,
         abandon_after: float | None = None,
+        vault: Vault | None = None,
+        retention: Mapping[str, int] | None = None,
     ) -> None:
         """Prepare; `start` begins.
 
@@ -97,6 +107,8 @@ class LedgerSequencer(IntakeConsumer):
             quarantine: Where it keeps requests of which no entries can be made.
             lifecycle: The file in which it keeps which runs are open.
             abandon_after: Seconds without a record until the ledger gives an open run up; None never does.
+            vault: Where it keeps what entries commit to.
+            retention: Days for which the vault keeps what entries of a kind commit to; ``default`` for all others.
         """
         super().__init__(
             consumer,
@@ -118,7 +130,9 @@ class LedgerSequencer(IntakeConsumer):
             lifecycle, self._records_of, self._runs_since, abandon_after=abandon_after
         )
         self._attending: asyncio.Task[None] | None = None
-        self._look_again = 0.0
+        self._look_again = self._expire_again = 0.0
+        self._vault = vault
+        self._retention = dict(retention or {})
         self._metrics.ledger_entries.labels(self.name).set(self._entries)
 
     @property
@@ -157,7 +171,10 @@ class LedgerSequencer(IntakeConsumer):
 
     async def take(self, records: Sequence[IntakeRecord]) -> None:
         """Project a batch and append it; return when it is durable in the ledger."""
-        entries, failed = await asyncio.to_thread(self._project_all, records)
+        contents: list[Content] = []
+        entries, failed = await asyncio.to_thread(self._project_all, records, contents)
+        if contents and self._vault is not None:
+            await self._keep(self._vault, contents)
         for record, reason in failed:
             await self.set_aside(record, reason)
             entries.append((_gap(record, reason, requests=1), record))
@@ -230,9 +247,9 @@ class LedgerSequencer(IntakeConsumer):
         return {**super()._facts(), "entries": self._entries}
 
     def _project_all(
-        self, records: Sequence[IntakeRecord]
+        self, records: Sequence[IntakeRecord], contents: list[Content]
     ) -> tuple[list[_Origin], list[tuple[IntakeRecord, str]]]:
-        """Make the entries of a batch, each with the request it is of, and say of which requests none can be made."""
+        """Make the entries of a batch, each with the request it is of, and what they commit to; say of which requests none can be made."""
         entries: list[_Origin] = []
         failed: list[tuple[IntakeRecord, str]] = []
         for record in records:
@@ -244,11 +261,25 @@ class LedgerSequencer(IntakeConsumer):
             except Exception as error:  # noqa: BLE001 - one record must not stop the ledger
                 failed.append((record, f"no entries can be made of it ({type(error).__name__})"))
                 continue
+            contents += projected.contents
             entries += ((entry, record) for entry in projected.entries)
             for reason, number in projected.skipped.items():
                 self._metrics.ledger_skipped.labels(self.name, reason).inc(number)
                 entries.append((_gap(record, reason, records=number), record))
         return entries, failed
+
+    async def _keep(self, vault: Vault, contents: Sequence[Content]) -> None:
+        """Have the vault keep what entries commit to, before they are appended."""
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                await asyncio.to_thread(vault.keep, contents)
+            except (LedgerError, OSError) as error:
+                self.degrade(f"the vault takes nothing: {error}; its entries wait in the intake log")
+                await self.pause(pause)
+                pause = min(pause * 2, _LONGEST_PAUSE)
+            else:
+                return
 
     async def _append(self, entries: list[_Origin]) -> None:
         pause = _FIRST_PAUSE
@@ -315,8 +346,11 @@ class LedgerSequencer(IntakeConsumer):
         try:
             now = time.monotonic()
             if now >= self._look_again:
-                ledger.apply_erasures()
+                settle(ledger)
                 self._look_again = now + _LOOK_SECONDS
+            if self._retention and now >= self._expire_again:
+                expire(ledger, self._retention)
+                self._expire_again = now + _EXPIRE_SECONDS
             statements = self._lifecycle.abandoned()
             if statements:
                 self._append_with_statements(ledger, statements)

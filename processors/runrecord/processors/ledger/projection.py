@@ -25,6 +25,7 @@ from runrecord.ledger.allowlist import CLEAR, CLEAR_VALUE_BYTES, EXCLUDED_PREFIX
 from runrecord.ledger.completeness import CLOSES
 from runrecord.ledger.entry import MAX_LEAF, Entry, Kind, Link
 from runrecord.ledger.opening import DIGESTS, attribute_label, without_content
+from runrecord.ledger.vault import Content
 from runrecord.processors.errors import ProjectionError
 from runrecord.processors.ledger.otlp_values import (
     JSON,
@@ -83,10 +84,12 @@ class Projection:
     Attributes:
         entries: The entries, in the order of the request.
         skipped: Reason to the number of governed records that could not be taken.
+        contents: What entries commit to, as far as it was asked for; nothing of resources.
     """
 
     entries: list[Entry] = field(default_factory=list[Entry])
     skipped: dict[str, int] = field(default_factory=dict[str, int])
+    contents: list[Content] = field(default_factory=list["Content"])
 
     def skip(self, reason: str) -> None:
         """Count a governed record that could not be taken."""
@@ -99,7 +102,12 @@ def project(signal: Signal, body: bytes, *, tenant_key: TenantKey) -> list[Entry
 
 
 def project_counted(
-    signal: Signal, body: bytes, *, key_of: KeyOf, known: Container[ResourceOf] = frozenset()
+    signal: Signal,
+    body: bytes,
+    *,
+    key_of: KeyOf,
+    known: Container[ResourceOf] = frozenset(),
+    keep: Callable[[str], bool] | None = None,
 ) -> Projection:
     """Project one OTLP request.
 
@@ -108,6 +116,7 @@ def project_counted(
         body: A serialised ``Export*ServiceRequest``, not compressed.
         key_of: Gives the keys of the commitments; what comes of an erased run is recorded without any.
         known: Resources, each of a run, that the ledger has an entry of; it saves time and changes nothing in the ledger.
+        keep: Says of which attributes the values are returned, for a vault; None of none.
 
     Returns:
         Entries, spans in the order in which they ended, for a request orders them by their instrumentations; and counts of governed
@@ -119,7 +128,7 @@ def project_counted(
     result = Projection()
     if signal is Signal.METRICS or _PREFILTER not in body:
         return result
-    projector = _Projector(key_of, result, known)
+    projector = _Projector(key_of, result, known, keep)
     try:
         if signal is Signal.TRACES:
             projector.traces(ExportTraceServiceRequest.FromString(body))
@@ -139,10 +148,18 @@ def _end(entry: Entry) -> tuple[int, bool]:
 
 
 class _Projector:
-    def __init__(self, key_of: KeyOf, result: Projection, known: Container[ResourceOf]) -> None:
+    def __init__(
+        self,
+        key_of: KeyOf,
+        result: Projection,
+        known: Container[ResourceOf],
+        keep: Callable[[str], bool] | None,
+    ) -> None:
         self._key_of = key_of
         self._result = result
         self._known = known
+        self._keep = keep
+        self._kept: dict[str, JSON] = {}
         self._resources: set[ResourceOf] = set()
         self._run_keys: dict[tuple[str, str], RunKey] = {}
 
@@ -182,7 +199,12 @@ class _Projector:
                 self._resources.add(of)
                 if described := resource.entry(key, entry):
                     self._result.entries.append(described.fitted())
-        self._result.entries.append(entry if _surely_fits(entry) else entry.fitted())
+        entry = entry if _surely_fits(entry) else entry.fitted()
+        self._result.entries.append(entry)
+        kept, self._kept = self._kept, {}
+        values = {name: value for name, value in kept.items() if name in entry.commitments}
+        if values:
+            self._result.contents.append(Content(entry, key, values))
 
     def _span(
         self,
@@ -192,6 +214,7 @@ class _Projector:
         resource: ResourceFacts,
         scope: tuple[str, str, str],
     ) -> Entry | None:
+        self._kept = {}
         ids = self._ids(span.trace_id, span.span_id, attributes)
         if ids is None:
             return None
@@ -200,8 +223,7 @@ class _Projector:
         key = self._run_key(tenant, run)
         clear, commitments = self._attributes(key, trace_id, span_id, attributes)
         if span.status.message:
-            label = attribute_label(trace_id, span_id, STATUS_DESCRIPTION)
-            commitments[STATUS_DESCRIPTION] = key.commit(label, span.status.message)
+            self._commit(key, (trace_id, span_id, STATUS_DESCRIPTION), span.status.message, commitments)
         return Entry(
             kind=kind,
             run=run,
@@ -229,6 +251,7 @@ class _Projector:
         self, kind: str, record: LogRecord, resource: ResourceFacts, scope: tuple[str, str, str]
     ) -> Entry | None:
         attributes = by_name(record.attributes)
+        self._kept = {}
         ids = self._ids(record.trace_id, record.span_id, attributes)
         if ids is None:
             return None
@@ -237,7 +260,7 @@ class _Projector:
         key = self._run_key(tenant, run)
         clear, commitments = self._attributes(key, trace_id, span_id, attributes)
         if (content := plain_value(record.body)) is not None:
-            commitments[BODY] = key.commit(attribute_label(trace_id, span_id, BODY), content)
+            self._commit(key, (trace_id, span_id, BODY), content, commitments)
         return Entry(
             kind=kind,
             run=run,
@@ -288,8 +311,17 @@ class _Projector:
             elif name in CLEAR and is_short(plain):
                 clear[name] = plain
             else:
-                commitments[name] = key.commit(attribute_label(trace_id, span_id, name), plain)
+                self._commit(key, (trace_id, span_id, name), plain, commitments)
         return clear, commitments
+
+    def _commit(
+        self, key: RunKey, place: tuple[str, str, str], value: JSON, commitments: dict[str, str]
+    ) -> None:
+        """Commit to a value of a span, and keep it for the vault if it is wanted there."""
+        name = place[2]
+        commitments[name] = key.commit(attribute_label(*place), value)
+        if self._keep is not None and self._keep(name):
+            self._kept[name] = value
 
 
 def _kind(name: str, attributes: Mapping[str, AnyValue]) -> str | None:  # noqa: PLR0911 - a table
