@@ -21,6 +21,7 @@ from runrecord.semconv.canonical import canonical_json
 
 _SHORT: Final = 12
 _MAX_VALUE: Final = 2_000
+_SHOWN: Final = ((names.APPROVAL_SUBJECT_DIGEST, ""), (names.APPROVAL_SUBJECT_MODIFIED_DIGEST, "changed to "))
 
 Disclosed = Mapping[tuple[int, str], JSON]
 
@@ -53,9 +54,9 @@ def _approval(approval: Approval, calls: list[ToolCall], disclosed: Disclosed) -
     until = f"<small>until {html.text(deadline)}</small>" if deadline else ""
     references = html.entries([record.index for record in approval.records])
     shown = [
-        _digest(record, name, disclosed)
+        f"{word}{_digest(record, name, disclosed)}"
         for record in approval.records
-        for name in (names.APPROVAL_SUBJECT_DIGEST, names.APPROVAL_SUBJECT_MODIFIED_DIGEST)
+        for name, word in _SHOWN
         if record.entry.text(name)
     ]
     tone = {"approved": "good", "modified": "good", "pending": "warn"}.get(approval.status, "bad")

@@ -131,7 +131,7 @@ _PATTERNS: Final = (
 )
 _LEGEND: Final = (
     "<figcaption>Not to scale: short intervals are widened, and those in which nothing is recorded are cut (dotted). "
-    "Calls: black changes something, outlined only reads, dashed does not say. "
+    "Calls: solid changes something, outlined only reads, dashed does not say. "
     "Decisions: \u2713 allow, ? approval needed, \u2717 deny. "
     "Approvals: hatched while they wait. Times are UTC, as the emitters' clocks state them.</figcaption>"
 )
