@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from runrecord.cli.console import console, errors, fail
-from runrecord.cli.show import LedgerOption, open_ledger
+from runrecord.cli.show import LedgerOption, open_ledger, tell_of_pruning
 
 if TYPE_CHECKING:
     from runrecord.ledger.checkpoint import Checkpoint
@@ -122,6 +122,7 @@ def bundle(  # noqa: PLR0917 - typer passes them by name
     kept = [_read_checkpoint(path) for path in known or ()]
     with open_ledger(ledger) as opened:
         name = opened.resolve(run)
+        tell_of_pruning(opened, opened.run(name))
         signer = bundle_signer(opened.path, opened.log.origin, key)
         cosign = None if wanted is None else partial(_cosign, wanted, opened.log.consistency_proof)
         stamp = partial(request_timestamp, tsa) if tsa else None

@@ -78,12 +78,12 @@ def _write(log: Log, start: int, end: int, out: BinaryIO) -> int:
     from runrecord.ledger import leaf_hash
 
     origin = json.dumps(log.origin).encode()
-    leaves = log.leaves(start, end) if start < end else ()
+    leaves = log.kept(start, end) if start < end else ()
     # A leaf is JSON already, and is printed as it was hashed.
     out.writelines(
         b'{"log":%s,"index":%d,"hash":"%s","entry":%s}\n'
         % (origin, index, leaf_hash(leaf).hex().encode(), leaf)
-        for index, leaf in enumerate(leaves, start)
+        for index, leaf in leaves
     )
     out.flush()
     return max(start, end)

@@ -43,6 +43,7 @@ def fsck(
                 "origin": report.checkpoint.origin if report.checkpoint else None,
                 "size": size,
                 "entries": report.entries,
+                "pruned": report.pruned,
                 "files": report.files,
                 "beyond": report.beyond,
                 "leftovers": report.leftovers,
@@ -68,7 +69,12 @@ def fsck(
             "restore it from a copy; keep this one as evidence",
         )
     console.print(
-        f"The ledger in {report.where} is whole: {report.entries:,} entries and {report.files:,} files add up to its signed checkpoint.",
+        f"The ledger in {report.where} is whole: {report.entries:,} entries and {report.files:,} files add up to its signed checkpoint."
+        + (
+            f" {report.pruned:,} entries were pruned, as the log states; their hashes are there."
+            if report.pruned
+            else ""
+        ),
         markup=False,
         soft_wrap=True,
     )

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 from rich.progress import Progress
 
-from runrecord.cli.administer import administer
+from runrecord.cli.administer import KeyFileOption, administer
 from runrecord.cli.console import console, errors, fail
 from runrecord.cli.show import LedgerOption
 
@@ -87,6 +87,49 @@ def copy(
         markup=False,
         soft_wrap=True,
     )
+
+
+@ledger.command("prune")
+def prune(
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--keep",
+            metavar="KIND=DAYS",
+            help="How long to keep entries of a kind, or default=DAYS; can be repeated. Without it, as the gateway's retention_days says.",
+            show_default=False,
+        ),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    ledger: LedgerOption = None,
+    key_file: KeyFileOption = None,
+) -> None:
+    """Let go of entries that were kept long enough: whole entry bundles (256 entries) of closed epochs.
+
+    Days count from the end of the epoch. A kind that is not named is kept for ever, unless default is; entries of runs under a legal hold
+    stay. An entry says what went, all hashes stay, and so do all proofs. A gateway with retention_days does this once a day.
+
+    [dim]$ runrecord ledger prune --keep default=365 --keep approval_decision=3650 --dry-run[/]
+    """
+    details = {"retention": " ".join(keep or ()), "dry_run": "true" if dry_run else "false"}
+    done = administer(ledger, "prune", details, key_file=key_file)
+    what = f"{int(done['entries']):,} entries (bundles {done['bundles']}), up to epoch {done['epoch']}"
+    if not done["bundles"]:
+        text = f"Nothing {'would go' if dry_run else 'went'}: no bundle of a closed epoch was kept long enough ({done['retention']})."
+    elif dry_run:
+        text = f"These would go: {what}."
+    else:
+        text = f"Pruned {what}. Entry {done['index']} states it."
+    console.print(text, markup=False, soft_wrap=True)
+    if done["held"]:
+        console.print(f"Legal holds keep entries of: {done['held']}", markup=False, soft_wrap=True)
+    if int(done["left"]):
+        console.print(
+            f"{done['left']} bundles that were stated as pruned are still there: the store does not let go of them yet. It is tried again "
+            "with the next prune, and once an hour by a gateway.",
+            markup=False,
+            soft_wrap=True,
+        )
 
 
 @ledger.command("rotate-key")

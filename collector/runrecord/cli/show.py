@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from runrecord.cli.console import console, fail
+from runrecord.cli.console import console, errors, fail
 
 if TYPE_CHECKING:
     from runrecord.ledger import Completeness, Ledger, RunView, ToolCall
@@ -93,9 +93,21 @@ def run_of(ledger: Ledger, run: str) -> RunView:
     from runrecord.ledger import UnknownRun
 
     try:
-        return ledger.run(run)
+        view = ledger.run(run)
     except UnknownRun as error:
         fail(f"{error.message}.", f"{error.next_step}; 'runrecord show' lists all runs")
+    tell_of_pruning(ledger, view)
+    return view
+
+
+def tell_of_pruning(ledger: Ledger, view: RunView) -> None:
+    """Say, where something of a run is missing, that entries were pruned."""
+    if not view.completeness.complete and (pruning := ledger.log.pruning):
+        errors.print(
+            f"note: {pruning.sentence()}; what is missing of run {view.run} may have been among them",
+            markup=False,
+            soft_wrap=True,
+        )
 
 
 def _list(ledger: Ledger, limit: int, *, as_json: bool) -> None:

@@ -368,6 +368,8 @@ def _ledger(exporter: LedgerExporter, run_secrets: RunSecrets | None = None) -> 
         signer=None if exporter.key_file is None else _log_key(exporter.key_file),
         previous=[_log_key(path) for path in exporter.previous_key_files],
         overlap=exporter.key_overlap,
+        epochs=exporter.epochs,
+        retention=exporter.retention,
         run_secrets=run_secrets,
     )
 

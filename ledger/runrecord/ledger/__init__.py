@@ -27,7 +27,7 @@ from runrecord.ledger.errors import (
     VerificationError,
 )
 from runrecord.ledger.fsck import FsckReport, fsck
-from runrecord.ledger.ledger import Ledger, UnknownRun
+from runrecord.ledger.ledger import Ledger
 from runrecord.ledger.log import Log
 from runrecord.ledger.note import Note, NoteSigner, NoteVerifier
 from runrecord.ledger.records import Record
@@ -41,6 +41,7 @@ from runrecord.ledger.stores.location import default_location
 from runrecord.ledger.tlog import leaf_hash
 from runrecord.ledger.tlog_proof import TlogProof
 from runrecord.ledger.trust import Trust, bundle_signer
+from runrecord.ledger.unknown_run import UnknownRun
 from runrecord.ledger.verification import Check, Code, Verification
 from runrecord.ledger.verify import verified_report, verify_bundle
 

@@ -42,6 +42,7 @@ Action = Callable[[Ledger, Mapping[str, str]], Mapping[str, str]]
 ACTIONS: Final[Mapping[str, str]] = {
     "erase": "runrecord.ledger.erasure:erase",
     "legal_hold": "runrecord.ledger.legal_hold:change",
+    "prune": "runrecord.ledger.prune:prune",
     "rotate_key": "runrecord.ledger.rotate:rotate_key",
 }
 """Name of an action to where it is: module and function. It can be carried out again without harm, and raises a LedgerError."""

@@ -9,12 +9,13 @@ rebuilt from the leaves by a function that works a leaf's key out.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from hashlib import sha256
 from pathlib import Path
 
-from runrecord.ledger.errors import LedgerCorrupt, LedgerError, LedgerFull, RolledBack
+from runrecord.ledger.errors import LedgerCorrupt, LedgerError, LedgerFull, Pruned, RolledBack
 from runrecord.ledger.stores.base import Opened
+from runrecord.ledger.tiles import TILE_WIDTH
 from runrecord.ledger.tlog import RootStack, leaf_hash
 from runrecord.ledger.wal import DIGEST_SIZE
 
@@ -40,6 +41,23 @@ def conflict_key(key: bytes, leaf_hash: bytes) -> bytes:
         leaf_hash: The hash of the leaf that came second; the same one again is a duplicate of the same conflict.
     """
     return b"conflict\x00" + sha256(key).digest() + leaf_hash
+
+
+def rebuild_chunk(
+    opened: Opened, first: int, key_of: Callable[[bytes], bytes]
+) -> tuple[int, list[bytes], list[bytes], int]:
+    """Return some leaves' first index, the digests of their keys (none if they were pruned), their hashes, and the index behind them."""
+    size = opened.checkpoint.size
+    try:
+        end = min(first + REBUILD_CHUNK, size)
+        leaves = list(opened.leaves(first, end))
+    except Pruned:
+        end = min((first // TILE_WIDTH + 1) * TILE_WIDTH, size)
+        try:
+            leaves = list(opened.leaves(first, end))
+        except Pruned:
+            return first, [], [opened.node(0, index) for index in range(first, end)], end
+    return first, [key_digest(key_of(leaf)) for leaf in leaves], list(map(leaf_hash, leaves)), end
 
 
 class KeyIndex:
@@ -152,16 +170,14 @@ class KeyIndex:
             )
         tree = RootStack.of(self.size, opened.node)
         while self.size < signed.size:
-            first = self.size
-            leaves = list(opened.leaves(first, min(first + REBUILD_CHUNK, signed.size)))
-            for each in leaves:
-                tree.push(leaf_hash(each))
+            first, digests, hashes, _ = rebuild_chunk(opened, self.size, opened.key_of)
+            for each in hashes:
+                tree.push(each)
             if tree.size == signed.size and tree.root() != signed.root:
                 raise RolledBack(
                     "the entries do not add up to the root that was signed",
                     "compare the ledger with a copy",
                 )
-            digests = [key_digest(opened.key_of(each)) for each in leaves]
             self.add(first, digests, tree.size, tree.root())
 
     def close(self) -> None:

@@ -73,6 +73,8 @@ class Kind:
     LEGAL_HOLD: Final = "legal_hold"
 
 
+KINDS: Final = frozenset(value for name, value in vars(Kind).items() if name.isupper())
+"""All of them."""
 _ONE_OF_EACH: Final[Mapping[str, tuple[str, ...]]] = {
     Kind.KEY_ROTATION: ("old", "new"),
     Kind.EPOCH_CLOSE: ("epoch",),

@@ -24,9 +24,10 @@ from typing import Any, Final
 
 from runrecord.ledger.entry import Entry, Kind
 from runrecord.ledger.errors import LedgerError
-from runrecord.ledger.ledger import Ledger, UnknownRun
+from runrecord.ledger.ledger import Ledger
 from runrecord.ledger.legal_hold import refuse_held
 from runrecord.ledger.records import Record
+from runrecord.ledger.unknown_run import UnknownRun
 from runrecord.ledger.vault import remove_erased
 
 SCOPE_RUN: Final = "run"

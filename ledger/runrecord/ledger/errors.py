@@ -10,6 +10,7 @@
      +-- LedgerFull           no space left for the next entry
      +-- LedgerStopped        closed, forked, or stopped after a failed sync
      +-- EntryTooLarge        an entry does not fit the tile format
+     +-- Pruned               an entry whose time of retention has ended
      +-- OutOfRange           an index or a size that the log does not have
      +-- MalformedError       bytes that are not the canonical form of what they claim to be
      |    +-- MalformedNote, MalformedCheckpoint, MalformedProof, MalformedTile, MalformedPolicy
@@ -71,6 +72,10 @@ class EntryTooLarge(LedgerError):
 
 class OutOfRange(LedgerError, IndexError):
     """An index or a size lies outside the log, or outside what its checkpoint covers."""
+
+
+class Pruned(LedgerError):
+    """An entry is not there any more, and the log states that it let go of it."""
 
 
 class MalformedError(LedgerError):

@@ -11,11 +11,21 @@ from runrecord.ledger.checkpoint import Checkpoint
 from runrecord.ledger.edge import Edge
 from runrecord.ledger.errors import LedgerError, MalformedTile
 from runrecord.ledger.note import NoteVerifier
+from runrecord.ledger.pruned import PRUNED, Pruning, read_pruning
+from runrecord.ledger.reader import LogReader
 from runrecord.ledger.recovery import read_checkpoint, trusted_keys
 from runrecord.ledger.rotation import learned_keys
 from runrecord.ledger.stores.base import Store
 from runrecord.ledger.stores.location import Location, open_store
-from runrecord.ledger.tiles import TILE_HEIGHT, TILE_WIDTH, TilePath, decode_bundle, encode_tile, frame_entry
+from runrecord.ledger.tiles import (
+    TILE_HEIGHT,
+    TILE_WIDTH,
+    TilePath,
+    decode_bundle,
+    decode_tile,
+    encode_tile,
+    frame_entry,
+)
 from runrecord.ledger.tlog import HASH_SIZE, RootStack, leaf_hash
 
 _PROBLEMS_KEPT = 100
@@ -29,6 +39,7 @@ class FsckReport:
         where: The log's place, for people.
         checkpoint: The signed checkpoint, None if there is no good one.
         entries: How many entries were hashed.
+        pruned: How many entries were let go of, as the log states.
         files: How many tiles and entry bundles were compared.
         beyond: How many files hold more than the checkpoint covers; a running or crashed writer leaves them, nobody vouches for them.
         leftovers: Objects that a writer uploaded and never came to use; they do no harm.
@@ -38,6 +49,7 @@ class FsckReport:
     where: str
     checkpoint: Checkpoint | None = None
     entries: int = 0
+    pruned: int = 0
     files: int = 0
     beyond: int = 0
     leftovers: list[str] = field(default_factory=list[str])
@@ -79,7 +91,8 @@ def fsck(location: Location, verifiers: Sequence[NoteVerifier] | NoteVerifier = 
 
 def _fsck(store: Store, verifiers: Sequence[NoteVerifier], report: FsckReport) -> None:
     try:
-        checkpoint = read_checkpoint(store, learned_keys(store, verifiers) or trusted_keys(store, ()))
+        trusted = learned_keys(store, verifiers) or trusted_keys(store, ())
+        checkpoint = read_checkpoint(store, trusted)
     except LedgerError as error:
         report.add(f"checkpoint: {error.message}")
         return
@@ -88,24 +101,33 @@ def _fsck(store: Store, verifiers: Sequence[NoteVerifier], report: FsckReport) -
         return
     report.checkpoint = checkpoint
     try:
-        _Check(store, checkpoint, report).run()
+        _Check(store, checkpoint, report, trusted).run()
     except LedgerError as error:  # the store stopped to answer
         report.add(error.message)
 
 
 class _Check:
-    def __init__(self, store: Store, checkpoint: Checkpoint, report: FsckReport) -> None:
+    def __init__(
+        self, store: Store, checkpoint: Checkpoint, report: FsckReport, verifiers: Sequence[NoteVerifier]
+    ) -> None:
         self._store = store
         self._partials: dict[TilePath, list[TilePath]] = {}
         self._size = checkpoint.size
         self._expected_root = checkpoint.root
         self._report = report
+        self._pruning = self._find_pruning(verifiers)
 
     def run(self) -> None:
         self._check_names()
         edge, tree = Edge(), RootStack()
         while edge.size < self._size:
             index, width = edge.size // TILE_WIDTH, min(TILE_WIDTH, self._size - edge.size)
+            if self._is_pruned(index) and (hashes := self._hashes(index)) is not None:
+                for each in hashes:
+                    tree.push(each)
+                self._report.pruned += width
+                edge.extend([b""] * width, hashes, self._compare_full_tile)
+                continue
             leaves = self._leaves(TilePath(None, index, width))
             if leaves is None:
                 self._report.add(f"checkpoint: its root can't be checked without entry {edge.size}")
@@ -126,6 +148,29 @@ class _Check:
             if partial:
                 index = edge.size >> (TILE_HEIGHT * (level + 1))
                 self._compare(TilePath(level, index, len(partial)), encode_tile(partial))
+
+    def _is_pruned(self, bundle: int) -> bool:
+        """Return whether an entry bundle is missing, and the log states to have let go of it."""
+        if self._pruning is None or not self._pruning.covers(bundle):
+            return False
+        return self._read(TilePath(None, bundle))[0] is None
+
+    def _hashes(self, index: int) -> list[bytes] | None:
+        path = TilePath(0, index)
+        data, _ = self._read(path)
+        try:
+            return decode_tile(data or b"", TILE_WIDTH)
+        except MalformedTile as error:
+            self._report.add(f"{path}: {error.message}" if data else f"{path}: the file is missing")
+            return None
+
+    def _find_pruning(self, verifiers: Sequence[NoteVerifier]) -> Pruning | None:
+        reader = LogReader(self._store, self._size)
+        try:
+            return read_pruning(self._store, self._size, reader.node, verifiers)
+        except LedgerError as error:
+            self._report.add(f"{PRUNED}: {error.message}")
+            return None
 
     def _leaves(self, path: TilePath) -> list[bytes] | None:
         data, _ = self._read(path)
@@ -157,6 +202,10 @@ class _Check:
     def _compare_full(self, path: TilePath, expected: bytes) -> None:
         if path.width == TILE_WIDTH:
             self._compare(path, expected)
+
+    def _compare_full_tile(self, path: TilePath, expected: bytes) -> None:
+        if path.level is not None:
+            self._compare_full(path, expected)
 
     def _compare(self, path: TilePath, expected: bytes) -> None:
         """Compare a tile or bundle, and the partial ones before it, with what the entries say."""

@@ -142,7 +142,8 @@ class KeptIndex:
             if self.index.refresh() < size and not self.index.writable:
                 self.index = self.index.in_memory()
             while (start := self.index.size) < size:
-                leaves = self._log.leaves(start, min(start + _CHUNK, size))
-                self.index.add([row_of(i, leaf) for i, leaf in enumerate(leaves, start)])
+                end = min(start + _CHUNK, size)
+                kept = dict(self._log.kept(start, end))  # an entry that was pruned belongs to no run any more
+                self.index.add([row_of(i, kept.get(i, b"")) for i in range(start, end)])
             for index in [index for index in self._waiting if index < size]:
                 del self._waiting[index]

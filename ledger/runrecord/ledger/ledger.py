@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import difflib
 import threading
 import time
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
@@ -16,13 +15,15 @@ from typing import Final, final
 from runrecord.ledger.checkpoint import Checkpoint
 from runrecord.ledger.dedup import conflict_key
 from runrecord.ledger.entry import Entry, Kind, conflict_leaf
-from runrecord.ledger.errors import LedgerError, MalformedError, OutOfRange
+from runrecord.ledger.epochs import Calendar, Epochs
+from runrecord.ledger.errors import LedgerError, MalformedError, OutOfRange, Pruned
 from runrecord.ledger.kept_index import KeptIndex
 from runrecord.ledger.keyring import OVERLAP_SECONDS
 from runrecord.ledger.log import Log
 from runrecord.ledger.note import NoteSigner
 from runrecord.ledger.opening import ERASED, differ_by_erasure
 from runrecord.ledger.records import Record
+from runrecord.ledger.retention import KEEP_ALL, Retention
 from runrecord.ledger.rotate import state_rotation
 from runrecord.ledger.run_facts import RunSummary, row_of, row_of_entry
 from runrecord.ledger.run_index import RunIndex, differs
@@ -32,22 +33,9 @@ from runrecord.ledger.run_search import Cursor, RunPage, RunQuery
 from runrecord.ledger.runs import RunView
 from runrecord.ledger.sequencer import Appended
 from runrecord.ledger.stores.location import Location
+from runrecord.ledger.unknown_run import several_runs, unknown_run
 
 _PAGE: Final = 500
-_NEAREST: Final = 3
-_NEAR: Final = 0.6  # of difflib; two random ids of hex digits reach about 0.45
-
-
-class UnknownRun(LedgerError):  # noqa: N818 - a state of the ledger, named as users meet it
-    """No run, or more than one, has this id or prefix.
-
-    Attributes:
-        nearest: Run ids that the user may have meant; the newest ones if none is like it.
-    """
-
-    def __init__(self, message: str, next_step: str, nearest: Sequence[str] = ()) -> None:
-        super().__init__(message, next_step)
-        self.nearest = tuple(nearest)
 
 
 @final
@@ -67,6 +55,8 @@ class Ledger:
         origin: Name of a log that is made.
         checkpoint_interval: Seconds between two checkpoints; None publishes only when told to.
         run_secrets: Its run keys, if they are open already.
+        epochs: By which calendar it is divided (:mod:`runrecord.ledger.epochs`).
+        retention: How long entries are kept, if nobody who asks to prune says otherwise.
         now: Seconds since the Unix epoch.
 
     Raises:
@@ -84,6 +74,8 @@ class Ledger:
         origin: str | None = None,
         checkpoint_interval: float | None = 1.0,
         run_secrets: RunSecrets | None = None,
+        epochs: Calendar = "none",
+        retention: Retention = KEEP_ALL,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._log = Log.open(
@@ -98,6 +90,8 @@ class Ledger:
             now=now,
         )
         self.now = now
+        self.retention = retention
+        self._epochs = Epochs(self._log, epochs, now)
         self._read_only = read_only
         self._secrets_lock = threading.Lock()
         self._secrets = run_secrets
@@ -203,6 +197,8 @@ class Ledger:
         Raises:
             LedgerError: Nothing of the call was kept, see ``Log.append``.
         """
+        if entries:
+            self._epochs.turn()
         items = [(entry.key(), entry.leaf()) for entry in entries]
         results = self._log.append(items, on_conflict=self._conflict)
         self._index.add(
@@ -228,6 +224,14 @@ class Ledger:
             if ERASED in second.truncated:
                 return None
         return conflict_leaf(key, old, leaf)
+
+    def turn_epoch(self) -> None:
+        """Close the epoch if the calendar has turned since something was appended.
+
+        Raises:
+            LedgerStopped: The log is stopped.
+        """
+        self._epochs.turn(appending=False)
 
     def publish(self) -> Checkpoint:
         """Sign and publish a checkpoint of everything that is durable, and return it; opened to read, return the newest one."""
@@ -258,7 +262,7 @@ class Ledger:
             )
         asked, place = query or RunQuery(), None if cursor is None else cursor.place
         return self._index.ask(
-            lambda index: Listing(index, self._log.leaf, size, self._read_only).page(asked, place, limit)
+            lambda index: Listing(index, self._leaf, size, self._read_only).page(asked, place, limit)
         )
 
     def each_run(self, query: RunQuery | None = None) -> Iterator[RunSummary]:
@@ -268,7 +272,7 @@ class Ledger:
         """
         cursor: str | None = None
         if query is None and self._read_only:
-            self._index.ask(lambda index: Listing(index, self._log.leaf, self._log.size, checks=True).whole())
+            self._index.ask(lambda index: Listing(index, self._leaf, self._log.size, checks=True).whole())
         while True:
             page = self.search(query, limit=_PAGE, after=cursor)
             yield from page.runs
@@ -314,17 +318,10 @@ class Ledger:
         if run in matching or len(matching) == 1:
             return run if run in matching else matching[0]
         if matching:
-            shown = ", ".join(matching[:_NEAREST])
-            raise UnknownRun(
-                f"more than one run starts with {run!r}: {shown}", "type more of the id", matching
-            )
+            raise several_runs(run, matching)
+        pruning = self._log.pruning
         known = self._index.ask(lambda index: index.names(self._log.size))
-        message = f"there is no run {run!r} in the ledger in {self.where}"
-        if nearest := difflib.get_close_matches(run, known, n=_NEAREST, cutoff=_NEAR):
-            raise UnknownRun(message, f"the nearest are: {', '.join(nearest)}", nearest)
-        newest = known[:_NEAREST]
-        hint = f"the newest runs are: {', '.join(newest)}" if newest else "the ledger holds no run yet"
-        raise UnknownRun(message, hint, newest)
+        raise unknown_run(run, known, self.where, pruning.sentence() if pruning else "")
 
     def run(self, run: str) -> RunView:
         """Return a run, read from the leaves.
@@ -394,10 +391,18 @@ class Ledger:
             self._log.close()
 
     def _records(self, run: str, indices: Sequence[int]) -> list[Record]:
-        records = [Record(index, Entry.parse(self._log.leaf(index))) for index in indices]
+        leaves = ((index, self._leaf(index)) for index in indices)
+        records = [Record(index, Entry.parse(leaf)) for index, leaf in leaves if leaf]
         if any(record.entry.run != run for record in records):
             raise differs(run)
         return records
+
+    def _leaf(self, index: int) -> bytes:
+        """Return a leaf; nothing where it was pruned."""
+        try:
+            return self._log.leaf(index)
+        except Pruned:
+            return b""
 
 
 def key_of(leaf: bytes) -> bytes:

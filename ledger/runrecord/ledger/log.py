@@ -27,6 +27,7 @@ from runrecord.ledger.errors import (
 )
 from runrecord.ledger.keyring import OVERLAP_SECONDS, Keyring
 from runrecord.ledger.note import NoteSigner, NoteVerifier
+from runrecord.ledger.pruned import Pruning
 from runrecord.ledger.publisher import Publisher
 from runrecord.ledger.reader import LogReader
 from runrecord.ledger.recovery import Recovered, missing_checkpoint, read_checkpoint, recover, trusted_keys
@@ -52,8 +53,13 @@ class Log:
         self._store = store
         self._verifiers = tuple(verifiers)
         self._checkpoint = checkpoint
-        self._reader = LogReader(store, checkpoint.size, None if recovered else checkpoint.root)
         self._recovered = recovered
+        self._reader = LogReader(
+            store,
+            checkpoint.size,
+            None if recovered else checkpoint.root,
+            verifiers=lambda: self.verifiers,
+        )
         self._closed = False
         self.when_published: Callable[[], None] | None = None
         """Called after each new checkpoint of this writer."""
@@ -361,7 +367,7 @@ class Log:
         return self._checkpoint
 
     def _take(self, newest: Checkpoint) -> None:
-        reader = LogReader(self._store, newest.size, newest.root)
+        reader = LogReader(self._store, newest.size, newest.root, verifiers=lambda: self.verifiers)
         old = self._checkpoint
         if newest.size < old.size or tlog.tree_root(old.size, reader.node) != old.root:
             raise RolledBack(
@@ -383,6 +389,7 @@ class Log:
 
         Raises:
             OutOfRange: Unless ``0 <= start <= end <= size``.
+            Pruned: If one of them was pruned; :meth:`kept` passes over those.
         """
         size = self.size
         stop = size if end is None else end
@@ -399,6 +406,38 @@ class Log:
             elif self._sequencer and (leaf := self._sequencer.pending_leaf(start)) is not None:
                 yield leaf
                 start += 1
+
+    def kept(self, start: int = 0, end: int | None = None) -> Iterator[tuple[int, bytes]]:
+        """Yield index and bytes of the entries ``start..end`` that were not pruned.
+
+        Raises:
+            OutOfRange: Unless ``0 <= start <= end <= size``.
+        """
+        size = self.size
+        stop = size if end is None else end
+        if not 0 <= start <= stop <= size:
+            raise OutOfRange(f"entries {start} to {stop} are not all in a log of {size}")
+        covered = max(start, min(stop, self._reader.size))
+        yield from self._reader.kept(start, covered)
+        yield from enumerate(self._leaves(covered, stop), covered)
+
+    @property
+    def pruning(self) -> Pruning | None:
+        """What the log states that it has let go of, None if nothing."""
+        return self._reader.pruning
+
+    def remove(self, names: Sequence[str]) -> list[str]:
+        """Remove objects; return those that the store does not let go of now.
+
+        Raises:
+            LedgerReadOnly: If the log was opened to read.
+            LedgerStopped: If the log is closed.
+        """
+        self._writable()[0].check()
+        assert self._recovered is not None
+        left = self._recovered.writer.remove(names)
+        self._reader.forget()
+        return left
 
     def inclusion_proof(self, index: int, size: int | None = None) -> list[bytes]:
         """Return the proof that an entry is in the tree of ``size`` (by default, the checkpoint's).

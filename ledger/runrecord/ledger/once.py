@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from runrecord.ledger.entry import Entry
-from runrecord.ledger.errors import LedgerCorrupt
+from runrecord.ledger.errors import LedgerError
 from runrecord.ledger.log import Log
 
 
@@ -34,7 +34,8 @@ def append_once(log: Log, entries: Sequence[Entry]) -> list[int]:
         found = log.indices_of([each.key() for each in entries])
     indices = [index for index in found if index is not None]
     if len(indices) < len(entries):
-        raise LedgerCorrupt(
-            f"the ledger in {log.where} states one of two things that go together", "run fsck"
+        raise LedgerError(
+            f"other writers state only a part of what is to be stated together in the ledger in {log.where}",
+            "compare the clocks of the machines that write to it",
         )
     return indices

@@ -4,12 +4,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 
 from runrecord.ledger.edge import Edge
-from runrecord.ledger.errors import LedgerCorrupt, MalformedTile, OutOfRange
+from runrecord.ledger.errors import LedgerCorrupt, MalformedTile, OutOfRange, Pruned
+from runrecord.ledger.note import NoteVerifier
+from runrecord.ledger.pruned import Pruning, pruning_or_none
 from runrecord.ledger.stores.base import Objects
 from runrecord.ledger.tiles import (
     TILE_HEIGHT,
@@ -42,15 +45,25 @@ class LogReader:
             right edge, which must add up to the root; a full tile must have the hash that stands in the tile above it; an
             entry must have the hash that stands in its tile. Each file is hashed once, when it is read.
             None trusts the files, as their one writer may.
+        verifiers: The trusted log keys, for what the log states of itself after this checkpoint.
 
     Raises:
         LedgerCorrupt: With ``signed``, if the tiles at the right edge are missing or don't add up to the root.
     """
 
-    def __init__(self, store: Objects, size: int, signed: bytes | None = None) -> None:
+    def __init__(
+        self,
+        store: Objects,
+        size: int,
+        signed: bytes | None = None,
+        *,
+        verifiers: Callable[[], Sequence[NoteVerifier]] = tuple,
+    ) -> None:
         self._store = store
         self.size = size
         self._checks = signed is not None
+        self._verifiers = verifiers
+        self._pruning: Pruning | None = None
         self._edge_tiles: dict[tuple[int, int, int], Tile] = {}
         self._tile = lru_cache(_TILES_KEPT)(self._read_tile)
         self._bundle = lru_cache(_BUNDLES_KEPT)(self._read_bundle)
@@ -84,10 +97,30 @@ class LogReader:
         for each in paths:
             if (data := self._store.read(str(each))) is not None:
                 return data
+        if path.level is None:
+            self._require_kept(path.index)
         raise LedgerCorrupt(
             f"{self._store.locate(str(path))} is missing, although the checkpoint of size {self.size} covers it",
             RESTORE,
         )
+
+    @property
+    def pruning(self) -> Pruning | None:
+        """What the log states that it has let go of, None if nothing, or if nothing vouches for that."""
+        self._pruning = pruning_or_none(self._store, self.size, self.node, self._verifiers()) or self._pruning
+        return self._pruning
+
+    def forget(self) -> None:
+        """Forget the entry bundles that were read: some may have been removed."""
+        self._bundle.cache_clear()
+
+    def _require_kept(self, bundle: int) -> None:
+        """Raise about a missing bundle that the log states to have let go of."""
+        pruning = self._pruning
+        if pruning is None or not pruning.covers(bundle):
+            pruning = self.pruning  # there may be a newer one
+        if pruning is not None and pruning.covers(bundle):
+            raise pruning.error(bundle * TILE_WIDTH, (bundle + 1) * TILE_WIDTH)
 
     def _load_tile(self, level: int, index: int, width: int) -> Tile:
         path = TilePath(level, index, width)
@@ -166,6 +199,7 @@ class LogReader:
 
         Raises:
             OutOfRange: Unless ``0 <= start <= end <= size``.
+            Pruned: If one of them was pruned.
             LedgerCorrupt: If a file is missing or damaged.
         """
         if not 0 <= start <= end <= self.size:
@@ -175,6 +209,14 @@ class LogReader:
             stop = min(TILE_WIDTH, offset + end - start)
             yield from itertools.islice(self._bundle(index, self._width(0, index)), offset, stop)
             start += stop - offset
+
+    def kept(self, start: int, end: int) -> Iterator[tuple[int, bytes]]:
+        """Yield index and leaf of the entries of ``start..end`` that were not pruned (errors as of :meth:`leaves`)."""
+        while start < end:
+            stop = min((start // TILE_WIDTH + 1) * TILE_WIDTH, end)
+            with contextlib.suppress(Pruned):
+                yield from enumerate(self.leaves(start, stop), start)
+            start = stop
 
     def leaf(self, index: int) -> bytes:
         """Return one leaf.

@@ -78,7 +78,7 @@ def find_subject(
     search = _Search(keys, values, wanted)
     size = ledger.log.size
     for start in range(since, size, _CHUNK):
-        for index, leaf in enumerate(ledger.log.leaves(start, min(start + _CHUNK, size)), start):
+        for index, leaf in ledger.log.kept(start, min(start + _CHUNK, size)):
             if any(needle in leaf for needle in needles):
                 search.look(index, leaf)
         if progress is not None:

@@ -30,12 +30,13 @@ from runrecord.ledger.erasure import (
     refusal,
 )
 from runrecord.ledger.errors import LedgerError
-from runrecord.ledger.ledger import Ledger, UnknownRun
+from runrecord.ledger.ledger import Ledger
 from runrecord.ledger.legal_hold import RunHeld, change
 from runrecord.ledger.narrate import stated
 from runrecord.ledger.opening import attribute_label, opens, without_content
 from runrecord.ledger.run_keys import RunKeys
 from runrecord.ledger.subjects import find_subject
+from runrecord.ledger.unknown_run import UnknownRun
 from runrecord.ledger.verification import Code
 from runrecord.ledger.verify import verify_bundle
 from runrecord.semconv.commitment import TenantKey

@@ -13,8 +13,9 @@ import pytest
 from runrecord.ledger.completeness import Verdict
 from runrecord.ledger.entry import Entry, Kind
 from runrecord.ledger.errors import LedgerCorrupt
-from runrecord.ledger.ledger import Ledger, UnknownRun
+from runrecord.ledger.ledger import Ledger
 from runrecord.ledger.run_index import RunIndexError
+from runrecord.ledger.unknown_run import UnknownRun
 from runrecord.ledger.values import wrap
 
 

@@ -23,9 +23,11 @@ from runrecord.collector.values import (
 )
 from runrecord.exporters.settings_model import Section, or_empty
 from runrecord.exporters.settings_yaml import is_mapping
-from runrecord.ledger.entry import Kind
+from runrecord.ledger.entry import KINDS
+from runrecord.ledger.epochs import Calendar
 from runrecord.ledger.errors import LedgerError
 from runrecord.ledger.keyring import OVERLAP_SECONDS
+from runrecord.ledger.retention import DEFAULT, Retention
 from runrecord.ledger.stores.location import default_location, open_store
 from runrecord.ledger.vault_objects import open_objects
 from runrecord.processors.redaction.policy import Whole
@@ -183,8 +185,7 @@ class VaultSettings(Section):
             open_objects(self.address)
         except LedgerError as error:
             raise ValueError(f"{error.message}; {error.next_step}") from None
-        kinds = {value for name, value in vars(Kind).items() if name.isupper()} | {"default"}
-        if unknown := sorted(self.retention_days.keys() - kinds):
+        if unknown := sorted(self.retention_days.keys() - KINDS - {DEFAULT}):
             raise ValueError(f"retention_days: there is no kind of entry {unknown[0]!r}")
         return self
 
@@ -208,6 +209,10 @@ class LedgerExporter(Section):
         previous_key_files: With a new ``key_file``, the keys before it: the ledger states the change, and they sign too until the end of
             their overlap.
         key_overlap: Seconds for which a key goes on signing after it was replaced.
+        epochs: ``month``, ``week`` or ``none``: when the ledger states the end of one epoch and the beginning of the next. Only what is in a
+            closed epoch can be pruned.
+        retention_days: Days for which entries are kept at least from the end of their epoch on: one number, or one for each kind of
+            entry, with ``default`` for the others. What it does not name is kept for ever; without it, everything is.
         origin: Its name in checkpoints; only used when the ledger is new.
         abandon_after: Seconds without a record until the ledger states that an open run was abandoned; 0 never does. A run that
             waits for an answer is not given up.
@@ -220,8 +225,10 @@ class LedgerExporter(Section):
     directory: FilePath = Field(default_factory=default_ledger)
     store: SecretStr | None = None
     key_file: FilePath | None = None
-    previous_key_files: list[FilePath] = Field(default_factory=list)
+    previous_key_files: list[FilePath] = Field(default_factory=list[Path])
     key_overlap: Seconds = Field(default=OVERLAP_SECONDS, ge=0)
+    epochs: Calendar = "month"
+    retention_days: dict[str, Annotated[Whole, Field(ge=0, le=99_999)]] = Field(default_factory=dict)
     origin: Origin | None = None
     abandon_after: Seconds = Field(default=86400.0, ge=0)
     witnesses: WitnessSettings | None = None
@@ -234,6 +241,20 @@ class LedgerExporter(Section):
         if is_mapping(value) and not value.keys() & {"directory", "store"}:
             location = default_location()
             return {**value, "store": location} if "://" in location else value
+        return value
+
+    @field_validator("retention_days", mode="before")
+    @classmethod
+    def _one_number_for_all(cls, value: Any) -> Any:
+        return {DEFAULT: value} if isinstance(value, int) else value
+
+    @field_validator("retention_days")
+    @classmethod
+    def _of_kinds(cls, value: dict[str, int]) -> dict[str, int]:
+        if unknown := value.keys() - KINDS - {DEFAULT}:
+            raise ValueError(
+                f"{min(unknown)!r} is no kind of entry; there are {DEFAULT}, {', '.join(sorted(KINDS))}"
+            )
         return value
 
     @field_validator("store")
@@ -254,7 +275,14 @@ class LedgerExporter(Section):
             raise ValueError("directory and store exclude each other")
         if self.previous_key_files and self.key_file is None:
             raise ValueError("previous_key_files go with the key_file that replaces them")
+        if self.retention_days and self.epochs == "none":
+            raise ValueError("retention_days needs epochs: only what is in a closed epoch is let go of")
         return self
+
+    @property
+    def retention(self) -> Retention:
+        """How long entries are kept."""
+        return Retention(self.retention_days)
 
     @property
     def location(self) -> str:

@@ -68,7 +68,7 @@ def tell_entries(origin: str, appended: Iterable[tuple[Entry, Appended]]) -> Non
 
 def tell_since(log: Log, size: int) -> None:
     """Tell of what operators did, as the entries from an index on say it."""
-    for index, leaf in enumerate(log.leaves(size), size):
+    for index, leaf in log.kept(size):
         with contextlib.suppress(MalformedError):
             entry = Entry.parse(leaf)
             if entry.kind in _OF_OPERATORS:

@@ -29,6 +29,7 @@ from runrecord.ledger.erasure import settle
 from runrecord.ledger.errors import EntryTooLarge, LedgerError, LedgerStopped, MalformedError
 from runrecord.ledger.ledger import Ledger
 from runrecord.ledger.lifecycle import Lifecycle
+from runrecord.ledger.prune import Pruner
 from runrecord.ledger.records import Record
 from runrecord.ledger.run_search import RunQuery
 from runrecord.ledger.sequencer import Appended
@@ -133,6 +134,7 @@ class LedgerSequencer(IntakeConsumer):
         self._look_again = self._expire_again = 0.0
         self._vault = vault
         self._retention = dict(retention or {})
+        self._pruner = Pruner()
         self._metrics.ledger_entries.labels(self.name).set(self._entries)
 
     @property
@@ -355,7 +357,7 @@ class LedgerSequencer(IntakeConsumer):
             if statements:
                 self._append_with_statements(ledger, statements)
             size = ledger.log.size
-            if carry_out_requests(ledger):
+            if carry_out_requests(ledger) or self._pruner.attend(ledger):
                 tell_since(ledger.log, size)
         except (LedgerError, OSError, sqlite3.Error) as error:
             _log.debug("%s: can't attend to the ledger now: %s", self.name, type(error).__name__)
@@ -381,7 +383,7 @@ class LedgerSequencer(IntakeConsumer):
             return {each.run for each in ledger.each_run(RunQuery(outcomes=("open", "waiting")))}
         found: set[str] = set()
         for start in range(index, ledger.log.size, _CHUNK):
-            for leaf in ledger.log.leaves(start, min(start + _CHUNK, ledger.log.size)):
+            for _, leaf in ledger.log.kept(start, min(start + _CHUNK, ledger.log.size)):
                 with contextlib.suppress(MalformedError):
                     found.add(Entry.parse(leaf).run)
         return found - {""}

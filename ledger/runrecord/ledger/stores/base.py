@@ -203,6 +203,10 @@ class Writer(Protocol):
         """Write a small object that is not part of the log, whole."""
         ...
 
+    def remove(self, names: Sequence[str]) -> list[str]:
+        """Remove objects; return those that are there still, since the store does not let go of them now."""
+        ...
+
     def open_keys(self, opened: Opened) -> Keys:
         """Open the index of keys, covering at least the checkpoint.
 

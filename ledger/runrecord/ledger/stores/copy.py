@@ -16,11 +16,12 @@ from typing import Final
 
 from runrecord.ledger.checkpoint import Checkpoint
 from runrecord.ledger.edge import Edge
-from runrecord.ledger.errors import LedgerCorrupt, LedgerError, RolledBack
+from runrecord.ledger.errors import LedgerCorrupt, LedgerError, Pruned, RolledBack
 from runrecord.ledger.files import disk_errors, make_directory, write_whole
 from runrecord.ledger.fsck import fsck
 from runrecord.ledger.note import NoteVerifier
 from runrecord.ledger.pending import Pending
+from runrecord.ledger.pruned import PRUNED
 from runrecord.ledger.reader import LogReader
 from runrecord.ledger.recovery import missing_checkpoint, open_checkpoint, read_checkpoint, trusted_keys
 from runrecord.ledger.rotation import ROTATIONS
@@ -31,7 +32,7 @@ from runrecord.ledger.tiles import TILE_HEIGHT, TILE_WIDTH, TilePath, encode_til
 from runrecord.ledger.tlog import leaf_hash, tree_root
 
 _BATCH: Final = 64  # objects that are on their way at a time
-_BESIDE: Final = ("checkpoint.witnessed", RUN_KEYS_ID)  # what is kept beside a log, if it is there
+_BESIDE: Final = ("checkpoint.witnessed", RUN_KEYS_ID, PRUNED)  # what is kept beside a log, if it is there
 _KEYS: Final = ("log.key", "bundle.key", "bundle.vkey", RUN_KEYS_FILE)
 
 
@@ -183,9 +184,14 @@ class _Copying:
         """Write all tiles and bundles, and return the edge of the tree that they make."""
         edge, size = Edge(), checkpoint.size
         while edge.size < size:
-            leaves = list(reader.leaves(edge.size, min(edge.size + TILE_WIDTH, size)))
-            framed = [frame_entry(each) for each in leaves]
-            edge.extend(framed, [leaf_hash(each) for each in leaves], self._full)
+            first, end = edge.size, min(edge.size + TILE_WIDTH, size)
+            try:
+                leaves = list(reader.leaves(first, end))
+            except Pruned:
+                hashes = [reader.node(0, index) for index in range(first, end)]
+                edge.extend([b""] * len(hashes), hashes, self._full_tile)
+            else:
+                edge.extend([frame_entry(each) for each in leaves], list(map(leaf_hash, leaves)), self._full)
             if progress:
                 progress(edge.size, size)
         if edge.bundle:
@@ -205,6 +211,10 @@ class _Copying:
     def _full(self, path: TilePath, data: bytes) -> None:
         if path.width == TILE_WIDTH:
             self._write(path, data)
+
+    def _full_tile(self, path: TilePath, data: bytes) -> None:
+        if path.level is not None:
+            self._full(path, data)
 
     def _write(self, path: TilePath, data: bytes) -> None:
         name = str(path)

@@ -117,6 +117,16 @@ class DirectoryWriter:
             files.write(name, data)
             files.commit()
 
+    def remove(self, names: Sequence[str]) -> list[str]:
+        """Remove files."""
+        left: list[str] = []
+        for name in names:
+            try:
+                (self._path / name).unlink(missing_ok=True)
+            except OSError:
+                left.append(name)
+        return left
+
     def open_keys(self, opened: Opened) -> KeyIndex:
         """Open the index in the directory."""
         return fit(open_index(self._path / ".state" / "keys.sqlite", KeyIndex), opened)

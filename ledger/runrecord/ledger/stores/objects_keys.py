@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from runrecord.ledger.dedup import KeyIndex, key_digest
-from runrecord.ledger.errors import LedgerError
+from runrecord.ledger.errors import LedgerError, Pruned
 from runrecord.ledger.stores.base import Opened
 from runrecord.ledger.stores.objects import errors
 from runrecord.ledger.tlog import tree_root
@@ -93,7 +93,10 @@ class ObjectKeys(KeyIndex):
         if self._end == self.size or opened.key_of is None:
             return
         start, size = self.size // BLOCK * BLOCK, opened.checkpoint.size
-        covered = opened.leaves(min(start, size), min(self.size, size))
+        try:
+            covered = list(opened.leaves(min(start, size), min(self.size, size)))
+        except Pruned:
+            return
         digests = [key_digest(opened.key_of(leaf)) for leaf in covered]
         first = opened.pending.first
         digests += opened.pending.digests[max(start - first, size - first, 0) : max(self.size - first, 0)]

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import secrets
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -24,6 +25,8 @@ from runrecord.ledger.wal import Frame, decode_frame, encode_frame
 
 if TYPE_CHECKING:
     from runrecord.ledger.stores.objects import ObjectStore
+
+_log = logging.getLogger(__name__)
 
 _PARALLEL: Final = 8
 _REFUSED: Final = {"PreconditionError", "AlreadyExistsError"}  # by their names: obstore is an extra
@@ -60,6 +63,24 @@ class ObjectWriter:
         """Write an object."""
         with errors(self._store.where, f"take {name}"):
             self._store.objects.put(name, data, use_multipart=False)
+
+    def remove(self, names: Sequence[str]) -> list[str]:
+        """Remove objects; those under a lock stay."""
+        left: list[str] = []
+        for name, gone in zip(names, self._pool.map(self._remove, names), strict=True):
+            if not gone:
+                left.append(name)
+        return left
+
+    def _remove(self, name: str) -> bool:
+        try:
+            self._store.objects.delete(name)
+        except FileNotFoundError:
+            return True
+        except Exception as error:  # noqa: BLE001 - whatever it is, the object stays, and it is tried again
+            _log.debug("%s was not removed: %s", self._store.locate(name), type(error).__name__)
+            return False
+        return True
 
     def open_keys(self, opened: Opened) -> KeyIndex:
         """Open the index on this machine; what it lacks is read from the leaves."""

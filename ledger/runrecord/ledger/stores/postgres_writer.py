@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, final
 
 from psycopg import Connection, Error, sql
 
-from runrecord.ledger.dedup import REBUILD_CHUNK, key_digest
+from runrecord.ledger.dedup import rebuild_chunk
 from runrecord.ledger.errors import LedgerError, LedgerStopped
 from runrecord.ledger.files import disk_errors, make_directory
 from runrecord.ledger.stores.base import CHECKPOINT, Head, HeadMoved, Opened
@@ -72,6 +72,7 @@ _PUT: Final = """
 INSERT INTO runrecord_object VALUES (%s, %s, %b) ON CONFLICT (log, name) DO UPDATE SET data = excluded.data
 """
 _REMOVE: Final = "DELETE FROM runrecord_object WHERE log = %s AND name > %s AND name < %s"
+_REMOVE_THESE: Final = "DELETE FROM runrecord_object WHERE log = %s AND name = ANY(%s)"
 _CHECKPOINT: Final = "SELECT data FROM runrecord_object WHERE log = %s AND name = 'checkpoint' FOR UPDATE"
 
 
@@ -121,6 +122,12 @@ class PostgresWriter:
         with self._lock, errors(self._store.where):
             self._connection.execute(_PUT, (self._log, name, data))
 
+    def remove(self, names: Sequence[str]) -> list[str]:
+        """Remove objects."""
+        with self._lock, errors(self._store.where):
+            self._connection.execute(_REMOVE_THESE, (self._log, list(names)))
+        return []
+
     def open_keys(self, opened: Opened) -> PostgresKeys:
         """Return the index, which is a table: whole at any time."""
         self._last.check(opened.checkpoint, opened.node)
@@ -138,10 +145,10 @@ class PostgresWriter:
             row = self._connection.execute(_SIZE, (self._log,)).fetchone()
             first = int(row[0]) if row else 0
             while first < size:
-                leaves = opened.leaves(first, min(first + REBUILD_CHUNK, size))
-                digests = [key_digest(key_of(leaf)) for leaf in leaves]
-                self._connection.execute(_KEYS, (self._log, first, digests))
-                first += len(digests)
+                first, digests, _, end = rebuild_chunk(opened, first, key_of)
+                if digests:
+                    self._connection.execute(_KEYS, (self._log, first, digests))
+                first = end
             self._connection.execute("UPDATE runrecord_log SET size = %s WHERE id = %s", (first, self._log))
             if first != size:
                 raise HeadMoved
