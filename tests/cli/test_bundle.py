@@ -18,6 +18,7 @@ from runrecord.ledger import Code, Ledger, NoteSigner, Trust, verify_bundle
 from runrecord.ledger.container import unpack
 from runrecord.ledger.opening import label
 from runrecord.ledger.run_keys import RunKeys
+from runrecord.ledger.vault import Content, state_vault, vault_of
 from runrecord.semconv.commitment import load_tenant_key
 
 ARGUMENTS = "gen_ai.tool.call.arguments"
@@ -150,6 +151,21 @@ def test_a_value_is_disclosed_only_if_it_is_asked_for_and_right(committed):
             "run-0001", "--disclose", ARGUMENTS, "--values", "values.json", code=4
         )
     assert "can't be read" in run("run-0001", "--disclose", ARGUMENTS, "--values", "absent", code=4)
+
+
+def test_what_is_disclosed_is_taken_from_the_vault(committed, tmp_path):
+    with Ledger("ledger") as ledger:
+        state_vault(ledger, str(tmp_path / "vault"))
+        tenant_key = load_tenant_key(create=False)
+        key = RunKeys(ledger.run_secrets, tenant_key).key("", "run-0001")
+        vault = vault_of(ledger, tenant_key)
+        assert vault is not None
+        assert key is not None
+        entry = next(r.entry for r in ledger.run("run-0001").records if r.index == committed)
+        vault.keep([Content(entry, key, {ARGUMENTS: '{"amount":5}'})])
+    run("run-0001", "-o", "a.zip", "--disclose", f"{committed}:{ARGUMENTS}")
+    result = verify_bundle(Path("a.zip").read_bytes(), Trust.of_ledger("ledger"))
+    assert [(d.index, d.value) for d in result.disclosed] == [(committed, '{"amount":5}')]
 
 
 @pytest.mark.usefixtures("committed")

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The Runrecord authors
 # SPDX-License-Identifier: Apache-2.0
-"""What `runrecord bundle --disclose` opens: the values come from a file, the salts from the keys of the ledger."""
+"""What `runrecord bundle --disclose` opens: the values come from a file or the vault, the salts from the keys of the ledger."""
 
 from __future__ import annotations
 
@@ -25,19 +25,31 @@ def discloser(
     Args:
         ledger: It keeps the keys, with the tenant key of this process.
         wanted: Names of attributes, or INDEX:NAME.
-        values: The file that holds what was committed to.
+        values: A file that holds what was committed to; what is not in it is looked for in the vault.
     """
-    from runrecord.ledger.disclosures import disclose, salts
+    from runrecord.ledger.disclosures import disclose, is_wanted, salts
     from runrecord.ledger.run_keys import RunKeys
+    from runrecord.ledger.vault import vault_of
     from runrecord.semconv.commitment import load_tenant_key
     from runrecord.semconv.errors import TenantKeyError
 
     known: Mapping[tuple[int, str], Any] = _read(values) if values is not None else {}
     try:
-        keys = RunKeys(ledger.run_secrets, load_tenant_key(create=False))
+        tenant_key = load_tenant_key(create=False)
     except TenantKeyError as error:
         fail(f"{error}.", "set RUNRECORD_KEY as for the gateway that wrote the ledger", code=_USAGE)
-    return lambda view: disclose(view.records, wanted, known, salts(keys))
+    keys, vault = RunKeys(ledger.run_secrets, tenant_key), vault_of(ledger, tenant_key)
+
+    def opened(view: RunView) -> Sequence[Disclosure]:
+        found = dict(known)
+        for record in view.records:
+            names = {name for name in record.entry.commitments if is_wanted(wanted, record.index, name)}
+            missing = {name for name in names if (record.index, name) not in found}
+            kept = vault.open(record.entry) if vault is not None and missing else {}
+            found |= {(record.index, name): kept[name] for name in missing & kept.keys()}
+        return disclose(view.records, wanted, found, salts(keys))
+
+    return opened
 
 
 def _read(path: Path) -> Mapping[tuple[int, str], Any]:

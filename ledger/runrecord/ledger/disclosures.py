@@ -17,7 +17,7 @@ from runrecord.ledger.errors import LedgerError
 from runrecord.ledger.opening import label
 from runrecord.ledger.records import Record
 from runrecord.ledger.run_keys import RunKeys
-from runrecord.ledger.strict_json import DECIMAL, JSON, array, decimal, read_object, refuse, string
+from runrecord.ledger.strict_json import JSON, array, decimal, read_object, refuse, string
 from runrecord.semconv.canonical import canonical_json
 from runrecord.semconv.commitment import commit_with_salt
 
@@ -52,6 +52,11 @@ class Disclosure:
         return entry.commitments.get(self.name) == commit_with_salt(self.salt, self.value)
 
 
+def is_wanted(wanted: Iterable[str], index: int, name: str) -> bool:
+    """Return whether an attribute of an entry was asked for, by its name or as ``INDEX:NAME``."""
+    return any(word in (name, f"{index}:{name}") for word in wanted)
+
+
 def disclose(
     records: Iterable[Record],
     wanted: Iterable[str],
@@ -72,9 +77,7 @@ def disclose(
     found: dict[tuple[int, str], Disclosure] = {}
     committed = {(r.index, name): r.entry for r in records for name in r.entry.commitments}
     for word in wanted:
-        number, colon, rest = word.partition(":")
-        exact = (int(number), rest) if colon and DECIMAL.fullmatch(number) else None
-        places = [place for place in committed if place == exact or place[1] == word]
+        places = [(index, name) for index, name in committed if is_wanted((word,), index, name)]
         if not places:
             names = ", ".join(sorted({name for _, name in committed})[:_MAX_NAMED]) or "none"
             raise LedgerError(f"no entry of the run commits to {word!r}", f"the names are: {names}")
@@ -82,7 +85,7 @@ def disclose(
             if (index, name) not in values:
                 raise LedgerError(
                     f"the value of {name!r} of entry {index} is not known, so that it can't be disclosed",
-                    "give it in a file with --values FILE, if you have it",
+                    "give it in a file with --values FILE, if you have it; the vault does not hold it",
                 )
             opened = Disclosure(index, name, *salt_of(committed[index, name], name), values[index, name])
             if not opened.opens(committed[index, name]):
