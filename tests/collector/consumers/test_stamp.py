@@ -10,6 +10,8 @@ import pytest
 
 from runrecord.collector.config_file import parse_config
 from runrecord.collector.errors import ConfigError
+from runrecord.ledger.administration import administer
+from runrecord.ledger.erasure import Target, encode_targets
 from runrecord.ledger.errors import LedgerFull
 from runrecord.ledger.ledger import Ledger
 from runrecord.ledger.tlog import leaf_hash
@@ -74,6 +76,27 @@ def test_a_span_that_is_sent_again_has_the_same_place(run_gateway, stamping, sin
     assert sorted(places) == sorted(
         [*range(1, 11), *range(1, 6)]
     )  # the first entry is what the resource says of itself
+
+
+def test_a_span_whose_run_was_erased_before_it_was_forwarded_has_its_place(
+    run_gateway, stamping, sink, requests, poll, tmp_path, sealed
+):
+    sink.status = 503
+    gateway = run_gateway(config=stamping)
+    gateway.post(requests.traces(3))
+    place = tmp_path / "ledger"
+    poll(lambda: len(sealed()) == 3)
+    targets = encode_targets([Target("run-1")])
+    asked = {"scope": "run", "legal_basis": "GDPR Art. 17", "actor": "grace", "targets": targets}
+    assert administer(place, "erase", asked)["refused"] == "{}"
+    sink.status = 200
+    poll(lambda: len(sink.spans()) == 3)
+    with Ledger(place, read_only=True) as ledger:
+        expected = {
+            f"{number:016x}": ("test/gateway", number, leaf_hash(ledger.log.leaf(number)).hex())
+            for number in range(1, 4)
+        }
+    assert stamps(sink) == expected
 
 
 def test_nothing_is_forwarded_before_the_ledger_has_it(

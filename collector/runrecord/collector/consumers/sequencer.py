@@ -26,9 +26,10 @@ from runrecord.ledger.administration import carry_out_requests
 from runrecord.ledger.checkpoint import Checkpoint
 from runrecord.ledger.entry import Entry, Kind
 from runrecord.ledger.erasure import settle
-from runrecord.ledger.errors import EntryTooLarge, LedgerError, LedgerStopped, MalformedError
+from runrecord.ledger.errors import EntryTooLarge, LedgerError, LedgerStopped, MalformedError, Pruned
 from runrecord.ledger.ledger import Ledger
 from runrecord.ledger.lifecycle import Lifecycle
+from runrecord.ledger.opening import ERASED
 from runrecord.ledger.prune import Pruner
 from runrecord.ledger.records import Record
 from runrecord.ledger.run_search import RunQuery
@@ -219,9 +220,10 @@ class LedgerSequencer(IntakeConsumer):
         except (EntryTooLarge, MalformedError, ProjectionError):  # the request was set aside under this name
             return stamp(record.signal, record.body, {})
         places = {
-            record_id(entry): Place(ledger.log.origin, result.index, leaf_hash(entry.leaf()))
+            record_id(entry): Place(ledger.log.origin, result.index, digest)
             for entry, result in zip(entries, results, strict=True)
             if entry.span_id and result.status != "conflict"  # what is there under its key is another record
+            if (digest := _recorded(ledger, entry, result)) is not None
         }
         return stamp(record.signal, record.body, places)
 
@@ -387,6 +389,16 @@ class LedgerSequencer(IntakeConsumer):
                 with contextlib.suppress(MalformedError):
                     found.add(Entry.parse(leaf).run)
         return found - {""}
+
+
+def _recorded(ledger: Ledger, entry: Entry, result: Appended) -> bytes | None:
+    """Return the hash of the leaf that is there for an entry; None if it was pruned."""
+    if ERASED not in entry.truncated or result.status == "new":
+        return leaf_hash(entry.leaf())
+    try:  # what was recorded before the run was erased has its content still
+        return leaf_hash(ledger.log.leaf(result.index))
+    except Pruned:
+        return None
 
 
 def _or_gap(wanted: Callable[[IntakeRecord], bool]) -> Callable[[IntakeRecord], bool]:
