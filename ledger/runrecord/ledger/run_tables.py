@@ -59,7 +59,18 @@ def count(connection: sqlite3.Connection) -> None:
 
 
 def facts_in(row: tuple[Any, ...]) -> RunFacts:
-    """Return the facts about a run, without its facets, from its ``COLUMNS``."""
+    """Return the facts about a run, without its facets, from its ``COLUMNS``.
+
+    Raises:
+        sqlite3.DataError: They are not what was written there.
+    """
+    try:
+        return _facts_in(row)
+    except (TypeError, ValueError) as error:
+        raise sqlite3.DataError("a row of the run index is not of its form") from error
+
+
+def _facts_in(row: tuple[Any, ...]) -> RunFacts:
     number, last, end, start, marks, _, _, _, effects, granted = row[:10]
     entries, first, rank, rank_segment, final_segment = row[10:15]
     tenant, agent, final, money, run = row[15:]
