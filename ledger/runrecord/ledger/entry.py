@@ -238,13 +238,14 @@ class Entry:
         return cut
 
     def key(self) -> bytes:
-        """Return the deduplication key: SHA-256 over (tenant, trace, span, kind, phase), each with its length.
+        """Return the deduplication key: the start of the trace id, and SHA-256 over (tenant, trace, span, kind, phase), each with its length.
 
         A record without a span (the ledger's own) is keyed by its content: the same statement twice is one entry. One about the log
         itself is keyed by what it is about: the end of an epoch, the change from one key to another.
         """
         if self.span_id:
-            return _key(b"span", self.tenant, self.trace_id, self.span_id, self.kind, self.phase)
+            near = bytes.fromhex(self.trace_id[:8])  # records of one trace lie together in the index of keys
+            return near + _key(b"span", self.tenant, self.trace_id, self.span_id, self.kind, self.phase)
         about = _ONE_OF_EACH.get(self.kind)
         if about is not None and not self.run:
             return _key(b"log", self.kind, *(self.detail.get(name, "") for name in about))
