@@ -109,7 +109,7 @@ def test_json():
         "whole",
         "COMPLETE",
     )
-    assert [check["result"] for check in data["checks"]] == ["complete"] * 9
+    assert [check["result"] for check in data["checks"]] == ["complete"] * 10
     data = json.loads(run("whole.zip", "--json", code=3))
     assert (data["result"], data["run"]) == ("unverifiable", None)
     data = json.loads(run("broken.zip", "--trust", "trust.txt", "--json", code=2))

@@ -21,10 +21,9 @@ The subject is the RFC 6962 root over the leaf hashes of the run, in the order o
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
-from runrecord.ledger.audit import Finding, Severity, audit_run
+from runrecord.ledger.audit import Finding, audit_run
 from runrecord.ledger.bundle_format import (
     DISCLOSURES,
     ENTRIES,
@@ -48,7 +47,7 @@ from runrecord.ledger.bundle_format import (
     timestamp_path,
 )
 from runrecord.ledger.checkpoint import Checkpoint
-from runrecord.ledger.completeness import UNSEEN
+from runrecord.ledger.claims import claims, producer
 from runrecord.ledger.consistency import ConsistencyProof, Tree, between
 from runrecord.ledger.container import pack
 from runrecord.ledger.disclosures import Disclosure, by_place, encode_disclosures
@@ -242,39 +241,15 @@ def _consistent(ledger: Ledger, checkpoint: Checkpoint, known: Checkpoint) -> Co
 def _statement(
     view: RunView, findings: Sequence[Finding], logs: list[JSON], root: bytes, files: dict[str, bytes]
 ) -> dict[str, JSON]:
-    state = view.completeness
     return {
         "_type": STATEMENT_TYPE,
         "subject": [{"name": f"run:{view.run}", "digest": {"sha256": root.hex()}}],
         "predicateType": PREDICATE_TYPE,
         "predicate": {
             "run": view.run,
-            "producer": {"name": "runrecord", "version": _version()},
+            "producer": producer(),
             "logs": logs,
-            "window": {"start": str(view.start), "end": str(view.end)},
-            "summary": {
-                "agent": view.agent,
-                "outcome": view.outcome,
-                "segments": str(len(view.closes)),
-                "steps": str(len([step for step in view.steps if step.index is not None])),
-                "tool_calls": str(len(view.calls)),
-                "effects": str(
-                    len([call for call in view.calls if call.changes_something and call.took_effect])
-                ),
-                "effects_not_declared": str(len([call for call in view.calls if not call.declares_effect])),
-                "decisions": str(len(view.decisions)),
-                "approvals": str(len(view.approvals)),
-            },
-            "completeness": {
-                "verdict": state.verdict.value,
-                "reasons": [reason.text for reason in state.reasons],
-                "sources": {source: str(count) for source, count in state.sources.items()},
-            },
-            "findings": {
-                severity.value: str(len([f for f in findings if f.severity is severity]))
-                for severity in Severity
-            },
-            "limits": list(UNSEEN),
+            **claims(view, findings),
             "materials": {name: digest(data) for name, data in files.items()},
         },
     }
@@ -284,10 +259,3 @@ def _readme(view: RunView, checkpoint: Checkpoint, count: int) -> str:
     run = printable(view.run)
     rule = "=" * len(f"Audit bundle of run {run}")
     return _README.format(run=run, rule=rule, count=count, origin=checkpoint.origin, size=checkpoint.size)
-
-
-def _version() -> str:
-    try:
-        return version("runrecord")
-    except PackageNotFoundError:
-        return "unknown"

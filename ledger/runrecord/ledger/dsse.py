@@ -79,6 +79,11 @@ def unseal(envelope: bytes, payload_type: str, verifiers: Iterable[NoteVerifier]
     return payload
 
 
+def signers(envelope: bytes, payload_type: str) -> list[str]:
+    """Return the ids of the keys that an envelope names, which ``unseal`` has accepted."""
+    return [name for name, _ in _read(envelope, payload_type)[1]]
+
+
 def _read(envelope: bytes, payload_type: str) -> tuple[bytes, list[tuple[str, bytes]]]:
     members = read_object(envelope)
     if members.keys() != {"payload", "payloadType", "signatures"} or canonical_json(members) != envelope:

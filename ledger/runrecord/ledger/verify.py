@@ -13,7 +13,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from runrecord.ledger import verify_log, verify_run, verify_statement
-from runrecord.ledger.audit import audit_run
 from runrecord.ledger.bundle_format import DISCLOSURES
 from runrecord.ledger.disclosures import by_place
 from runrecord.ledger.dsse import UntrustedKey
@@ -72,7 +71,7 @@ def verify_bundle(
         result.view = bundle.view
         result.checkpoints = tuple(bundle.checkpoints)
         result.disclosed = tuple(bundle.disclosed)
-        result.findings = audit_run(bundle.view)
+        result.findings = bundle.findings
     return result
 
 
@@ -108,6 +107,7 @@ def _steps(
         ("run digest", verify_run.subject_root),
         ("schema", verify_run.schema),
         ("disclosures", verify_run.disclosures),
+        ("claims", verify_run.claims),
         ("completeness", verify_run.completeness),
     )
 

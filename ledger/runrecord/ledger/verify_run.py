@@ -4,24 +4,34 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Final
 
-from runrecord.ledger.bundle_format import DISCLOSURES
+from runrecord.ledger.audit import audit_run
+from runrecord.ledger.bundle_format import DISCLOSURES, REPORT, timestamp_path
+from runrecord.ledger.claims import claims as worked_out
+from runrecord.ledger.claims import producer
 from runrecord.ledger.completeness import Verdict
-from runrecord.ledger.disclosures import decode_disclosures
+from runrecord.ledger.disclosures import by_place, decode_disclosures
 from runrecord.ledger.entry import Entry, UnknownSchema
 from runrecord.ledger.records import Record
+from runrecord.ledger.report import Evidence, render_report
 from runrecord.ledger.runs import RunView
-from runrecord.ledger.strict_json import StrictJsonError
+from runrecord.ledger.strict_json import StrictJsonError, mapping, string
+from runrecord.ledger.timestamp import stamped_at
 from runrecord.ledger.tlog import root_of_hashes
 from runrecord.ledger.verification import Code
 from runrecord.ledger.verify_state import Bundle, Stop, fail
+from runrecord.semconv.canonical import canonical_form
 
 _ADVICE: Final = {
     Verdict.UNCLOSED: "ask the operator for a later bundle, made after the run had ended",
     Verdict.GAPS: "ask the operator what became of the missing records; the ledger does not hold them",
     Verdict.CONFLICTS: "read the entries named: a record was sent in two versions, and both are kept",
 }
+_OWN_REPORT: Final = (
+    "go by what is printed here, or make the report anew with --report FILE; ask the operator why"
+)
 
 
 def subject_root(bundle: Bundle) -> str:
@@ -69,13 +79,41 @@ def disclosures(bundle: Bundle) -> str:
     )
 
 
+def claims(bundle: Bundle) -> str:
+    """Compare what the producer says of the run, in the statement and in the report, with what the entries say."""
+    bundle.view = view = RunView(bundle.run, bundle.records)
+    bundle.findings = audit_run(view)
+    told = [
+        name
+        for name, value in worked_out(view, bundle.findings).items()
+        if canonical_form(bundle.predicate.get(name)) != canonical_form(value)
+    ]
+    if told or not _is_our_report(bundle, view):
+        what = f"what the statement says of {' and '.join(told)}" if told else REPORT
+        if bundle.predicate.get("producer") != producer():
+            return f"{what} is worded otherwise by this version than by the one that made the bundle"
+        raise Stop(Code.INCOMPLETE, f"{what} is not what the entries say", _OWN_REPORT)
+    return f"the statement and {REPORT} say what the entries say"
+
+
+def _is_our_report(bundle: Bundle, view: RunView) -> bool:
+    log, note = bundle.logs[0], bundle.checkpoints[0]
+    stamp = bundle.files.get(timestamp_path(log.name, log.size), b"")
+    if stamp and find_spec("rfc3161_client") is None:
+        return True  # it says when the checkpoint was stamped, which can't be read here
+    stamped = stamped_at(stamp) if stamp else ""
+    evidence = Evidence(note, bundle.bundle_key, stamped, log.known, by_place(bundle.disclosed))
+    return render_report(view, bundle.findings, evidence).encode() == bundle.files[REPORT]
+
+
 def completeness(bundle: Bundle) -> str:
     """See whether anything is missing."""
-    bundle.view = RunView(bundle.run, bundle.records)
+    bundle.view = bundle.view or RunView(bundle.run, bundle.records)
     state = bundle.view.completeness
     text = "; ".join([state.verdict.value, *(reason.text for reason in state.reasons)])
-    if bundle.claimed != state.verdict.value:
-        text += f" (the producer claimed {bundle.claimed or 'nothing'})"
+    claimed = string(mapping(bundle.predicate, "completeness"), "verdict")
+    if claimed != state.verdict.value:
+        text += f" (the producer claimed {claimed or 'nothing'})"
     if not state.complete:
         raise Stop(Code.INCOMPLETE, text, _ADVICE[state.verdict])
     return text

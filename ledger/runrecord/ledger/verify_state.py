@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, NoReturn
 
+from runrecord.ledger.audit import Finding
 from runrecord.ledger.bundle_format import rotation_path
 from runrecord.ledger.checkpoint import Checkpoint
 from runrecord.ledger.disclosures import Disclosure
 from runrecord.ledger.records import Record
 from runrecord.ledger.runs import RunView
+from runrecord.ledger.strict_json import JSON
 from runrecord.ledger.trust import Trust
 from runrecord.ledger.verification import Code
 
@@ -81,8 +83,10 @@ class Bundle:
         checkpoints: Of the logs.
         records: The entries.
         disclosed: What was opened of them.
-        claimed: The verdict that the producer claims.
+        predicate: What the producer says of the run.
+        bundle_key: Id of the key that signed the statement, a hint.
         view: The run.
+        findings: What the audit found.
     """
 
     archive: bytes
@@ -97,8 +101,10 @@ class Bundle:
     checkpoints: list[Checkpoint] = field(default_factory=list[Checkpoint])
     records: list[Record] = field(default_factory=list[Record])
     disclosed: list[Disclosure] = field(default_factory=list[Disclosure])
-    claimed: str = ""
+    predicate: dict[str, JSON] = field(default_factory=dict[str, JSON])
+    bundle_key: str = ""
     view: RunView | None = None
+    findings: list[Finding] = field(default_factory=list[Finding])
 
     def changes_of_key(self, log: BundleLog) -> list[str]:
         """Return the names of the proofs that a log's key was changed."""

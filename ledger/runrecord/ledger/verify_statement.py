@@ -28,7 +28,7 @@ from runrecord.ledger.bundle_format import (
     timestamp_path,
 )
 from runrecord.ledger.container import MalformedBundle, unpack
-from runrecord.ledger.dsse import unseal
+from runrecord.ledger.dsse import signers, unseal
 from runrecord.ledger.strict_json import (
     JSON,
     StrictJsonError,
@@ -98,6 +98,7 @@ def keys(bundle: Bundle) -> str:
 def statement(bundle: Bundle) -> str:
     """Read the statement that the bundle key signed."""
     payload = unseal(bundle.files[STATEMENT], PAYLOAD_TYPE, bundle.trust.bundle)
+    bundle.bundle_key = signers(bundle.files[STATEMENT], PAYLOAD_TYPE)[0]
     try:
         said = read_object(payload)
         if canonical_json(said) != payload or said.get("_type") != STATEMENT_TYPE:
@@ -119,7 +120,8 @@ def _read_statement(bundle: Bundle, said: dict[str, JSON]) -> None:
     predicate = mapping(said, "predicate")
     bundle.run = string(predicate, "run")
     bundle.materials = string_map(predicate, "materials")
-    bundle.claimed = string(mapping(predicate, "completeness"), "verdict")
+    bundle.predicate = predicate
+    string(mapping(predicate, "completeness"), "verdict")
     match array(said, "subject"):
         case [{"name": str(name), "digest": {"sha256": str(value)}}] if (
             name == f"run:{bundle.run}" and bundle.run

@@ -42,6 +42,7 @@ def test_a_bundle_verifies(case):
         "inclusion",
         "run digest",
         "schema",
+        "claims",
         "completeness",
     ]
     assert result.view.run == "run-0001"
@@ -355,6 +356,23 @@ def test_a_run_too_large_for_a_bundle_is_refused_with_the_next_step(tmp_path, re
         ledger.append_entries(refund().entries)
         with pytest.raises(LedgerError, match=r"has 11 records, more than the 10 .*runrecord ledger copy"):
             build_bundle(ledger, "run")
+
+
+def test_what_the_producer_claims_is_compared_with_the_entries(case):
+    lie = {**case.files, "report.html": case.files["report.html"].replace(b"COMPLETE", b"PERFECT")}
+    result = verify_bundle(case.resealed(lie), case.trust)
+    assert (result.code, result.diagnostics()) == (2, "claims: report.html is not what the entries say")
+    claimed = case.resealed(case.files, change=lambda s: s["predicate"]["summary"].update(effects="0"))
+    result = verify_bundle(claimed, case.trust)
+    assert "what the statement says of summary is not what the entries say" in result.diagnostics()
+
+    def older(statement):
+        statement["predicate"]["producer"]["version"] = "0.0.1"
+        statement["predicate"]["findings"] = {"violation": "3"}
+
+    result = verify_bundle(case.resealed(case.files, change=older), case.trust)
+    assert result.code is Code.COMPLETE
+    assert "findings is worded otherwise by this version" in " ".join(check.text for check in result.checks)
 
 
 def test_the_proofs_of_a_run_of_many_records_stand_in_one_file(tmp_path, case, refund, monkeypatch):
