@@ -55,7 +55,7 @@ def entries(count: int) -> list[Entry]:
     return found[:count]
 
 
-def _again(sample: Sequence[Entry], number: int) -> list[Entry]:
+def again(sample: Sequence[Entry], number: int) -> list[Entry]:
     """Return the same entries of other runs."""
     return [
         replace(
@@ -93,7 +93,7 @@ def _round(row: Row, place: Path, sample: Sequence[Entry]) -> None:
         while spent < _SECONDS and done < 60_000:
             if at + row.group > len(fresh):
                 copy, at = copy + 1, 0
-                fresh = _again(sample, copy)
+                fresh = again(sample, copy)
             group = fresh[at : at + row.group]
             at += row.group
             started, began = time.perf_counter(), time.process_time()
@@ -143,7 +143,7 @@ def measure_large(count: int, sample: Sequence[Entry]) -> Large:
 def _fill(ledger: Ledger, count: int, sample: Sequence[Entry], found: Large) -> None:
     done, copy, mark = 0, 0, 10_000
     while done < count:
-        fresh = _again(sample, copy := copy + 1)
+        fresh = again(sample, copy := copy + 1)
         began = time.process_time()
         for at in range(0, len(fresh), 512):
             ledger.append_entries(fresh[at : at + 512])

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, TypeVar
 
+from runrecord.ledger.errors import Pruned
 from runrecord.ledger.files import disk_errors
 from runrecord.ledger.log import Log
 from runrecord.ledger.run_facts import Row, row_of
@@ -103,7 +104,14 @@ class KeptIndex:
         """Forget the entries of some bundles that were pruned."""
         self._catch_up()
         with self._lock:
-            self.index.forget(bundles, self._log.leaf)
+            self.index.forget(bundles, self.leaf)
+
+    def leaf(self, index: int) -> bytes:
+        """Return a leaf; nothing where it was pruned."""
+        try:
+            return self._log.leaf(index)
+        except Pruned:
+            return b""
 
     def rebuild(self) -> None:
         """Make it anew from the leaves; opened to read, in memory."""

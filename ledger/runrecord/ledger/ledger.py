@@ -16,7 +16,7 @@ from runrecord.ledger.checkpoint import Checkpoint
 from runrecord.ledger.dedup import conflict_key
 from runrecord.ledger.entry import Entry, Kind, conflict_leaf
 from runrecord.ledger.epochs import Calendar, Epochs
-from runrecord.ledger.errors import LedgerError, MalformedError, OutOfRange, Pruned
+from runrecord.ledger.errors import LedgerError, MalformedError, OutOfRange
 from runrecord.ledger.kept_index import KeptIndex
 from runrecord.ledger.keyring import OVERLAP_SECONDS
 from runrecord.ledger.log import Log
@@ -262,7 +262,7 @@ class Ledger:
             )
         asked, place = query or RunQuery(), None if cursor is None else cursor.place
         return self._index.ask(
-            lambda index: Listing(index, self._leaf, size, self._read_only).page(asked, place, limit)
+            lambda index: Listing(index, self._index.leaf, size, self._read_only).page(asked, place, limit)
         )
 
     def each_run(self, query: RunQuery | None = None) -> Iterator[RunSummary]:
@@ -272,7 +272,9 @@ class Ledger:
         """
         cursor: str | None = None
         if query is None and self._read_only:
-            self._index.ask(lambda index: Listing(index, self._leaf, self._log.size, checks=True).whole())
+            self._index.ask(
+                lambda index: Listing(index, self._index.leaf, self._log.size, checks=True).whole()
+            )
         while True:
             page = self.search(query, limit=_PAGE, after=cursor)
             yield from page.runs
@@ -391,18 +393,11 @@ class Ledger:
             self._log.close()
 
     def _records(self, run: str, indices: Sequence[int]) -> list[Record]:
-        leaves = ((index, self._leaf(index)) for index in indices)
+        leaves = ((index, self._index.leaf(index)) for index in indices)
         records = [Record(index, Entry.parse(leaf)) for index, leaf in leaves if leaf]
         if any(record.entry.run != run for record in records):
             raise differs(run)
         return records
-
-    def _leaf(self, index: int) -> bytes:
-        """Return a leaf; nothing where it was pruned."""
-        try:
-            return self._log.leaf(index)
-        except Pruned:
-            return b""
 
 
 def key_of(leaf: bytes) -> bytes:

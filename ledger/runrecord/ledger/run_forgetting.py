@@ -8,7 +8,7 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 
-from runrecord.ledger.run_facts import RunFacts, facts_of, row_of
+from runrecord.ledger.run_facts import Row, RunFacts, facts_of, row_of
 from runrecord.ledger.run_tables import NO_RUN, UPDATE, values_of
 from runrecord.ledger.tiles import TILE_WIDTH
 
@@ -21,7 +21,7 @@ def forget(
     Args:
         connection: In a transaction.
         bundles: Numbers of entry bundles that are gone.
-        leaf: Returns a leaf; those of what is left of a run are read.
+        leaf: Returns a leaf, nothing for one that is gone; those of what is left of a run are read.
 
     Returns:
         The runs of which something is left, worked out anew; their facets are the caller's to write.
@@ -37,6 +37,11 @@ def forget(
         else:
             left[number].append(index)
     touched = sorted({number for number, _ in places})
+    rows: dict[int, list[Row]] = {}
+    for number in touched:
+        leaves = {index: leaf(index) for index in left.pop(number, ())}
+        places += ((number, index) for index, each in leaves.items() if not each)
+        rows[number] = [row_of(index, each) for index, each in leaves.items() if each]
     execute = connection.executemany
     execute("DELETE FROM entries WHERE number = ? AND idx = ?", places)
     execute("INSERT OR REPLACE INTO entries VALUES (?, ?)", [(NO_RUN, index) for _, index in places])
@@ -44,12 +49,12 @@ def forget(
     execute("INSERT INTO touched VALUES (?)", [(number,) for number in touched])
     connection.execute("DELETE FROM facets WHERE number IN (SELECT number FROM touched)")
     connection.execute("DROP TABLE touched")
-    execute("DELETE FROM runs WHERE number = ?", [(number,) for number in touched if number not in left])
+    execute("DELETE FROM runs WHERE number = ?", [(number,) for number in touched if not rows[number]])
     anew: list[RunFacts] = []
     for number in touched:
-        if number in left:
+        if rows[number]:
             (run,) = connection.execute("SELECT run FROM runs WHERE number = ?", (number,)).fetchone()
-            facts = facts_of(run, number, (row_of(index, leaf(index)) for index in left[number]))
+            facts = facts_of(run, number, rows[number])
             facts.pruned = True
             anew.append(facts)
     execute(UPDATE, [(*values_of(facts), facts.number) for facts in anew])

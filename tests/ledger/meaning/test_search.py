@@ -221,7 +221,7 @@ def paged(ledger: Ledger, query: RunQuery, limit: int) -> list[tuple]:
         after = page.cursor
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(histories(), st.lists(queries, min_size=1, max_size=4), st.data())
 def test_a_search_says_what_the_records_say(history, wanted, data):
     cut = data.draw(st.integers(0, len(history)))
