@@ -73,6 +73,10 @@ class Kind:
     LEGAL_HOLD: Final = "legal_hold"
 
 
+DONE_TO_RUNS: Final = frozenset({Kind.ERASURE, Kind.LEGAL_HOLD})
+"""Kinds about what was done to a run, maybe long after it: its times are without theirs."""
+
+
 KINDS: Final = frozenset(value for name, value in vars(Kind).items() if name.isupper())
 """All of them."""
 _ONE_OF_EACH: Final[Mapping[str, tuple[str, ...]]] = {

@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from runrecord.ledger.calls import ToolCall
 from runrecord.ledger.completeness import CLOSES
-from runrecord.ledger.entry import SCHEMA, Entry, Kind
+from runrecord.ledger.entry import DONE_TO_RUNS, SCHEMA, Entry, Kind
 from runrecord.ledger.records import Record
 from runrecord.semconv import attributes as names
 
@@ -283,7 +283,8 @@ def _row(index: int, entry: Entry) -> Row:
     """Return a row that SQLite can hold: integers of 63 bits, text without lone surrogates, as in the leaf."""
     kind = entry.kind
     run = clean(entry.run)
-    basis = (index, run, clean(entry.tenant), kind, min(entry.start, _MAX), min(entry.end, _MAX))
+    start, end = (0, 0) if kind in DONE_TO_RUNS else (min(entry.start, _MAX), min(entry.end, _MAX))
+    basis = (index, run, clean(entry.tenant), kind, start, end)
     if not run or kind not in _READ:
         return Row(*basis)
     return _READ[kind](basis, entry)

@@ -12,7 +12,7 @@ from typing import Final
 
 from runrecord.ledger.calls import Approval, Matcher, ToolCall, first_text
 from runrecord.ledger.completeness import CLOSES, Completeness, assess
-from runrecord.ledger.entry import Kind
+from runrecord.ledger.entry import DONE_TO_RUNS, Kind
 from runrecord.ledger.records import Record, in_run_order
 from runrecord.semconv import attributes as names
 
@@ -126,12 +126,13 @@ class RunView:
     @property
     def start(self) -> int:
         """First start, in nanoseconds since the Unix epoch; 0 without records."""
-        return min((r.entry.start for r in self.records if r.entry.start), default=0)
+        own = (r.entry for r in self.records if r.entry.kind not in DONE_TO_RUNS)
+        return min((entry.start for entry in own if entry.start), default=0)
 
     @property
     def end(self) -> int:
         """Last end, in nanoseconds since the Unix epoch; 0 without records."""
-        return max((r.entry.end for r in self.records), default=0)
+        return max((r.entry.end for r in self.records if r.entry.kind not in DONE_TO_RUNS), default=0)
 
     @cached_property
     def decisions(self) -> tuple[Record, ...]:

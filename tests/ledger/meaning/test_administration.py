@@ -25,7 +25,17 @@ def place(tmp_path):
     with Ledger(tmp_path / "ledger") as ledger:
         for number in (1, 2):
             ledger.append_entries(
-                [Entry(Kind.STEP, run="run-0001", trace_id="ab" * 16, span_id=f"{number:016x}", tenant="t")]
+                [
+                    Entry(
+                        Kind.STEP,
+                        run="run-0001",
+                        trace_id="ab" * 16,
+                        span_id=f"{number:016x}",
+                        tenant="t",
+                        start=number,
+                        end=number + 1,
+                    )
+                ]
             )
     return tmp_path / "ledger"
 
@@ -68,6 +78,19 @@ def test_a_hold_is_an_entry_of_the_run_and_its_release_another(place):
     assert record.entry.start > 0
     administer(place, "legal_hold", RELEASE)
     assert held_in(place) is None
+
+
+def test_what_is_done_to_a_run_later_does_not_make_it_longer(place):
+    with Ledger(place, read_only=True) as ledger:
+        before = ledger.run("run-0001")
+        [listed] = ledger.runs()
+    administer(place, "legal_hold", PLACE)
+    with Ledger(place, read_only=True) as ledger:
+        after = ledger.run("run-0001")
+        assert len(after.records) == len(before.records) + 1
+        assert (after.start, after.end) == (before.start, before.end)
+        [now] = ledger.runs()
+        assert (now.start, now.end) == (listed.start, listed.end)
 
 
 def test_what_is_held_is_refused_by_the_entry_that_holds_it(place):
