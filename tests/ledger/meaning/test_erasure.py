@@ -13,7 +13,7 @@ import pytest
 
 from runrecord.ledger import fsck
 from runrecord.ledger import run_keys as files
-from runrecord.ledger.audit import audit_run
+from runrecord.ledger.audit import Severity, audit_run
 from runrecord.ledger.bundle import build_bundle
 from runrecord.ledger.completeness import Verdict
 from runrecord.ledger.entry import Entry, Kind
@@ -34,7 +34,9 @@ from runrecord.ledger.ledger import Ledger
 from runrecord.ledger.legal_hold import RunHeld, change
 from runrecord.ledger.narrate import stated
 from runrecord.ledger.opening import attribute_label, opens, without_content
+from runrecord.ledger.records import Record
 from runrecord.ledger.run_keys import RunKeys
+from runrecord.ledger.runs import RunView
 from runrecord.ledger.subjects import find_subject
 from runrecord.ledger.unknown_run import UnknownRun
 from runrecord.ledger.verification import Code
@@ -127,6 +129,18 @@ def test_an_erased_run_can_be_proved_and_not_opened(filled):
     assert (result.code, index in {each.index for each in result.view.records}) == (Code.COMPLETE, True)
     filled.close()
     assert fsck(filled.path).ok
+
+
+def test_what_came_after_the_erasure_can_not_be_judged_and_breaks_no_rule(refund):
+    entries = refund("run-ada").entries
+    view = RunView(
+        "run-ada",
+        [Record(n, without_content(e) if e.kind == Kind.TOOL_RESULT else e) for n, e in enumerate(entries)],
+    )
+    assert view.completeness.verdict is Verdict.COMPLETE
+    [finding] = audit_run(view)
+    assert (finding.rule, finding.severity) == ("approved-is-what-ran", Severity.NOTICE)
+    assert "was erased before its arguments could be compared" in finding.text
 
 
 def test_to_ask_again_changes_nothing_and_to_erase_again_is_refused(filled):

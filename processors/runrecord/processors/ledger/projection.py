@@ -201,8 +201,7 @@ class _Projector:
                     self._result.entries.append(described.fitted())
         entry = entry if _surely_fits(entry) else entry.fitted()
         self._result.entries.append(entry)
-        kept, self._kept = self._kept, {}
-        values = {name: value for name, value in kept.items() if name in entry.commitments}
+        values = {name: value for name, value in self._kept.items() if name in entry.commitments}
         if values:
             self._result.contents.append(Content(entry, key, values))
 
@@ -221,9 +220,12 @@ class _Projector:
         trace_id, span_id, run = ids
         tenant = clip(string_of(attributes, names.TENANT_ID) or resource.tenant)
         key = self._run_key(tenant, run)
-        clear, commitments = self._attributes(key, trace_id, span_id, attributes)
+        label = attribute_label(trace_id, span_id, "")
+        clear, commitments = self._attributes(key, label, attributes)
         if span.status.message:
-            self._commit(key, (trace_id, span_id, STATUS_DESCRIPTION), span.status.message, commitments)
+            commitments[STATUS_DESCRIPTION] = self._commit(
+                key, label, STATUS_DESCRIPTION, span.status.message
+            )
         return Entry(
             kind=kind,
             run=run,
@@ -258,9 +260,10 @@ class _Projector:
         trace_id, span_id, run = ids
         tenant = clip(string_of(attributes, names.TENANT_ID) or resource.tenant)
         key = self._run_key(tenant, run)
-        clear, commitments = self._attributes(key, trace_id, span_id, attributes)
+        label = attribute_label(trace_id, span_id, "")
+        clear, commitments = self._attributes(key, label, attributes)
         if (content := plain_value(record.body)) is not None:
-            self._commit(key, (trace_id, span_id, BODY), content, commitments)
+            commitments[BODY] = self._commit(key, label, BODY, content)
         return Entry(
             kind=kind,
             run=run,
@@ -298,7 +301,7 @@ class _Projector:
         return key
 
     def _attributes(
-        self, key: RunKey, trace_id: str, span_id: str, attributes: Mapping[str, AnyValue]
+        self, key: RunKey, label: str, attributes: Mapping[str, AnyValue]
     ) -> tuple[dict[str, JSON], dict[str, str]]:
         clear: dict[str, JSON] = {}
         commitments: dict[str, str] = {}
@@ -311,17 +314,14 @@ class _Projector:
             elif name in CLEAR and is_short(plain):
                 clear[name] = plain
             else:
-                self._commit(key, (trace_id, span_id, name), plain, commitments)
+                commitments[name] = self._commit(key, label, name, plain)
         return clear, commitments
 
-    def _commit(
-        self, key: RunKey, place: tuple[str, str, str], value: JSON, commitments: dict[str, str]
-    ) -> None:
-        """Commit to a value of a span, and keep it for the vault if it is wanted there."""
-        name = place[2]
-        commitments[name] = key.commit(attribute_label(*place), value)
+    def _commit(self, key: RunKey, label: str, name: str, value: JSON) -> str:
+        """Commit to a value of a record with a label, and keep it for the vault if it is wanted there."""
         if self._keep is not None and self._keep(name):
             self._kept[name] = value
+        return key.commit(label + name, value)
 
 
 def _kind(name: str, attributes: Mapping[str, AnyValue]) -> str | None:  # noqa: PLR0911 - a table
