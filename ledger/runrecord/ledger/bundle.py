@@ -11,6 +11,7 @@
     checkpoints/<log>-<n>.note the checkpoint that all of them lead to
     timestamps/<log>-<n>.tsr   when an authority (RFC 3161) saw that checkpoint, if one was asked
     consistency/<log>-<k>.txt  that a checkpoint of size k, which the reader kept, is of the same log, if it was asked for
+    statements/<log>/<i>.tlog-proof  what the log states of itself that concerns the run: that entries were pruned
     disclosures.json           commitments that were opened for the reader: value and salt, if any
     policy.txt                 the keys as the producer states them: a suggestion, never trusted
     README.txt, report.html    for people
@@ -44,6 +45,7 @@ from runrecord.ledger.bundle_format import (
     proof_path,
     proofs_path,
     rotation_path,
+    statement_path,
     timestamp_path,
 )
 from runrecord.ledger.checkpoint import Checkpoint
@@ -159,20 +161,22 @@ def build_bundle(
         files[timestamp_path(log, checkpoint.size)] = stamp
     for other, proof in zip(known, histories, strict=True):
         files[consistency_path(log, other.size)] = proof.encode()
-    for change in stored_proofs(ledger.log.objects):
-        files[rotation_path(log, parse_rotation(change).index)] = change
     if len(indices) > MAX_PROOF_FILES:
         files[proofs_path(log)] = encode_proofs(proofs)
     else:
         for index, path in zip(indices, proofs, strict=True):
             files[proof_path(log, index)] = TlogProof(index, path, checkpoint.note).encode()
+    statements = _statements(ledger, checkpoint)
+    files |= _about_the_log(ledger, checkpoint, statements)
     suggested = Trust(ledger.log.verifiers, (key.verifier,)).text()
     files[POLICY] = (
         b"# What the producer of this bundle says its keys are. NOT trusted.\n" + suggested.encode()
     )
     files[README] = _readme(view, checkpoint, len(indices)).encode()
     sizes = sorted({each.size for each in known})
-    evidence = Evidence(checkpoint, key_id(key), stamped_at(stamp) if stamp else "", sizes, by_place(opened))
+    evidence = Evidence(
+        checkpoint, key_id(key), stamped_at(stamp) if stamp else "", sizes, by_place(opened), statements
+    )
     findings = audit_run(view)
     files[REPORT] = render_report(view, findings, evidence).encode()
     if opened:
@@ -184,6 +188,7 @@ def build_bundle(
             "root": checkpoint.root.hex(),
             "indices": [str(index) for index in indices],
             **({"known": [str(size) for size in sizes]} if sizes else {}),
+            **({"statements": [str(each.index) for each in statements]} if statements else {}),
         }
     ]
     statement = _statement(view, findings, logs, root_of_hashes(hashes), files)
@@ -213,6 +218,28 @@ def _proofs(
                 f"entry {index} in {path} is not the one that the log signed: {error.message}", RESTORE
             ) from error
     return proofs
+
+
+def _statements(ledger: Ledger, checkpoint: Checkpoint) -> list[Record]:
+    """Return what the log states of itself, of which a reader of any run has to know."""
+    pruning = ledger.log.pruning
+    if pruning is None or pruning.index >= checkpoint.size:
+        return []
+    return [Record(pruning.index, Entry.parse(pruning.leaf))]
+
+
+def _about_the_log(ledger: Ledger, checkpoint: Checkpoint, statements: Sequence[Record]) -> dict[str, bytes]:
+    """Return the proofs of what the log states of itself, and of changes of its key."""
+    log = log_name(checkpoint.origin)
+    files = {
+        rotation_path(log, parse_rotation(change).index): change
+        for change in stored_proofs(ledger.log.objects)
+    }
+    for each in statements:
+        path = tuple(ledger.log.inclusion_proof(each.index, checkpoint.size))
+        proof = TlogProof(each.index, path, checkpoint.note, each.entry.leaf())
+        files[statement_path(log, each.index)] = proof.encode()
+    return files
 
 
 def _consistent(ledger: Ledger, checkpoint: Checkpoint, known: Checkpoint) -> ConsistencyProof:

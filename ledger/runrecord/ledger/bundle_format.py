@@ -66,6 +66,11 @@ def proofs_path(log: str) -> str:
     return f"proofs/{log}.bin"
 
 
+def statement_path(log: str, index: int) -> str:
+    """Return the name of a statement of the log about itself: its proof, with the entry as the extra data."""
+    return f"statements/{log}/{index}.tlog-proof"
+
+
 def consistency_path(log: str, size: int) -> str:
     """Return the name of the proof that an older or newer checkpoint belongs to the same log as that of the bundle."""
     return f"consistency/{log}-{size}.txt"

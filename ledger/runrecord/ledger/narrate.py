@@ -157,6 +157,12 @@ def stated(record: Record) -> str:  # noqa: PLR0911 - a table
         who = printable(detail.get("actor", "?"))
         action, reason = printable(detail.get("action", "?")), printable(detail.get("reason", "not stated"))
         return f"LEGAL HOLD {action} by {who} at {when(entry.start)}: {reason}"
+    if entry.kind == Kind.PRUNED:
+        below, epoch = printable(detail.get("minimum", "?")), printable(detail.get("epoch", "?"))
+        return (
+            f"PRUNED: entries below {below} whose time of retention had ended, up to epoch {epoch}, were removed at "
+            f"{when(entry.start)}; what the run had among them is not here"
+        )
     if entry.kind == Kind.RESOURCE:
         said = ", ".join(f"{name} {value}" for name, value in sorted(entry.attributes.items()))
         more = f" and {len(entry.commitments)} committed attributes" if entry.commitments else ""

@@ -11,6 +11,7 @@ from runrecord.ledger.audit import Finding
 from runrecord.ledger.checkpoint import Checkpoint
 from runrecord.ledger.completeness import UNSEEN
 from runrecord.ledger.disclosures import Disclosure
+from runrecord.ledger.records import Record
 from runrecord.ledger.runs import RunView
 
 
@@ -51,6 +52,7 @@ class Verification:
         checkpoints: Of the logs, once their keys were seen to have signed them.
         view: The run, once its entries were verified.
         findings: Invariants that the run broke; they do not change the code.
+        statements: What the logs state of themselves: that entries were pruned.
         disclosed: What was opened for the reader; each value is the one that its entry commits to.
         limits: What no bundle can show.
     """
@@ -61,6 +63,7 @@ class Verification:
     checkpoints: tuple[Checkpoint, ...] = ()
     view: RunView | None = None
     findings: list[Finding] = field(default_factory=list[Finding])
+    statements: tuple[Record, ...] = ()
     disclosed: tuple[Disclosure, ...] = ()
     limits: tuple[str, ...] = UNSEEN
 

@@ -70,6 +70,7 @@ def verify_bundle(
     if bundle.view is not None:
         result.view = bundle.view
         result.checkpoints = tuple(bundle.checkpoints)
+        result.statements = tuple(bundle.statements)
         result.disclosed = tuple(bundle.disclosed)
         result.findings = bundle.findings
     return result
@@ -87,7 +88,12 @@ def verified_report(result: Verification) -> str:
     if result.view is None or result.code not in {Code.COMPLETE, Code.INCOMPLETE}:
         raise LedgerError("there is no report of a bundle that is not authentic", DO_NOT_RELY)
     checked = [(check.name, check.code.name.lower(), check.text) for check in result.checks]
-    evidence = Evidence(result.checkpoints[0], disclosed=by_place(result.disclosed), checked=checked)
+    evidence = Evidence(
+        result.checkpoints[0],
+        disclosed=by_place(result.disclosed),
+        statements=result.statements,
+        checked=checked,
+    )
     return render_report(result.view, result.findings, evidence)
 
 

@@ -15,18 +15,22 @@ from runrecord.ledger.bundle_format import (
     entries_path,
     proof_path,
     proofs_path,
+    statement_path,
     timestamp_path,
 )
 from runrecord.ledger.checkpoint import Checkpoint
 from runrecord.ledger.consistency import ConsistencyProof, Tree, between
+from runrecord.ledger.entry import Entry, Kind
 from runrecord.ledger.errors import LedgerError, MalformedError, ProofError, SignatureError
 from runrecord.ledger.inclusion import InclusionChecker, decode_proofs
 from runrecord.ledger.note import Note, NoteVerifier
+from runrecord.ledger.records import Record
 from runrecord.ledger.rotation import Rotation, learn
 from runrecord.ledger.tiles import decode_bundle
 from runrecord.ledger.timestamp import verify_timestamp
 from runrecord.ledger.tlog import leaf_hash
 from runrecord.ledger.tlog_policy import TlogPolicy
+from runrecord.ledger.tlog_proof import TlogProof
 from runrecord.ledger.trust import Trust
 from runrecord.ledger.verification import Code
 from runrecord.ledger.verify_state import Bundle, BundleLog, Stop, fail
@@ -190,9 +194,26 @@ def inclusion(bundle: Bundle) -> str:
             fail(f"log {log.origin!r}: {len(log.leaves)} entries are here, {len(log.indices)} were signed")
         log.hashes = list(map(leaf_hash, log.leaves))
         _prove(bundle, log)
+        bundle.statements += [_stated(bundle, log, index) for index in log.statements]
     if not _are_lines(bundle.files[ENTRIES], (leaf for log in bundle.logs for leaf in log.leaves)):
         fail(f"{ENTRIES} does not hold the entries that are proven")
     return f"{sum(len(log.leaves) for log in bundle.logs)} entries are in the log"
+
+
+def _stated(bundle: Bundle, log: BundleLog, index: int) -> Record:
+    """Return an entry that a log holds about itself, from its proof."""
+    proof = TlogProof.parse(bundle.files[statement_path(log.name, index)])
+    leaf = proof.extra or b""
+    if proof.index != index or proof.checkpoint != _note(bundle, log):
+        fail(f"the proof of statement {index} is for another entry or another checkpoint")
+    try:
+        InclusionChecker(log.size, log.root).check(index, leaf_hash(leaf), proof.hashes)
+    except LedgerError as error:
+        fail(f"statement {index} is not in the log: {error.message}")
+    entry = Entry.parse(leaf)
+    if entry.run or entry.kind != Kind.PRUNED:
+        fail(f"entry {index} is no statement of the log about itself")
+    return Record(index, entry)
 
 
 def _are_lines(data: bytes, leaves: Iterable[bytes]) -> bool:

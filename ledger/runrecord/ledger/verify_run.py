@@ -102,7 +102,9 @@ def _is_our_report(bundle: Bundle, view: RunView) -> bool:
     if stamp and find_spec("rfc3161_client") is None:
         return True  # it says when the checkpoint was stamped, which can't be read here
     stamped = stamped_at(stamp) if stamp else ""
-    evidence = Evidence(note, bundle.bundle_key, stamped, log.known, by_place(bundle.disclosed))
+    evidence = Evidence(
+        note, bundle.bundle_key, stamped, log.known, by_place(bundle.disclosed), bundle.statements
+    )
     return render_report(view, bundle.findings, evidence).encode() == bundle.files[REPORT]
 
 

@@ -52,6 +52,7 @@ class BundleLog:
         root: Of its tree.
         indices: Of the entries that are here, ascending.
         known: Sizes of other checkpoints to which there is a proof.
+        statements: Indices of the entries that the log holds about itself.
         leaves: The entries, once they were proven.
         hashes: Their hashes.
     """
@@ -62,6 +63,7 @@ class BundleLog:
     root: bytes
     indices: tuple[int, ...]
     known: tuple[int, ...] = ()
+    statements: tuple[int, ...] = ()
     leaves: list[bytes] = field(default_factory=list[bytes])
     hashes: list[bytes] = field(default_factory=list[bytes])
 
@@ -81,6 +83,7 @@ class Bundle:
         materials: The signed digests of the files.
         logs: What the statement says of the logs.
         checkpoints: Of the logs.
+        statements: What the logs state of themselves.
         records: The entries.
         disclosed: What was opened of them.
         predicate: What the producer says of the run.
@@ -99,6 +102,7 @@ class Bundle:
     materials: dict[str, str] = field(default_factory=dict[str, str])
     logs: list[BundleLog] = field(default_factory=list[BundleLog])
     checkpoints: list[Checkpoint] = field(default_factory=list[Checkpoint])
+    statements: list[Record] = field(default_factory=list[Record])
     records: list[Record] = field(default_factory=list[Record])
     disclosed: list[Disclosure] = field(default_factory=list[Disclosure])
     predicate: dict[str, JSON] = field(default_factory=dict[str, JSON])

@@ -25,6 +25,7 @@ from runrecord.ledger.bundle_format import (
     log_name,
     proof_path,
     proofs_path,
+    statement_path,
     timestamp_path,
 )
 from runrecord.ledger.container import MalformedBundle, unpack
@@ -142,11 +143,12 @@ def _log(item: JSON) -> BundleLog:
     log = cast("dict[str, JSON]", item)
     indices = _ascending(log, "indices")
     known = _ascending(log, "known")
-    if len(known) > _MAX_KNOWN:
-        refuse("it names too many other checkpoints")
+    statements = _ascending(log, "statements")
+    if len(known) > _MAX_KNOWN or len(statements) > _MAX_KNOWN:
+        refuse("it names too many other checkpoints or statements")
     origin = string(log, "origin")
     size = decimal(log.get("size"), "size")
-    return BundleLog(log_name(origin), origin, size, _hash(string(log, "root")), indices, known)
+    return BundleLog(log_name(origin), origin, size, _hash(string(log, "root")), indices, known, statements)
 
 
 def _ascending(log: dict[str, JSON], name: str) -> tuple[int, ...]:
@@ -161,6 +163,7 @@ def contents(bundle: Bundle) -> str:
     expected, optional = set(_PLAIN), {DISCLOSURES}
     for log in bundle.logs:
         expected |= {entries_path(log.name), checkpoint_path(log.name, log.size)}
+        expected |= {statement_path(log.name, index) for index in log.statements}
         expected |= {consistency_path(log.name, size) for size in log.known}
         if proofs_path(log.name) in bundle.materials:
             expected.add(proofs_path(log.name))

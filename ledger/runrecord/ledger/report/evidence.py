@@ -12,6 +12,7 @@ from runrecord.ledger import cosignature
 from runrecord.ledger.checkpoint import Checkpoint
 from runrecord.ledger.errors import MalformedError
 from runrecord.ledger.note import Note
+from runrecord.ledger.records import Record
 from runrecord.ledger.strict_json import JSON
 
 
@@ -25,6 +26,7 @@ class Evidence:
         stamped: Who stamped the checkpoint and when, in words, or empty.
         known: Sizes of older checkpoints that are shown to be beginnings of this one.
         disclosed: Values that were opened, by the index of their entry and their name in it.
+        statements: What the log states of itself that concerns every run.
         checked: For a report that the reader made: the steps of the verification, each with its result and what was found.
     """
 
@@ -33,6 +35,7 @@ class Evidence:
     stamped: str = ""
     known: Sequence[int] = ()
     disclosed: Mapping[tuple[int, str], JSON] = field(default_factory=dict[tuple[int, str], JSON])
+    statements: Sequence[Record] = ()
     checked: Sequence[tuple[str, str, str]] = ()
 
     @property

@@ -59,7 +59,7 @@ def verdict_box(view: RunView, findings: Sequence[Finding], evidence: Evidence) 
             else "None: the times are those of the emitters' clocks.",
         ),
     ]
-    held = _statements(view)
+    held = _statements(view, evidence)
     if held:
         rows.append(("Keep in mind", held))
     title = f'<span aria-hidden="true">{word}</span> Record {state.verdict.value}, {broken}'
@@ -140,7 +140,8 @@ def _witnessed(evidence: Evidence) -> str:
     )
 
 
-def _statements(view: RunView) -> str:
-    """Say what was erased of the run, and whether it is held."""
+def _statements(view: RunView, evidence: Evidence) -> str:
+    """Say what was erased of the run, whether it is held, and what the log has let go of."""
     about = [r for r in view.statements if r.entry.kind in {Kind.ERASURE, Kind.LEGAL_HOLD}]
-    return html.items(f"{escape(stated(r))} {html.entry(r)}" for r in about[-_MAX_NAMED:]) if about else ""
+    about = [*about[-_MAX_NAMED:], *evidence.statements]
+    return html.items(f"{escape(stated(r))} {html.entry(r)}" for r in about) if about else ""
