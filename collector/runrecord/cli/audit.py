@@ -4,18 +4,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from runrecord.cli.console import console, fail
+from runrecord.cli.console import console, errors, fail
 from runrecord.cli.moments import moment
 from runrecord.cli.show import LedgerOption, ScanOption, open_ledger, reasons_json, run_of
 
 if TYPE_CHECKING:
-    from runrecord.ledger import Finding, RunView
+    from runrecord.ledger import Completeness, Finding, Ledger, RunView
 
 _MAX_SHOWN: Final = 5
+
+
+@dataclass
+class _Audited:
+    """What was found about one run."""
+
+    run: str
+    state: Completeness
+    findings: list[Finding]
 
 
 def audit(  # noqa: PLR0917 - typer passes them by name
@@ -44,47 +55,70 @@ def audit(  # noqa: PLR0917 - typer passes them by name
     [dim]$ runrecord audit 7f3a
     $ runrecord audit --since 24h --json[/]
     """
-    from runrecord.ledger import Verdict, audit_run
-    from runrecord.ledger.audit import one_effect_across_runs
+    from runrecord.ledger import Verdict
 
     if (run is not None) + (since is not None) + every != 1:
         fail("name one of: a run, --since WHEN, or --all.", "runrecord audit --all", code=4)
     start = moment(since, "--since") if since else 0
     with open_ledger(ledger, scan=scan) as opened:
-        names = [run] if run is not None else [summary.run for summary in opened.runs(since=start)]
-        views = [run_of(opened, name) for name in names]
-    shared = one_effect_across_runs(views)
-    results = [(view, audit_run(view) + [f for other, f in shared if other is view]) for view in views]
+        results = _audited([run_of(opened, run)]) if run is not None else _audited(_runs(opened, start))
     if as_json:
         _print_json(results)
     else:
         _print_table(results)
-    if any(finding.severity.value == "violation" for _, findings in results for finding in findings):
+    if any(finding.severity.value == "violation" for each in results for finding in each.findings):
         raise typer.Exit(1)
-    if any(view.completeness.verdict in (Verdict.GAPS, Verdict.CONFLICTS) for view in views):
+    if any(each.state.verdict in (Verdict.GAPS, Verdict.CONFLICTS) for each in results):
         raise typer.Exit(2)
 
 
-def _print_json(results: list[tuple[RunView, list[Finding]]]) -> None:
+def _runs(ledger: Ledger, since: int) -> Iterator[RunView]:
+    """Yield runs one after another, so that only one is in memory, and show how far it is."""
+    from rich.progress import Progress
+
+    from runrecord.ledger import RunQuery
+
+    with Progress(console=errors, transient=True) as bar:
+        task = bar.add_task("auditing", total=None if since else ledger.log.checkpoint.size)
+        for summary in ledger.each_run(RunQuery(since=since) if since else None):
+            yield run_of(ledger, summary.run)
+            bar.advance(task, summary.entries)
+
+
+def _audited(views: Iterable[RunView]) -> list[_Audited]:
+    from runrecord.ledger import audit_run
+    from runrecord.ledger.audit import EffectsAcrossRuns
+
+    shared, results = EffectsAcrossRuns(), list[_Audited]()
+    for view in views:
+        shared.add(view)
+        results.append(_Audited(view.run, view.completeness, audit_run(view)))
+    across = shared.findings()
+    for each in results:
+        each.findings += across.get(each.run, ())
+    return results
+
+
+def _print_json(results: list[_Audited]) -> None:
     from runrecord.ledger import UNSEEN
 
     data = [
         {
-            "run": view.run,
-            "verdict": view.completeness.verdict.value,
-            "reasons": reasons_json(view.completeness),
+            "run": each.run,
+            "verdict": each.state.verdict.value,
+            "reasons": reasons_json(each.state),
             "unseen": list(UNSEEN),
             "findings": [
                 {"rule": f.rule, "severity": f.severity.value, "text": f.text, "entries": list(f.indices)}
-                for f in findings
+                for f in each.findings
             ],
         }
-        for view, findings in results
+        for each in results
     ]
     console.print_json(data=data)
 
 
-def _print_table(results: list[tuple[RunView, list[Finding]]]) -> None:
+def _print_table(results: list[_Audited]) -> None:
     from rich.table import Table
     from rich.text import Text
 
@@ -93,13 +127,13 @@ def _print_table(results: list[tuple[RunView, list[Finding]]]) -> None:
 
     table = Table("run", "severity", "what", "rule", "entries", box=None, pad_edge=False)
     count = violations = 0
-    for view, findings in results:
-        for finding in findings:
+    for each in results:
+        for finding in each.findings:
             count += 1
             violations += finding.severity is Severity.VIOLATION
             style = "bold red" if finding.severity is Severity.VIOLATION else "yellow"
             table.add_row(
-                Text(printable(view.run)),
+                Text(printable(each.run)),
                 Text(finding.severity.value, style=style),
                 Text(printable(finding.text)),
                 Text(finding.rule, style="dim"),
@@ -107,14 +141,13 @@ def _print_table(results: list[tuple[RunView, list[Finding]]]) -> None:
             )
     if count:
         console.print(table)
-    incomplete = [view for view, _ in results if not view.completeness.complete]
-    for view in incomplete:
+    for each in results:
+        if each.state.complete:
+            continue
         console.print(
-            f"{printable(view.run)}: the record is {view.completeness.verdict.value}",
-            markup=False,
-            soft_wrap=True,
+            f"{printable(each.run)}: the record is {each.state.verdict.value}", markup=False, soft_wrap=True
         )
-        for reason in view.completeness.reasons:
+        for reason in each.state.reasons:
             entries = " ".join(f"#{index}" for index in reason.indices[:_MAX_SHOWN])
             text = f"  {reason.verdict.value}: {printable(reason.text)}  {entries}"
             console.print(text.rstrip(), markup=False, soft_wrap=True, style="dim")

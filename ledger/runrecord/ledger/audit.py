@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from enum import Enum
@@ -150,29 +150,32 @@ def one_effect_per_reference(view: RunView) -> Iterator[Finding]:
             yield Finding("one-effect-per-reference", Severity.VIOLATION, text, _indices(*records))
 
 
-def one_effect_across_runs(views: Iterable[RunView]) -> list[tuple[RunView, Finding]]:
-    """Return which idempotency references took effect in more than one run, for each of those runs.
+class EffectsAcrossRuns:
+    """Idempotency references that took effect in more than one of the runs that are audited together; those of different tenants do not share any.
 
-    Args:
-        views: Runs that are audited together; those of different tenants do not share references.
+    It keeps no records, so that any number of runs can be audited one after another.
     """
-    effects: defaultdict[tuple[str, str], list[tuple[RunView, Record]]] = defaultdict(list)
-    for view in views:
+
+    def __init__(self) -> None:
+        self._effects: defaultdict[tuple[str, str], list[tuple[str, int]]] = defaultdict(list)
+
+    def add(self, view: RunView) -> None:
+        """Take a run in."""
         for call in view.calls:
             reference = call.entry.text(names.IDEMPOTENCY_REF)
             if reference and call.changes_something and call.took_effect:
-                effects[view.tenant, reference].append((view, call.record))
-    found: list[tuple[RunView, Finding]] = []
-    for (_, reference), places in effects.items():
-        runs = {view.run: view for view, _ in places}
-        text = f"idempotency reference {reference} took effect in {len(runs)} runs: {', '.join(sorted(runs))}"
-        indices = tuple(sorted({record.index for _, record in places}))
-        found += (
-            (view, Finding("one-effect-per-reference", Severity.VIOLATION, text, indices))
-            for view in runs.values()
-            if len(runs) > 1
-        )
-    return found
+                self._effects[view.tenant, reference].append((view.run, call.record.index))
+
+    def findings(self) -> dict[str, list[Finding]]:
+        """Return what was found, by run."""
+        found: defaultdict[str, list[Finding]] = defaultdict(list)
+        for (_, reference), places in self._effects.items():
+            runs = sorted({run for run, _ in places})
+            text = f"idempotency reference {reference} took effect in {len(runs)} runs: {', '.join(runs)}"
+            indices = tuple(sorted({index for _, index in places}))
+            for run in runs if len(runs) > 1 else ():
+                found[run].append(Finding("one-effect-per-reference", Severity.VIOLATION, text, indices))
+        return dict(found)
 
 
 def within_budget(view: RunView) -> Iterator[Finding]:
