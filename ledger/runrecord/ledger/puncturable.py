@@ -2,14 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """A puncturable pseudorandom function: one secret gives a key for each point, and can forget single points for good.
 
-The tree of Goldreich, Goldwasser and Micali (1986) over SHA-256, 64 levels deep: ``child(node, bit) = SHA-256(node || bit)``, and
-the value at a point is the leaf that its bits lead to, the most significant first. At first only the root is kept. To puncture a point is
-to keep, in the place of the node above it, the siblings along the way to it: everything else can still be worked out, and nobody can
-work out that point again (Boneh and Waters 2013; Kiayias et al. 2013).
+The tree of Goldreich, Goldwasser and Micali (1986) over SHA-256, with four children to a node and 32 levels: ``child(node, digit) =
+SHA-256(node || digit)``, and the value at a point is the leaf that its digits of two bits lead to, the most significant first. At first
+only the root is kept. To puncture a point is to keep, in the place of the node above it, the siblings along the way to it: everything
+else can still be worked out, and nobody can work out that point again (Boneh and Waters 2013; Kiayias et al. 2013).
 
 Each input of the hash is 33 bytes, thus one block, so that there is nothing to extend; that SHA-256 is pseudorandom when it is keyed by the
-message is what HMAC rests on too. HMAC itself would take five times as long, and 64 of them are on the way to the first entry
-of each run.
+message is what HMAC rests on too. HMAC itself would take five times as long, and this is on the way to the first entry of each run. Two
+children to a node would take twice as long, and keep two thirds of the bytes for a punctured point, which are 3 kB.
 """
 
 from __future__ import annotations
@@ -21,9 +21,12 @@ from collections.abc import Iterable, Sequence
 from itertools import accumulate, pairwise
 from typing import Final, NoReturn
 
-LEVELS: Final = 64
 NODE_BYTES: Final = 32
-_BITS: Final = {"0": b"\x00", "1": b"\x01"}
+
+_BITS: Final = 64  # of a point
+_LEVELS: Final = 32
+_LAST: Final = 3  # the highest digit
+_LOW: Final = 0x5555_5555_5555_5555  # the lower bit of each digit
 
 
 class PuncturablePRF:
@@ -41,7 +44,7 @@ class PuncturablePRF:
 
     def __init__(self, points: Sequence[int], nodes: bytes) -> None:
         self._points = tuple(points)
-        if any(not 0 <= point < 1 << LEVELS for point in self._points):
+        if any(not 0 <= point < 1 << _BITS for point in self._points):
             raise ValueError("a point is not a number of 64 bits")
         if any(before >= after for before, after in pairwise(self._points)):
             raise ValueError("the points are not in order")
@@ -79,7 +82,7 @@ class PuncturablePRF:
         if place is None:
             return None
         index, depth = place
-        return _descend(self._node(index), format(point, "064b")[depth:])
+        return _descend(self._node(index), point, depth, _LEVELS)
 
     def puncture(self, points: Iterable[int]) -> PuncturablePRF:
         """Return the function without some points; those that are punctured already change nothing."""
@@ -111,18 +114,23 @@ class PuncturablePRF:
         gap = bisect_left(points, point)
         if gap < len(points) and points[gap] == point:
             return None
+        if not points:
+            return 0, 0
         before = points[gap - 1] if gap else None
         after = points[gap] if gap < len(points) else None
         shared_before = -1 if before is None else _shared(before, point)
         shared_after = -1 if after is None else _shared(point, after)
-        depth = max(shared_before, shared_after) + 1
-        if after is None or shared_before > shared_after:  # a right sibling on the way to the point before
-            place = 0 if before is None else _zeros(before, LEVELS - depth)
-        else:  # a left sibling on the way to the point after; those of the point before come first
-            width = LEVELS - shared_before - 1
-            place = 0 if before is None else _zeros(before, width)
-            place += _ones(after, width) - _ones(after, LEVELS - depth + 1)
-        return self._starts[gap] + place, depth
+        level = max(shared_before, shared_after)  # at which the way leaves that to a neighbour
+        digit = _digit(point, level)
+        if before is None or shared_before < shared_after:  # a left sibling of the way to the point after
+            assert after is not None  # the way shares at least the root with one of them
+            place = _left(after, shared_before + 1) - _left(after, level) + digit
+            if before is not None:
+                place += _right(before, shared_before + 1)
+                place += _digit(after, shared_before) - _digit(before, shared_before) - 1
+        else:  # a right sibling of the way to the point before, or one between the two ways
+            place = _right(before, level + 1) + digit - _digit(before, level) - 1
+        return self._starts[gap] + place, level + 1
 
 
 def _gaps(points: Sequence[int]) -> Iterable[int]:
@@ -130,40 +138,55 @@ def _gaps(points: Sequence[int]) -> Iterable[int]:
     if not points:
         yield 1
         return
-    yield _ones(points[0], LEVELS)
+    yield _left(points[0], 0)
     for before, after in pairwise(points):
-        width = LEVELS - _shared(before, after) - 1
-        yield _zeros(before, width) + _ones(after, width)
-    yield _zeros(points[-1], LEVELS)
+        level = _shared(before, after)
+        between = _digit(after, level) - _digit(before, level) - 1
+        yield _right(before, level + 1) + between + _left(after, level + 1)
+    yield _right(points[-1], 0)
 
 
 def _shared(one: int, other: int) -> int:
-    """Return how many leading bits two points share."""
-    return LEVELS - (one ^ other).bit_length()
+    """Return how many leading digits two points share."""
+    return (_BITS - (one ^ other).bit_length()) // 2
 
 
-def _ones(point: int, width: int) -> int:
-    """Return how many of the lowest bits are set."""
-    return (point & ((1 << width) - 1)).bit_count()
+def _digit(point: int, level: int) -> int:
+    """Return a digit of a point, that at level 0 the most significant."""
+    return point >> (_BITS - 2 - 2 * level) & _LAST
 
 
-def _zeros(point: int, width: int) -> int:
-    return width - _ones(point, width)
+def _left(point: int, level: int) -> int:
+    """Return how many siblings to the left the way to a point has, from a level on."""
+    rest = point & ((1 << (_BITS - 2 * level)) - 1)
+    return (rest & _LOW).bit_count() + 2 * (rest >> 1 & _LOW).bit_count()
 
 
-def _descend(node: bytes, bits: str) -> bytes:
+def _right(point: int, level: int) -> int:
+    """Return how many siblings to the right the way to a point has, from a level on."""
+    return _LAST * (_LEVELS - level) - _left(point, level)
+
+
+def _descend(node: bytes, point: int, level: int, end: int) -> bytes:
+    """Return the node at another level on the way to a point."""
     sha256 = hashlib.sha256
-    for bit in bits:
-        node = sha256(node + _BITS[bit]).digest()
+    for digit in _digits(point)[level:end]:
+        node = sha256(node + digit).digest()
     return node
 
 
-def _split(node: bytes, depth: int, points: Sequence[int], found: list[bytes]) -> None:
+def _digits(point: int) -> list[bytes]:
+    return [digit for byte in point.to_bytes(_BITS // 8, "big") for digit in _OF_BYTE[byte]]
+
+
+_OF_BYTE: Final = [tuple(bytes([byte >> shift & _LAST]) for shift in (6, 4, 2, 0)) for byte in range(256)]
+
+
+def _split(node: bytes, level: int, points: Sequence[int], found: list[bytes]) -> None:
     """Append the nodes that cover everything below a node but some points, from left to right."""
     if not points:
         found.append(node)
-    elif depth < LEVELS:
-        bit = LEVELS - depth - 1
-        middle = bisect_left(points, (points[0] >> bit | 1) << bit)
-        _split(_descend(node, "0"), depth + 1, points[:middle], found)
-        _split(_descend(node, "1"), depth + 1, points[middle:], found)
+    elif level < _LEVELS:
+        for digit in range(_LAST + 1):
+            own = [point for point in points if _digit(point, level) == digit]
+            _split(hashlib.sha256(node + bytes([digit])).digest(), level + 1, own, found)

@@ -45,7 +45,7 @@ RUN_KEYS_FILE: Final = "run.keys"
 RUN_KEYS_ID: Final = ".state/run-keys.id"
 """The name of the object beside the log that says which run keys it was made with."""
 MAX_FILE: Final = 256 * 1024 * 1024
-"""Bytes of a file of run keys; about 160,000 erased runs."""
+"""Bytes of a file of run keys; about 100,000 erased runs."""
 
 _MAGIC: Final = b"runrecord-run-keys/v1\n"
 _ID_BYTES: Final = 16

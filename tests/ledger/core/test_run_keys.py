@@ -33,8 +33,8 @@ points = st.one_of(_edges, _near, st.integers(0, LAST))
 def leaf(point: int) -> bytes:
     """The value of a point, as the docstring of the module has it."""
     node = ROOT
-    for place in range(63, -1, -1):
-        node = hashlib.sha256(node + bytes([point >> place & 1])).digest()
+    for place in range(62, -2, -2):
+        node = hashlib.sha256(node + bytes([point >> place & 3])).digest()
     return node
 
 
@@ -52,10 +52,10 @@ def covered(function: PuncturablePRF) -> set[bytes]:
 @pytest.mark.parametrize(
     ("point", "value"),
     [
-        (0, "437dec011dd7bab94c3dfcf8eb8cb641e33bc6f3265700f29570f40e2ef7ebf9"),
-        (1, "f7c43c887471bb82e23257046c29ac9da19c12e8827f27b6a5c068debf882c11"),
-        (LAST, "beae91230b0e1897b5773e913a7061d76cb5aa36eec644939c36f9b82699acc1"),
-        (0x0123456789ABCDEF, "e98a3f85daea95d97f73a074a3afbe7ea20bb815bcf5df3042542dd8ca93ad17"),
+        (0, "292aba3e7c84ed5fdb69333484c8e509a3fa9b8df7f7f9dabfbff90fdd6ff3ac"),
+        (1, "d9ed04755c675490b548df0a20f31e170d8f89208881163a1e1ca1cfb4a9d237"),
+        (LAST, "70551f293822a41790baa89c5fa2a250a037fd7006aa8b294176510a6b72a207"),
+        (0x0123456789ABCDEF, "fc48b084a07278f6bb608d3e82185cd346ff99794b83ef20efcfdafbc11d9370"),
     ],
 )
 def test_the_values_are_those_of_other_implementations(point: int, value: str) -> None:
@@ -83,8 +83,8 @@ def test_no_node_that_is_kept_lies_above_a_punctured_point(gone: list[int]) -> N
     for point in gone:
         node = ROOT
         assert node not in kept
-        for place in range(63, -1, -1):
-            node = hashlib.sha256(node + bytes([point >> place & 1])).digest()
+        for place in range(62, -2, -2):
+            node = hashlib.sha256(node + bytes([point >> place & 3])).digest()
             assert node not in kept
     assert len(kept) * 32 == len(function.nodes)
 
@@ -134,14 +134,14 @@ def test_a_file_is_read_as_it_was_written(gone: list[int]) -> None:
 def test_the_format_stays() -> None:
     data = encode(b"i" * 16, whole().puncture([5]))
     assert data[:42] == b"runrecord-run-keys/v1\n" + b"i" * 16 + b"\0\0\0\1"
-    assert len(data) == 42 + 8 + 64 * 32 + 32
+    assert len(data) == 42 + 8 + 96 * 32 + 32
     assert (
-        hashlib.sha256(data).hexdigest() == "71880d1b480618927371ed4097fecdd3152086c087e5e2bf75ff95c458a08589"
+        hashlib.sha256(data).hexdigest() == "62452a53326b2c9f85677578e034ce5828cbc6b54e7f1da22858d329ceed1b40"
     )
 
 
 @settings(max_examples=150)
-@given(st.integers(0, 41 + 8 + 64 * 32 + 32), st.integers(1, 255), st.booleans())
+@given(st.integers(0, 41 + 8 + 96 * 32 + 32), st.integers(1, 255), st.booleans())
 def test_a_file_of_which_a_byte_differs_is_refused(place: int, flip: int, mend: bool) -> None:
     data = bytearray(encode(b"i" * 16, whole().puncture([5])))
     data[place] ^= flip
