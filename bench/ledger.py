@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from hashlib import blake2b
 from pathlib import Path
 
 from bench.gateway import corpus
@@ -56,15 +57,17 @@ def entries(count: int) -> list[Entry]:
 
 
 def again(sample: Sequence[Entry], number: int) -> list[Entry]:
-    """Return the same entries of other runs."""
-    return [
-        replace(
-            entry,
-            run=f"{number:08x}{entry.run[8:]}",
-            trace_id=entry.trace_id and f"{number:08x}{entry.trace_id[8:]}",
-        )
-        for entry in sample
-    ]
+    """Return the same entries of other runs, whose ids are as random as those of the first ones."""
+    ids: dict[str, str] = {"": ""}
+
+    def other(old: str) -> str:
+        if old not in ids:
+            ids[old] = blake2b(
+                old.encode(), digest_size=len(old) // 2, salt=number.to_bytes(16, "big")
+            ).hexdigest()
+        return ids[old]
+
+    return [replace(entry, run=other(entry.run), trace_id=other(entry.trace_id)) for entry in sample]
 
 
 def measure(logs: Sequence[Log], rounds: int, sample: Sequence[Entry]) -> list[Row]:
