@@ -196,8 +196,11 @@ def _print(file: Path, result: Verification) -> None:
 
 
 def _print_run(result: Verification, view: RunView) -> None:
-    from runrecord.ledger.narrate import printable
+    from runrecord.ledger.narrate import printable, stated
 
+    for statement in result.statements:
+        line = f"  {stated(statement)}  #{statement.index}"
+        console.print(line, markup=False, soft_wrap=True)
     for opened in result.disclosed[:_MAX_SHOWN]:
         line = f"  DISCLOSED {printable(opened.name)} of #{opened.index}: {_value(opened.value)}"
         console.print(line, markup=False, soft_wrap=True)
@@ -258,6 +261,9 @@ def _print_json(file: Path, result: Verification) -> None:
             "run": result.view.run if result.view else None,
             "verdict": result.view.completeness.verdict.value if result.view else None,
             "reasons": reasons_json(result.view.completeness) if result.view else [],
+            "statements": [
+                {"entry": s.index, "kind": s.entry.kind, **s.entry.detail} for s in result.statements
+            ],
             "disclosed": [{"entry": d.index, "name": d.name, "value": d.value} for d in result.disclosed],
             "findings": [
                 {"rule": f.rule, "severity": f.severity.value, "text": f.text, "entries": list(f.indices)}
