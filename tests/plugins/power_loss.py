@@ -72,6 +72,7 @@ class State:
             (root / path).mkdir(mode=0o700, parents=True, exist_ok=True)
         for path, content in self.files.items():
             (root / path).write_bytes(content)
+            (root / path).chmod(0o600)
 
 
 @dataclass

@@ -365,7 +365,7 @@ class Disk:
         self._note_databases()
         if self.fault.log is not None:
             with _open_file(self.fault.log, "wb") as file:
-                pickle.dump(self.events, file)
+                pickle.dump((self.events, self.fault.count), file)
         os.kill(os.getpid(), signal.SIGKILL)
 
     def _file(self, fd: int) -> int | None:

@@ -211,12 +211,12 @@ def killed(memory: Path):
         def recorded() -> None:
             with disk.recording():
                 work(disk)
-            log.write_bytes(pickle.dumps(disk.events))
+            log.write_bytes(pickle.dumps((disk.events, disk.fault.count)))
 
         status = os.waitstatus_to_exitcode(os.waitpid(fork(recorded), 0)[1])
         assert status in {0, -signal.SIGKILL}
-        events = pickle.loads(log.read_bytes())
-        return Disk(disk.root, events, Fault(struck="kill" if status else ""))
+        events, count = pickle.loads(log.read_bytes())
+        return Disk(disk.root, events, Fault(count=count, struck="kill" if status else ""))
 
     return kill
 

@@ -130,7 +130,7 @@ def test_every_byte(tiled, small, rounds):
 
 def test_every_length(tiled, small, rounds):
     assert require_detected(small, changed_lengths(small.files, 1 if rounds.full else 17)) > 500
-    assert require_detected(tiled, changed_lengths(tiled.files, 1 if rounds.full else 97)) > 100
+    assert require_detected(tiled, changed_lengths(tiled.files, 11 if rounds.full else 97)) > 100
 
 
 def test_every_file(tiled, small):

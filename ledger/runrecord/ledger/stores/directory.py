@@ -118,13 +118,16 @@ class DirectoryWriter:
             files.commit()
 
     def remove(self, names: Sequence[str]) -> list[str]:
-        """Remove files."""
+        """Remove files, durably."""
         left: list[str] = []
         for name in names:
             try:
                 (self._path / name).unlink(missing_ok=True)
             except OSError:
                 left.append(name)
+        for directory in {(self._path / name).parent for name in names}:
+            if directory.is_dir():
+                sync_directory(directory)
         return left
 
     def open_keys(self, opened: Opened) -> KeyIndex:
