@@ -200,9 +200,11 @@ def test_who_has_the_key_is_not_detected(small):
 def test_a_reader_that_compares_nothing_is_found(small, monkeypatch):
     """As the writer reads, who trusts the files: the entries that it returns are wrong."""
     real = LogReader.__init__
-    monkeypatch.setattr(
-        LogReader, "__init__", lambda self, store, size, _signed=None: real(self, store, size)
-    )
+
+    def trusting(self, store, size, _signed=None, *rest, **options):
+        real(self, store, size, None, *rest, **options)
+
+    monkeypatch.setattr(LogReader, "__init__", trusting)
     found = {
         small.read_wrong(files) for _, files in every_attempt(small, islice(edited_leaves(small.leaves), 20))
     }
