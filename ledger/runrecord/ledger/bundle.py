@@ -84,17 +84,18 @@ What it is
 
 How to check it (no network needed)
   pip install "runrecord[cli]"
-  runrecord verify THIS-FILE --trust TRUST-FILE
+  runrecord verify THIS-FILE --trust TRUST-FILE --report OWN-REPORT.html
 
   The trust file holds the public key of the log and that of the bundle. Get it from the operator by another way
   than this bundle: policy.txt in here is only what whoever made the bundle says.
 
 What is inside
-  report.html           the run for reading; open it in a browser
+  report.html           the run for reading; open it in a browser, or make your own as above
   entries.jsonl         the records for reading, one per line
   entries/, proofs/     the records as the log holds them, and a proof for each (C2SP tlog-proof)
   checkpoints/          the signed size and root of the log
   consistency/          that checkpoints which you kept are of the same log, if you asked for it
+  statements/, keys/    what the log says of itself, with proofs: entries that were pruned, changes of its key
   disclosures.json      values that were opened for you, if any
   statement.dsse.json   the signed statement, with the SHA-256 of every other file
 

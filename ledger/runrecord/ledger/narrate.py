@@ -23,6 +23,8 @@ _DAY: Final = 86400.0
 
 def printable(text: str) -> str:
     """Return text from a record as safe to show: no control or direction characters, at most 200 characters."""
+    if len(text) <= _LENGTH and text.isprintable():  # nearly all of it: no character of those categories
+        return text
     shown = "".join("\ufffd" if unicodedata.category(c) in _HIDDEN else c for c in text[: _LENGTH + 1])
     return shown if len(shown) <= _LENGTH else shown[: _LENGTH - 1] + "\u2026"
 
