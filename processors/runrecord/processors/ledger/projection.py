@@ -60,6 +60,8 @@ _EVENTS: Final = {
     EVENT_RUN_OPENED: Kind.RUN_OPEN,
     EVENT_TOOL_INTENT: Kind.TOOL_INTENT,
 }
+_CLEAR: Final = {**dict.fromkeys(CLEAR, False), **dict.fromkeys(DIGESTS, True)}
+"""What stands in clear, and whether that is a commitment to what the app committed to: one look-up for each attribute."""
 _RUN_STATES: Final = {"completed": Kind.RUN_CLOSE, "suspended": Kind.SOURCE_CLOSE}
 _TRACE_ID_BYTES: Final = 16
 _SPAN_ID_BYTES: Final = 8
@@ -159,6 +161,8 @@ class _Projector:
         self._result = result
         self._known = known
         self._keep = keep
+        self._key = _NOBODYS_KEY
+        """Of the run of the record that is being projected."""
         self._kept: dict[str, JSON] = {}
         self._resources: set[ResourceOf] = set()
         self._run_keys: dict[tuple[str, str], RunKey] = {}
@@ -190,7 +194,7 @@ class _Projector:
     def _add(self, entry: Entry | None, resource: ResourceFacts) -> None:
         if entry is None:
             return
-        key = self._run_key(entry.tenant, entry.run)
+        key = self._key
         if key is _NOBODYS_KEY:
             entry = without_content(entry)
         else:
@@ -201,9 +205,11 @@ class _Projector:
                     self._result.entries.append(described.fitted())
         entry = entry if _surely_fits(entry) else entry.fitted()
         self._result.entries.append(entry)
-        values = {name: value for name, value in self._kept.items() if name in entry.commitments}
-        if values:
-            self._result.contents.append(Content(entry, key, values))
+        if self._kept:
+            values = {name: value for name, value in self._kept.items() if name in entry.commitments}
+            if values:
+                self._result.contents.append(Content(entry, key, values))
+            self._kept = {}
 
     def _span(
         self,
@@ -213,13 +219,12 @@ class _Projector:
         resource: ResourceFacts,
         scope: tuple[str, str, str],
     ) -> Entry | None:
-        self._kept = {}
         ids = self._ids(span.trace_id, span.span_id, attributes)
         if ids is None:
             return None
         trace_id, span_id, run = ids
         tenant = clip(string_of(attributes, names.TENANT_ID) or resource.tenant)
-        key = self._run_key(tenant, run)
+        key = self._key = self._run_key(tenant, run)
         label = attribute_label(trace_id, span_id, "")
         clear, commitments = self._attributes(key, label, attributes)
         if span.status.message:
@@ -253,13 +258,12 @@ class _Projector:
         self, kind: str, record: LogRecord, resource: ResourceFacts, scope: tuple[str, str, str]
     ) -> Entry | None:
         attributes = by_name(record.attributes)
-        self._kept = {}
         ids = self._ids(record.trace_id, record.span_id, attributes)
         if ids is None:
             return None
         trace_id, span_id, run = ids
         tenant = clip(string_of(attributes, names.TENANT_ID) or resource.tenant)
-        key = self._run_key(tenant, run)
+        key = self._key = self._run_key(tenant, run)
         label = attribute_label(trace_id, span_id, "")
         clear, commitments = self._attributes(key, label, attributes)
         if (content := plain_value(record.body)) is not None:
@@ -309,9 +313,10 @@ class _Projector:
             plain = plain_value(value)
             if plain is None or name.startswith(EXCLUDED_PREFIXES):
                 continue
-            if name in DIGESTS:
+            is_digest = _CLEAR.get(name)
+            if is_digest:
                 clear[name] = key.commit(LABEL_DIGEST, plain)
-            elif name in CLEAR and is_short(plain):
+            elif is_digest is not None and is_short(plain):
                 clear[name] = plain
             else:
                 commitments[name] = self._commit(key, label, name, plain)
