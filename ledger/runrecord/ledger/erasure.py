@@ -209,8 +209,10 @@ def _entries(records: Sequence[Record], target: Target, stated: Mapping[str, str
     ]
 
 
-def _tenants(records: Iterable[Record]) -> list[str]:
-    return sorted({record.entry.tenant for record in records if record.entry.kind != Kind.ERASURE})
+def _tenants(records: Sequence[Record]) -> list[str]:
+    """Return the tenants that have a key of the run; what the ledger states of its own is under no key."""
+    of_spans = {record.entry.tenant for record in records if record.entry.span_id}
+    return sorted(of_spans or {record.entry.tenant for record in records})
 
 
 def _parse(details: Mapping[str, str]) -> tuple[list[Target], dict[str, str]]:

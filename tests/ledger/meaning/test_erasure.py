@@ -160,11 +160,14 @@ def test_the_parts_of_several_tenants_are_erased(ledger):
         Entry(Kind.STEP, run="run-1", tenant=tenant, trace_id="ab" * 16, span_id=f"{n:016x}")
         for n, tenant in enumerate(("a", "b"), 1)
     ]
-    ledger.append_entries(entries)
+    ledger.append_entries(
+        [*entries, Entry(Kind.RUN_ABANDONED, run="run-1")]
+    )  # the ledger's own has no tenant
     erase(ledger, asking("run-1"))
     assert [key_of(ledger, "run-1", tenant) for tenant in ("a", "b")] == [None, None]
     assert key_of(ledger, "run-1", "c") is not None
-    assert [erasure_of(ledger.records_of("run-1"), tenant).index for tenant in ("a", "b")] == [2, 3]
+    assert [erasure_of(ledger.records_of("run-1"), tenant).index for tenant in ("a", "b")] == [3, 4]
+    assert erasure_of(ledger.records_of("run-1"), "") is None
     ledger.append_entries([replace(entries[0], tenant="c", span_id=f"{3:016x}")])
     assert refusal(ledger, "run-1", 0) is None  # a part of it came later
     erase(ledger, asking("run-1", time="1800000000000000001"))
