@@ -95,6 +95,7 @@ def lowest(session: nox.Session) -> None:
         "--ignore=tests/collector/processes",
         "--ignore=tests/collector/test_full_disk.py",
         "--ignore=tests/collector/test_crash.py",
+        "--ignore=tests/ledger/harness",
         "-m",
         f"not ({NEEDS_MORE})",
     )
@@ -157,7 +158,7 @@ def strength(session: nox.Session) -> None:
         name, value, *arguments = arguments
         rounds, seed = (value, seed) if name == "--rounds" else (rounds, value)
     environment = {"RUNRECORD_TEST_ROUNDS": rounds, "RUNRECORD_TEST_SEED": seed}
-    command = ["python", "-m", "pytest", "-q", "-n", "3", "--dist", "load", "--timeout", "3600"]
+    command = ["python", "-m", "pytest", "-q", "-n", "3", "--dist", "load"]
     session.run(*command, *(arguments or ["tests/ledger/harness"]), env=environment)
 
 

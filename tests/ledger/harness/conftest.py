@@ -39,6 +39,13 @@ STEPS = ((0, 3), (3, 5), (5, 300), (300, 302))
 END = 305
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Many files are read and synced: on a machine that others share, that takes long."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.timeout(7200 if ROUNDS else 600))
+
+
 class FaultySigner(NoteSigner):
     """A log key that is a point where a fault may strike."""
 
