@@ -14,11 +14,11 @@ import typer
 from runrecord.cli.console import errors, fail
 
 KeyFileOption = Annotated[
-    Path | None,
+    list[Path] | None,
     typer.Option(
         "--key-file",
         metavar="FILE",
-        help="The private log key, if it is not beside the ledger: key_file of the exporter. Not needed while a gateway writes to the ledger's directory.",
+        help="The private log key, if it is not beside the ledger: key_file of the exporter; given again, previous_key_files. Not needed while a gateway writes to the ledger's directory.",
         show_default=False,
     ),
 ]
@@ -39,7 +39,7 @@ def actor_name(actor: str | None) -> str:
 
 
 def administer(
-    ledger: str | None, action: str, details: Mapping[str, str], *, key_file: Path | None = None
+    ledger: str | None, action: str, details: Mapping[str, str], *, key_file: list[Path] | None = None
 ) -> Mapping[str, str]:
     """Do something to a ledger, if need be by the gateway that writes to it, and return what came of it.
 
@@ -51,13 +51,13 @@ def administer(
     from runrecord.ledger.stores.location import default_location
 
     try:
-        signer = NoteSigner.parse(key_file.read_text()) if key_file is not None else None
+        signers = [NoteSigner.parse(path.read_text()) for path in key_file or ()]
         with errors.status("waiting for the process that writes to the ledger ..."):
-            return do(ledger or default_location(), action, details, signer=signer)
+            return do(ledger or default_location(), action, details, signers=signers)
     except LedgerError as error:
         fail(f"{error.message}.", error.next_step)
     except (OSError, UnicodeDecodeError) as error:
         fail(
-            f"{key_file} can't be read ({type(error).__name__}).",
-            "name the file that holds the private log key",
+            f"{' or '.join(map(str, key_file or ()))} can't be read ({type(error).__name__}).",
+            "name the files that hold the private log keys",
         )

@@ -139,7 +139,7 @@ def _erase_runs(
     where: str | None,
     runs: Sequence[str],
     asked: dict[str, str],
-    key_file: Path | None,
+    key_file: list[Path] | None,
     *,
     dry_run: bool,
     yes: bool,
@@ -167,7 +167,7 @@ def _erase_subject(
     where: str | None,
     person: _Person,
     asked: dict[str, str],
-    key_file: Path | None,
+    key_file: list[Path] | None,
     *,
     dry_run: bool,
     yes: bool,
@@ -259,7 +259,7 @@ def _confirm(count: int, *, yes: bool) -> None:
 
 
 def _carry_out(
-    where: str | None, targets: Sequence[Target], asked: dict[str, str], key_file: Path | None
+    where: str | None, targets: Sequence[Target], asked: dict[str, str], key_file: list[Path] | None
 ) -> None:
     from runrecord.ledger.erasure import encode_targets
 

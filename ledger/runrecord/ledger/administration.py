@@ -15,7 +15,7 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, cast
@@ -62,7 +62,7 @@ def administer(
     action: str,
     details: Mapping[str, str],
     *,
-    signer: NoteSigner | None = None,
+    signers: Sequence[NoteSigner] = (),
     timeout: float = 60.0,
 ) -> Mapping[str, str]:
     """Do something to a ledger, or have the process do it that writes to it.
@@ -71,7 +71,7 @@ def administer(
         location: Of a ledger that is there.
         action: One of ``ACTIONS``.
         details: What it needs; ``time`` is added.
-        signer: The log key, if it is not the one in the ledger's state.
+        signers: The log key, if it is not the one in the ledger's state; during the overlap of two keys, both, the newest first.
         timeout: Seconds to wait for that process.
 
     Returns:
@@ -89,7 +89,8 @@ def administer(
         store.close()
     asked = {**details, "time": details.get("time") or str(time.time_ns())}
     try:
-        with Ledger(location, signer=signer, checkpoint_interval=None) as ledger:
+        newest, previous = (signers[0], signers[1:]) if signers else (None, ())
+        with Ledger(location, signer=newest, previous=previous, checkpoint_interval=None) as ledger:
             return carry_out(ledger, action, asked)
     except LedgerLocked as error:
         return _ask(requests, action, asked, error, timeout)

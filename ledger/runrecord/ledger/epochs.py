@@ -143,6 +143,7 @@ class Epochs:
         self._calendar: Calendar = calendar
         self._now = now
         self._next = float("inf") if calendar == "none" else 0.0
+        self._begun: float | None = None  # when a log that is being made had no entry yet
         self._lock = threading.Lock()
 
     def turn(self, *, appending: bool = True) -> None:
@@ -155,7 +156,10 @@ class Epochs:
             LedgerStopped: The log is stopped. Another error is logged, and it is tried again in a minute.
         """
         now = self._now()
-        if now < self._next or not self._log.size:
+        if now < self._next:
+            return
+        if not self._log.size:
+            self._begun = now
             return
         with self._lock:
             if now < self._next:
@@ -192,7 +196,9 @@ class Epochs:
         return True
 
     def _first_time(self, now: float) -> float:
-        """Return the time that the first entry of the log claims; it names the first epoch and decides nothing."""
+        """Return when the log began, or its first entry claims to have been made: it names the first epoch, which began with the log."""
+        if self._begun is not None:
+            return self._begun
         try:
             entry = Entry.parse(self._log.leaf(0))
         except (MalformedError, Pruned):

@@ -123,6 +123,22 @@ class Keyring:
                 "use one name for the log and its key",
             )
         self._use(self._signing(found))
+        if self.is_local and (ended := self._ended()) & {each.vkey for each in found}:
+            self._forget([each for each in found if each.vkey not in ended])
+
+    def _ended(self) -> set[str]:
+        """Return the keys whose overlap has ended, as the log states."""
+        now = self._now() * _NANO
+        return {vkey for vkey, until in self._stated.items() if until <= now}
+
+    def _forget(self, kept: Sequence[NoteSigner]) -> None:
+        if self.is_local:
+            self._write(kept)
+        _log.warning(
+            "the overlap of two keys of the ledger in %s has ended: only the newest signs%s",
+            self._store.where,
+            ", and the private half of the old one was removed from this machine" if self.is_local else "",
+        )
 
     def _use(self, signers: Sequence[NoteSigner]) -> None:
         self.signers = tuple(signers)
@@ -231,19 +247,10 @@ class Keyring:
 
     def signing(self) -> Sequence[NoteSigner]:
         """Return the keys that sign now; those whose overlap has ended are given up, and their private halves removed from this machine."""
-        now = self._now() * _NANO
-        ended = {vkey for vkey, until in self._stated.items() if until <= now}
+        ended = self._ended()
         kept = [self.newest, *(each for each in self.signers[1:] if each.vkey not in ended)]
         if len(kept) < len(self.signers):
-            if self.is_local:
-                self._write(kept)
-            _log.warning(
-                "the overlap of two keys of the ledger in %s has ended: only the newest signs%s",
-                self._store.where,
-                ", and the private half of the old one was removed from this machine"
-                if self.is_local
-                else "",
-            )
+            self._forget(kept)
             self._use(kept)
         return kept
 

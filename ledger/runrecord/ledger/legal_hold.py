@@ -8,17 +8,19 @@ who said so follows from the log alone, and is in every bundle of the run.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping
 from typing import Final
 
 from runrecord.ledger.entry import Entry, Kind
-from runrecord.ledger.errors import LedgerError
+from runrecord.ledger.errors import LedgerError, MalformedError
 from runrecord.ledger.ledger import Ledger
 from runrecord.ledger.records import Record
 
 PLACED: Final = "placed"
 RELEASED: Final = "released"
 _MAX_TEXT: Final = 1_000
+_HOLD: Final = f'"kind":"{Kind.LEGAL_HOLD}"'.encode()
 
 
 class RunHeld(LedgerError):  # noqa: N818 - a state of the run, named as users meet it
@@ -46,6 +48,21 @@ def held(ledger: Ledger, run: str) -> Record | None:
         LedgerError: The ledger can't be read.
     """
     return hold_of(ledger.records_of(run))
+
+
+def held_runs(ledger: Ledger) -> set[str]:
+    """Return the runs that are held, by the entries themselves: all of them are read.
+
+    Raises:
+        LedgerError: The ledger can't be read.
+    """
+    holds: dict[str, list[Record]] = {}
+    for index, leaf in ledger.log.kept():
+        if _HOLD in leaf:
+            with contextlib.suppress(MalformedError):
+                entry = Entry.parse(leaf)
+                holds.setdefault(entry.run, []).append(Record(index, entry))
+    return {run for run, records in holds.items() if hold_of(records) is not None}
 
 
 def refuse_held(ledger: Ledger, run: str, what: str) -> None:

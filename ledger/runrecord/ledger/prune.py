@@ -9,7 +9,7 @@ from typing import Final
 
 from runrecord.ledger.errors import LedgerError
 from runrecord.ledger.ledger import Ledger
-from runrecord.ledger.legal_hold import held
+from runrecord.ledger.legal_hold import held_runs
 from runrecord.ledger.pruned import encode_ranges
 from runrecord.ledger.retention import Outcome, Retention, finish_pruning
 from runrecord.ledger.retention import prune as let_go
@@ -40,7 +40,7 @@ def prune(ledger: Ledger, details: Mapping[str, str]) -> Mapping[str, str]:
     done = let_go(
         ledger,
         retention,
-        lambda run: held(ledger, run) is not None,
+        held_runs,
         dry_run=details.get("dry_run") == "true",
         time=int(details["time"]),
     )
@@ -76,10 +76,10 @@ class Pruner:
         self._next = now + _AGAIN_SECONDS
         done = None
         if ledger.retention:
-            done = let_go(ledger, ledger.retention, lambda run: held(ledger, run) is not None)
+            done = let_go(ledger, ledger.retention, held_runs)
             self.left = done.left
         else:
-            self.left = finish_pruning(ledger, lambda run: held(ledger, run) is not None)[1]
+            self.left = finish_pruning(ledger, held_runs)[1]
         if not self.left:
             self._next = now + _EVERY_SECONDS
         return done

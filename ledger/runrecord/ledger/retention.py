@@ -14,7 +14,6 @@ import json
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from runrecord.ledger.entry import Entry, Kind
@@ -127,10 +126,11 @@ class Outcome:
     left: int = 0
 
 
-Held = Callable[[str], bool]
+Holds = Callable[["Ledger"], set[str]]
+"""Returns the runs under a legal hold; asked for only where something is to go, since it may read all entries."""
 
 
-def plan_pruning(ledger: Ledger, retention: Retention, held: Held) -> Plan:
+def plan_pruning(ledger: Ledger, retention: Retention, holds: Holds) -> Plan:
     """Return what has been kept long enough.
 
     Raises:
@@ -142,7 +142,7 @@ def plan_pruning(ledger: Ledger, retention: Retention, held: Held) -> Plan:
         return plan
     end = epochs[0].size // TILE_WIDTH
     waiting = set(_Waiting.read(log).bundles)
-    held = lru_cache(None)(held)
+    held: set[str] | None = None
     for bundle in sorted(_bundles(log)):
         epoch = _epoch_of(epochs, (bundle + 1) * TILE_WIDTH - 1)
         days = (ledger.now() - epoch.closed / _NANO) / _DAY
@@ -151,7 +151,8 @@ def plan_pruning(ledger: Ledger, retention: Retention, held: Held) -> Plan:
         runs = _runs_if_outlived(log, bundle, retention, days)
         if runs is None:
             continue
-        kept = set(filter(held, runs))
+        held = holds(ledger) if held is None else held
+        kept = runs & held
         plan.held |= kept
         if not kept:
             plan.bundles.append(bundle)
@@ -190,14 +191,14 @@ def _runs_if_outlived(log: Log, bundle: int, retention: Retention, days: float) 
 
 
 def prune(
-    ledger: Ledger, retention: Retention, held: Held, *, dry_run: bool = False, time: int | None = None
+    ledger: Ledger, retention: Retention, holds: Holds, *, dry_run: bool = False, time: int | None = None
 ) -> Outcome:
     """Let go of what has been kept long enough.
 
     Args:
         ledger: Open to write.
         retention: How long entries are kept.
-        held: Says whether a run is under a legal hold.
+        holds: Returns the runs under a legal hold.
         dry_run: Only say what would be done.
         time: Stands in the entry, nanoseconds since the Unix epoch.
 
@@ -207,8 +208,8 @@ def prune(
     log = ledger.log
     if not dry_run:
         ledger.turn_epoch()
-        finish_pruning(ledger, held)
-    plan = plan_pruning(ledger, retention, held)
+        finish_pruning(ledger, holds)
+    plan = plan_pruning(ledger, retention, holds)
     if dry_run or not plan.bundles:
         return Outcome(plan, left=len(_Waiting.read(log).bundles))
     before = log.pruning
@@ -228,11 +229,11 @@ def prune(
     stated = parse_pruning(proof)
     if before is None or before.index < index:
         log.keep(PRUNED, proof)
-    removed, left = _remove(ledger, stated, [*_Waiting.read(log).bundles, *stated.bundles], held)
+    removed, left = _remove(ledger, stated, [*_Waiting.read(log).bundles, *stated.bundles], holds)
     return Outcome(plan, index, removed, left)
 
 
-def finish_pruning(ledger: Ledger, held: Held) -> tuple[int, int]:
+def finish_pruning(ledger: Ledger, holds: Holds) -> tuple[int, int]:
     """Remove what the log states to have let go of and what is there still.
 
     Returns:
@@ -248,15 +249,16 @@ def finish_pruning(ledger: Ledger, held: Held) -> tuple[int, int]:
     bundles = list(waiting.bundles)
     if waiting.statement < pruning.index:  # a crash came between the statement and this
         bundles += pruning.bundles
-    return _remove(ledger, pruning, bundles, held) if bundles else (0, 0)
+    return _remove(ledger, pruning, bundles, holds) if bundles else (0, 0)
 
 
-def _remove(ledger: Ledger, pruning: Pruning, bundles: Iterable[int], held: Held) -> tuple[int, int]:
+def _remove(ledger: Ledger, pruning: Pruning, bundles: Iterable[int], holds: Holds) -> tuple[int, int]:
     log = ledger.log
     wanted = sorted(bundle for bundle in set(bundles) if pruning.covers(bundle))
     _Waiting(pruning.index, wanted).write(log)
     left: list[int] = []
     gone: list[int] = []
+    held = holds(ledger) if wanted else set[str]()
     for start in range(0, len(wanted), _BATCH):
         batch = [bundle for bundle in wanted[start : start + _BATCH] if not _is_held(log, bundle, held)]
         names = {str(TilePath(None, bundle)): bundle for bundle in batch}
@@ -277,8 +279,10 @@ def _remove(ledger: Ledger, pruning: Pruning, bundles: Iterable[int], held: Held
     return len(gone), len(left)
 
 
-def _is_held(log: Log, bundle: int, held: Held) -> bool:
+def _is_held(log: Log, bundle: int, held: set[str]) -> bool:
     """Return whether a run of a bundle was placed under a hold after the bundle was stated as pruned."""
+    if not held:
+        return False
     runs: set[str] = set()
     try:
         for leaf in log.leaves(bundle * TILE_WIDTH, (bundle + 1) * TILE_WIDTH):
@@ -286,7 +290,7 @@ def _is_held(log: Log, bundle: int, held: Held) -> bool:
                 runs.add(Entry.parse(leaf).run)
     except Pruned:  # it is gone
         return False
-    return any(run and held(run) for run in runs)
+    return not held.isdisjoint(runs)
 
 
 @dataclass(frozen=True)

@@ -225,6 +225,19 @@ def test_the_key_on_this_machine_is_changed_by_an_action_once(place, open_ledger
     assert open_ledger().log.vkey == done["new"]
 
 
+def test_an_old_key_whose_overlap_ends_while_nobody_writes_is_removed_too(open_ledger, clock):
+    ledger = open_ledger(origin=ORIGIN)
+    path = ledger.path / ".state" / "log.key"
+    asked = {"old": ledger.log.vkey, "overlap": str(DAY), "time": str(int(clock.seconds * 1e9))}
+    carry_out(ledger, "rotate_key", asked)
+    ledger.close()
+    clock.seconds += 2 * DAY
+    assert path.read_text().count("PRIVATE") == 2
+    assert len(signed_by(open_ledger())) == 2  # nothing new was signed
+    assert path.read_text().count("PRIVATE") == 1
+    assert "until" not in path.read_text()
+
+
 def test_keys_that_others_keep_are_not_changed_by_an_action(open_ledger):
     ledger = open_ledger(OLD)
     with pytest.raises(LedgerError, match="a file that its configuration names") as told:
