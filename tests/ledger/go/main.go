@@ -4,7 +4,10 @@
 // Command tlogcheck reads the directory of a Runrecord ledger with the Go team's implementation of signed notes and
 // transparency logs, which shares no code with Runrecord, and says whether it is a C2SP tlog-tiles log.
 //
-//	tlogcheck -dir DIRECTORY -vkey KEY [-proofs DIRECTORY] [-old CHECKPOINT -consistency FILE]
+//	tlogcheck -dir DIRECTORY -vkey KEY [-minimum INDEX] [-proofs DIRECTORY] [-old CHECKPOINT -consistency FILE]
+//
+// Below the minimum index entry bundles may be missing (C2SP tlog-tiles, "Pruning"): the hashes of their entries are then read from
+// the tiles, which the root vouches for.
 package main
 
 import (
@@ -32,11 +35,12 @@ const (
 func main() {
 	dir := flag.String("dir", "", "the log's directory")
 	vkey := flag.String("vkey", "", "the log's verifier key")
+	minimum := flag.Int64("minimum", 0, "below this index entry bundles may be missing")
 	proofs := flag.String("proofs", "", "a directory of .tlog-proof files to check")
 	old := flag.String("old", "", "an older checkpoint of the same log")
 	consistency := flag.String("consistency", "", "a file with the hashes, base64, one a line, that prove the older checkpoint a prefix")
 	flag.Parse()
-	report, err := check(*dir, *vkey, *proofs, *old, *consistency)
+	report, err := check(*dir, *vkey, *minimum, *proofs, *old, *consistency)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "tlogcheck:", err)
 		os.Exit(1)
@@ -44,7 +48,7 @@ func main() {
 	fmt.Println(report)
 }
 
-func check(dir, vkey, proofs, old, consistency string) (string, error) {
+func check(dir, vkey string, minimum int64, proofs, old, consistency string) (string, error) {
 	verifier, err := note.NewVerifier(vkey)
 	if err != nil {
 		return "", err
@@ -53,18 +57,19 @@ func check(dir, vkey, proofs, old, consistency string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	leaves, err := readEntries(dir, tree.N)
+	leaves, pruned, err := readEntries(dir, tree.N, minimum)
 	if err != nil {
 		return "", err
 	}
-	stored, err := checkRoot(leaves, tree)
+	hashes, err := checkTiles(dir, leaves, tree)
 	if err != nil {
 		return "", err
 	}
-	if err := checkTiles(dir, leaves, tree); err != nil {
+	stored, err := checkRoot(hashes, tree)
+	if err != nil {
 		return "", err
 	}
-	checked, err := checkProofs(proofs, leaves, verifier, stored)
+	checked, err := checkProofs(proofs, hashes, verifier, stored)
 	if err != nil {
 		return "", err
 	}
@@ -73,7 +78,7 @@ func check(dir, vkey, proofs, old, consistency string) (string, error) {
 			return "", err
 		}
 	}
-	return fmt.Sprintf("size=%d root=%s proofs=%d", tree.N, tree.Hash, checked), nil
+	return fmt.Sprintf("size=%d root=%s pruned=%d proofs=%d", tree.N, tree.Hash, pruned, checked), nil
 }
 
 // openCheckpoint verifies a signed checkpoint and returns the tree that it states.
@@ -105,30 +110,36 @@ func parseCheckpoint(data []byte, verifier note.Verifier) (tlog.Tree, error) {
 	return tlog.Tree{N: size, Hash: root}, nil
 }
 
-// readEntries reads all entries of a log of this size from its entry bundles.
-func readEntries(dir string, size int64) ([][]byte, error) {
+// readEntries reads all entries of a log of this size from its entry bundles; those that were pruned are nil. It returns how many were.
+func readEntries(dir string, size, minimum int64) ([][]byte, int, error) {
 	var leaves [][]byte
+	pruned := 0
 	for int64(len(leaves)) < size {
 		index := int64(len(leaves)) / tileWidth
 		width := min(tileWidth, size-int64(len(leaves)))
 		tile := tlog.Tile{H: tileHeight, L: -1, N: index, W: int(width)}
 		data, err := os.ReadFile(filepath.Join(dir, tilesPath(tile)))
+		if errors.Is(err, fs.ErrNotExist) && (index+1)*tileWidth <= minimum {
+			leaves = append(leaves, make([][]byte, width)...)
+			pruned += int(width)
+			continue
+		}
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		for range width {
 			if len(data) < 2 || len(data) < 2+int(binary.BigEndian.Uint16(data)) {
-				return nil, fmt.Errorf("entry %d is cut off", len(leaves))
+				return nil, 0, fmt.Errorf("entry %d is cut off", len(leaves))
 			}
 			end := 2 + int(binary.BigEndian.Uint16(data))
 			leaves = append(leaves, data[2:end])
 			data = data[end:]
 		}
 		if len(data) != 0 {
-			return nil, fmt.Errorf("entry bundle %d holds more than %d entries", index, width)
+			return nil, 0, fmt.Errorf("entry bundle %d holds more than %d entries", index, width)
 		}
 	}
-	return leaves, nil
+	return leaves, pruned, nil
 }
 
 // tilesPath returns where C2SP tlog-tiles keeps a tile: the path of the checksum database without its height.
@@ -140,8 +151,8 @@ func tilesPath(tile tlog.Tile) string {
 	return "tile/" + path
 }
 
-// checkRoot hashes all entries and returns a reader over every hash of the tree.
-func checkRoot(leaves [][]byte, tree tlog.Tree) (tlog.HashReader, error) {
+// checkRoot adds the hashes of all entries up and returns a reader over every hash of the tree.
+func checkRoot(hashes []tlog.Hash, tree tlog.Tree) (tlog.HashReader, error) {
 	var stored []tlog.Hash
 	reader := tlog.HashReaderFunc(func(indexes []int64) ([]tlog.Hash, error) {
 		found := make([]tlog.Hash, len(indexes))
@@ -150,12 +161,12 @@ func checkRoot(leaves [][]byte, tree tlog.Tree) (tlog.HashReader, error) {
 		}
 		return found, nil
 	})
-	for i, leaf := range leaves {
-		hashes, err := tlog.StoredHashes(int64(i), leaf, reader)
+	for i, hash := range hashes {
+		more, err := tlog.StoredHashesForRecordHash(int64(i), hash, reader)
 		if err != nil {
 			return nil, err
 		}
-		stored = append(stored, hashes...)
+		stored = append(stored, more...)
 	}
 	root, err := tlog.TreeHash(tree.N, reader)
 	if err != nil {
@@ -193,11 +204,11 @@ func (t tileFiles) ReadTiles(tiles []tlog.Tile) ([][]byte, error) {
 
 func (t tileFiles) SaveTiles([]tlog.Tile, [][]byte) {}
 
-// checkTiles reads the hash of every entry through the tiles, which proves each tile against the root on the way, and
-// compares every tile byte for byte.
-func checkTiles(dir string, leaves [][]byte, tree tlog.Tree) error {
+// checkTiles reads the hash of every entry through the tiles, which proves each tile against the root on the way, compares it with
+// that of the entry, if it is there, and every tile byte for byte. It returns the hashes.
+func checkTiles(dir string, leaves [][]byte, tree tlog.Tree) ([]tlog.Hash, error) {
 	if tree.N == 0 {
-		return nil
+		return nil, nil
 	}
 	files := tileFiles{dir}
 	reader := tlog.TileHashReader(tree, files)
@@ -207,31 +218,31 @@ func checkTiles(dir string, leaves [][]byte, tree tlog.Tree) error {
 	}
 	hashes, err := reader.ReadHashes(indexes)
 	if err != nil {
-		return fmt.Errorf("tiles: %w", err)
+		return nil, fmt.Errorf("tiles: %w", err)
 	}
 	for i, leaf := range leaves {
-		if hashes[i] != tlog.RecordHash(leaf) {
-			return fmt.Errorf("tiles: entry %d does not have the hash in its tile", i)
+		if leaf != nil && hashes[i] != tlog.RecordHash(leaf) {
+			return nil, fmt.Errorf("tiles: entry %d does not have the hash in its tile", i)
 		}
 	}
 	for _, tile := range tlog.NewTiles(tileHeight, 0, tree.N) {
 		expected, err := tlog.ReadTileData(tile, reader)
 		if err != nil {
-			return fmt.Errorf("tiles: %w", err)
+			return nil, fmt.Errorf("tiles: %w", err)
 		}
 		data, err := files.ReadTiles([]tlog.Tile{tile})
 		if err != nil {
-			return fmt.Errorf("tiles: %w", err)
+			return nil, fmt.Errorf("tiles: %w", err)
 		}
 		if !slices.Equal(data[0], expected) {
-			return fmt.Errorf("tiles: %s is not what the tree says", tilesPath(tile))
+			return nil, fmt.Errorf("tiles: %s is not what the tree says", tilesPath(tile))
 		}
 	}
-	return nil
+	return hashes, nil
 }
 
 // checkProofs checks every .tlog-proof of a directory, and that its hashes are those that this implementation makes.
-func checkProofs(dir string, leaves [][]byte, verifier note.Verifier, stored tlog.HashReader) (int, error) {
+func checkProofs(dir string, entries []tlog.Hash, verifier note.Verifier, stored tlog.HashReader) (int, error) {
 	if dir == "" {
 		return 0, nil
 	}
@@ -254,14 +265,14 @@ func checkProofs(dir string, leaves [][]byte, verifier note.Verifier, stored tlo
 			return 0, fmt.Errorf("%s: not a tlog-proof", path)
 		}
 		index, err := strconv.ParseInt(strings.TrimPrefix(lines[1], "index "), 10, 64)
-		if err != nil || index >= int64(len(leaves)) {
+		if err != nil || index >= int64(len(entries)) {
 			return 0, fmt.Errorf("%s: no index of an entry", path)
 		}
 		hashes, err := parseHashes(lines[2:])
 		if err != nil {
 			return 0, fmt.Errorf("%s: %w", path, err)
 		}
-		if err := tlog.CheckRecord(hashes, tree.N, tree.Hash, index, tlog.RecordHash(leaves[index])); err != nil {
+		if err := tlog.CheckRecord(hashes, tree.N, tree.Hash, index, entries[index]); err != nil {
 			return 0, fmt.Errorf("%s: %w", path, err)
 		}
 		own, err := tlog.ProveRecord(tree.N, index, stored)

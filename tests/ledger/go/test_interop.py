@@ -18,7 +18,9 @@ from pathlib import Path
 
 import pytest
 
-from runrecord.ledger import Log, NoteSigner, TlogProof
+from runrecord.ledger import Ledger, Log, NoteSigner, TlogProof
+from runrecord.ledger.administration import carry_out
+from runrecord.ledger.entry import Entry, Kind
 from runrecord.ledger.tiles import tiles_of
 
 pytestmark = [pytest.mark.go, pytest.mark.timeout(600)]
@@ -26,6 +28,8 @@ pytestmark = [pytest.mark.go, pytest.mark.timeout(600)]
 SOURCE = Path(__file__).parent
 TESSERA = "github.com/transparency-dev/tessera/cmd/fsck@v1.0.4"
 SIGNER = NoteSigner("example.com/agents", bytes(range(32)))
+NEW = NoteSigner(SIGNER.name, bytes(range(1, 33)))
+DAY = 86_400.0
 RAGGED = [1, 2, 3, 255, 256, 257, 511, 513, 65_537]
 
 
@@ -61,9 +65,9 @@ def tlogcheck(tmp_path_factory):
     go("vet", ".")
     go("build", "-o", str(program), ".")
 
-    def run(directory, *arguments):
+    def run(directory, *arguments, key=SIGNER):
         return subprocess.run(
-            [program, "-dir", directory, "-vkey", SIGNER.vkey, *arguments],
+            [program, "-dir", directory, "-vkey", key.vkey, *arguments],
             capture_output=True,
             text=True,
             check=False,
@@ -76,10 +80,10 @@ def tlogcheck(tmp_path_factory):
 def tessera(tmp_path_factory):
     place = tmp_path_factory.mktemp("tessera")
     key = place / "log.vkey"
-    key.write_text(SIGNER.vkey)
     go("install", TESSERA, GOBIN=str(place), GOFLAGS="-mod=mod")
 
-    def accepts(directory):
+    def accepts(directory, signer=SIGNER):
+        key.write_text(signer.vkey)
         # 16 workers: each mismatch ends one, and without any left this fsck waits for ever. Its exit status is 0 either way.
         done = subprocess.run(
             [
@@ -109,6 +113,20 @@ def make(directory, size, *, step=None):
         for start in range(0, size, step or size):
             log.append([(b"%d" % i, leaf(i)) for i in range(start, min(size, start + (step or size)))])
             log.publish()
+
+
+def make_rotated(directory, size, now):
+    """Make a ledger of this size under one key, change to another, and append half as many entries."""
+    keys = {"signer": SIGNER, "checkpoint_interval": None, "now": lambda: now[0]}
+    with Ledger(directory, **keys) as ledger:
+        ledger.append_entries(entries(0, size))
+    keys.update(signer=NEW, previous=[SIGNER], overlap=10 * DAY)
+    with Ledger(directory, **keys) as ledger:
+        ledger.append_entries(entries(size, size + size // 2))
+
+
+def entries(start, end):
+    return [Entry(kind=Kind.STEP, run=f"run {i % 7}", name="step", start=i, end=i) for i in range(start, end)]
 
 
 def write_proofs(directory, place, indexes, old=None):
@@ -201,3 +219,47 @@ def test_tessera_accepts_our_logs_and_refuses_a_flipped_byte(tessera, recovered,
     data = bundle.read_bytes()
     bundle.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
     assert not tessera(recovered)
+
+
+@pytest.mark.parametrize("size", [1, 255, 513])
+def test_others_accept_a_log_whose_key_was_changed(tlogcheck, tessera, tmp_path, size):
+    log, now = tmp_path / "log", [1_800_000_000.0]
+    make_rotated(log, size, now)
+    write_proofs(log, tmp_path / "proofs", {0, size - 1, size})
+    for key in (SIGNER, NEW):  # during the overlap
+        done = tlogcheck(log, "-proofs", tmp_path / "proofs", key=key)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert tessera(log, key)
+    now[0] += 11 * DAY
+    with Ledger(log, signer=NEW, checkpoint_interval=None, now=lambda: now[0]) as ledger:
+        ledger.append_entries(entries(size * 2, size * 2 + 1))
+    assert "no verifiable signatures" in tlogcheck(log).stderr
+    assert tlogcheck(log, key=NEW).returncode == 0
+    assert tessera(log, NEW)
+
+
+@pytest.mark.parametrize("size", [257, 511, 1_300, 65_793])
+def test_go_proves_pruned_and_kept_entries_through_the_tiles(tlogcheck, tmp_path, size):
+    log, now = tmp_path / "log", [1_800_000_000.0]
+    options = {"signer": SIGNER, "checkpoint_interval": None, "now": lambda: now[0], "epochs": "month"}
+    with Ledger(log, **options) as ledger:
+        for start in range(0, size, 10_000):
+            ledger.append_entries(entries(start, min(start + 10_000, size)))
+        old = ledger.publish()
+        now[0] += 40 * DAY
+        ledger.append_entries(entries(size, size + 300))
+        now[0] += 40 * DAY
+        done = carry_out(ledger, "prune", {"retention": "default=30", "time": str(int(now[0] * 1e9))})
+        minimum = ledger.log.pruning.minimum
+    assert (int(done["removed"]), minimum) == (minimum // 256, size // 256 * 256)
+    indexes = sorted({0, 255, minimum - 1, minimum, size, *range(0, size, size // 20)})
+    place = tmp_path / "proofs"
+    write_proofs(log, place, indexes, old)
+    arguments = ("-proofs", place, "-old", place / "old", "-consistency", place / "consistency")
+    checked = tlogcheck(log, "-minimum", str(minimum), *arguments)
+    assert (checked.returncode, checked.stderr) == (0, "")
+    assert f"pruned={minimum} proofs={len(indexes)}" in checked.stdout
+    assert "no such file" in tlogcheck(log, "-minimum", str(minimum - 1)).stderr
+    tile = log / "tile" / "0" / "000"
+    tile.write_bytes(bytes(32) + tile.read_bytes()[32:])
+    assert tlogcheck(log, "-minimum", str(minimum)).returncode == 1

@@ -106,9 +106,12 @@ def test_a_witness_of_others_cosigns_for_us(aics, log, fork, tmp_path):
         for size in (1, 2, 3, 255, 256, 257, 512, 513):
             done = cosign(log.checkpoint(size), policy, log.prove, last=sizes)
             assert (done.enough, done.failures) == (True, {}), size
+        new = NoteSigner(log.origin, b"N" * 32)  # during the overlap of two keys both sign, and the witness knows the old one
+        done = cosign(log.checkpoint(520, new, log.signer), policy, log.prove, last=sizes)
+        assert (done.enough, done.failures) == (True, {})
         done = cosign(fork.checkpoint(600), policy, fork.prove, last=sizes)
         assert "answered 422" in done.failures["w"].message
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(30)
-    assert base64.b64encode(log.checkpoint(513).root).decode() in run("status", "--json")
+    assert base64.b64encode(log.checkpoint(520).root).decode() in run("status", "--json")
