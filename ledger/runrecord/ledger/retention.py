@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -22,6 +22,7 @@ from runrecord.ledger.errors import LedgerError, MalformedError, Pruned
 from runrecord.ledger.log import Log
 from runrecord.ledger.once import append_once
 from runrecord.ledger.pruned import PRUNED, Pruning, decode_ranges, encode_ranges, parse_pruning
+from runrecord.ledger.run_facts import Row, row_of
 from runrecord.ledger.run_index import RunIndexError
 from runrecord.ledger.tiles import TILE_WIDTH, TilePath
 from runrecord.ledger.tlog_proof import TlogProof
@@ -179,15 +180,16 @@ def _epoch_of(epochs: Sequence[Epoch], index: int) -> Epoch:
 def _runs_if_outlived(log: Log, bundle: int, retention: Retention, days: float) -> set[str] | None:
     """Return the runs of an entry bundle, None if an entry of it has to be kept still."""
     runs: set[str] = set()
-    for leaf in log.leaves(bundle * TILE_WIDTH, (bundle + 1) * TILE_WIDTH):
-        try:
-            entry = Entry.parse(leaf)
-        except MalformedError:  # of a later version, or none of ours
-            entry = Entry(kind="unknown")
-        if days < retention.days_of(entry.kind):
+    for row in _rows(log, bundle):
+        if days < retention.days_of(row.kind):  # what is no entry of ours has none, and goes by the default
             return None
-        runs.add(entry.run)
+        runs.add(row.run)
     return runs - {""}
+
+
+def _rows(log: Log, bundle: int) -> Iterator[Row]:
+    start = bundle * TILE_WIDTH
+    return (row_of(index, leaf) for index, leaf in enumerate(log.leaves(start, start + TILE_WIDTH), start))
 
 
 def prune(
@@ -283,11 +285,8 @@ def _is_held(log: Log, bundle: int, held: set[str]) -> bool:
     """Return whether a run of a bundle was placed under a hold after the bundle was stated as pruned."""
     if not held:
         return False
-    runs: set[str] = set()
     try:
-        for leaf in log.leaves(bundle * TILE_WIDTH, (bundle + 1) * TILE_WIDTH):
-            with contextlib.suppress(MalformedError):
-                runs.add(Entry.parse(leaf).run)
+        runs = {row.run for row in _rows(log, bundle)}
     except Pruned:  # it is gone
         return False
     return not held.isdisjoint(runs)
