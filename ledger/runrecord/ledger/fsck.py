@@ -27,6 +27,7 @@ from runrecord.ledger.tiles import (
     frame_entry,
 )
 from runrecord.ledger.tlog import HASH_SIZE, RootStack, leaf_hash
+from runrecord.ledger.tlog_proof import TlogProof
 
 _PROBLEMS_KEPT = 100
 
@@ -166,11 +167,14 @@ class _Check:
 
     def _find_pruning(self, verifiers: Sequence[NoteVerifier]) -> Pruning | None:
         reader = LogReader(self._store, self._size)
+        pruning = None
         try:
-            return read_pruning(self._store, self._size, reader.node, verifiers)
+            pruning = read_pruning(self._store, self._size, reader.node, verifiers)
+            if pruning is not None and (data := self._store.read(PRUNED)) is not None:
+                TlogProof.parse(data).verify(leaf_hash(pruning.leaf), verifiers)  # others go by the proof
         except LedgerError as error:
             self._report.add(f"{PRUNED}: {error.message}")
-            return None
+        return pruning
 
     def _leaves(self, path: TilePath) -> list[bytes] | None:
         data, _ = self._read(path)
