@@ -189,7 +189,7 @@ class Disk:
                 function = getattr(self, name) if name in _CHANGING else self._refuse(name)
                 stack.enter_context(mock.patch.object(os, name, function))
                 accessor = getattr(pathlib, "_NormalAccessor", None)  # of Python 3.10
-                if accessor is not None and hasattr(accessor, name):
+                if name != "open" and hasattr(accessor, name):
                     stack.enter_context(mock.patch.object(accessor, name, staticmethod(function)))
             stack.enter_context(mock.patch.object(sqlite3, "connect", self._database))
             yield self
