@@ -5,22 +5,15 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
 from html.parser import HTMLParser
 
+import browser
 import pytest
 
 from runrecord.ledger import audit_run, render_report
 from runrecord.ledger.checkpoint import Checkpoint
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(
-        CHROMIUM is None, reason="Chromium is not installed; on Debian: apt-get install chromium"
-    ),
-]
+pytestmark = pytest.mark.browser
 EVIL = (
     "</title></style></svg><script>document.title='owned'</script><img src=x onerror=document.title='owned'>"
 )
@@ -39,17 +32,7 @@ class Tags(HTMLParser):
 def chromium(directory, page, *arguments):
     path = directory / "report.html"
     path.write_text(page)
-    options = [
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--no-first-run",
-        "--disable-background-networking",
-    ]
-    command = [CHROMIUM, *options, f"--user-data-dir={directory}/browser", *arguments, path.as_uri()]
-    return subprocess.run(
-        command, capture_output=True, text=True, timeout=60, check=True, cwd=directory
-    ).stdout
+    return browser.run(path, directory, *arguments)
 
 
 def page_of(b):
