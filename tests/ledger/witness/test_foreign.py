@@ -106,7 +106,9 @@ def test_a_witness_of_others_cosigns_for_us(aics, log, fork, tmp_path):
         for size in (1, 2, 3, 255, 256, 257, 512, 513):
             done = cosign(log.checkpoint(size), policy, log.prove, last=sizes)
             assert (done.enough, done.failures) == (True, {}), size
-        new = NoteSigner(log.origin, b"N" * 32)  # during the overlap of two keys both sign, and the witness knows the old one
+        new = NoteSigner(
+            log.origin, b"N" * 32
+        )  # during the overlap of two keys both sign, and the witness knows the old one
         done = cosign(log.checkpoint(520, new, log.signer), policy, log.prove, last=sizes)
         assert (done.enough, done.failures) == (True, {})
         done = cosign(fork.checkpoint(600), policy, fork.prove, last=sizes)
