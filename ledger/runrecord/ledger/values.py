@@ -13,6 +13,8 @@ from runrecord.ledger.strict_json import JSON
 from runrecord.semconv.canonical import canonical_json
 
 _INTEGER: Final = re.compile(r"-?[0-9]{1,20}")
+_NOT_ALIKE: Final = (b'"doubleValue":', b'Value":[', b'Value":{')
+"""What stands in the bytes if a value holds a double, or others that may."""
 try:
     import orjson
 except ImportError:  # none for this Python; it is a quarter as fast
@@ -26,15 +28,6 @@ else:
 
     def _encode(members: Mapping[str, JSON]) -> bytes:
         return orjson.dumps(members, option=orjson.OPT_SORT_KEYS)
-
-
-def _has_no_double(value: JSON) -> bool:
-    """Return whether a wrapped value is one of the two scalars that every encoder writes alike."""
-    return (
-        isinstance(value, dict)
-        and ("intValue" in value or "boolValue" in value)
-        and len(cast("dict[str, JSON]", value)) == 1
-    )
 
 
 def unwrap(value: JSON) -> str | int | float | bool | None:
@@ -67,15 +60,14 @@ def encode_members(members: Mapping[str, JSON]) -> bytes:
     """Return the canonical JSON (RFC 8785) of an entry's members.
 
     A fast encoder writes it where all encoders agree: for strings and ASCII names. Doubles are formatted otherwise, other
-    names may sort otherwise, and lone surrogates need replacing.
+    names, which may also stand inside of values, may sort otherwise, and lone surrogates need replacing.
     """
-    attributes: Mapping[str, JSON] = members.get("attributes", {})
-    commitments: Mapping[str, str] = members.get("commitments", {})
-    if all(map(str.isascii, commitments)) and all(
-        name.isascii() and (type(value) is str or _has_no_double(value)) for name, value in attributes.items()
-    ):
+    named = (members.get("attributes", {}), members.get("commitments", {}))
+    if all(all(map(str.isascii, names)) for names in named):
         try:
-            return _encode(members)
+            data = _encode(members)
         except (UnicodeEncodeError, TypeError):  # a lone surrogate
-            pass
+            return canonical_json(members)
+        if not any(mark in data for mark in _NOT_ALIKE):
+            return data
     return canonical_json(members)
