@@ -121,11 +121,14 @@ def test_the_originals_pass(tiled, small):
         assert original.read_wrong(original.files) is None
 
 
-def test_every_byte(tiled, small, rounds):
-    bits = range(8) if rounds.full else (0,)
-    count = require_detected(small, changed_bytes(small.files, bits, 1 if rounds.full else 5))
-    count += require_detected(tiled, changed_bytes(tiled.files, bits, 1 if rounds.full else 127))
-    assert count > 1_000
+def test_every_byte_of_a_small_log(small, rounds):
+    bits, step = (range(8), 1) if rounds.full else ((0,), 5)
+    assert require_detected(small, changed_bytes(small.files, bits, step)) > 1_000
+
+
+def test_every_byte_of_tiles(tiled, rounds):
+    bits, step = (range(8), 1) if rounds.full else ((0,), 127)
+    assert require_detected(tiled, changed_bytes(tiled.files, bits, step)) > 80
 
 
 def test_every_length(tiled, small, rounds):
