@@ -86,10 +86,12 @@ class Prometheus:
 
     def get(self, path, **parameters):
         try:
-            return httpx2.get(f"{self.url}/{path}", params=parameters).json()
+            answer = httpx2.get(f"{self.url}/{path}", params=parameters)
         except httpx2.TransportError:
             assert self.process.poll() is None, self.log.read_text()
             return {}
+        # While it starts it listens already, and answers each question with 503.
+        return {} if answer.status_code == httpx2.codes.SERVICE_UNAVAILABLE else answer.json()
 
     def result(self, query):
         answer = self.get("query", query=query)
