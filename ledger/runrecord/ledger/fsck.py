@@ -14,7 +14,6 @@ from runrecord.ledger.note import NoteVerifier
 from runrecord.ledger.pruned import PRUNED, Pruning, read_pruning
 from runrecord.ledger.reader import LogReader
 from runrecord.ledger.recovery import read_checkpoint, trusted_keys
-from runrecord.ledger.rotation import learned_keys
 from runrecord.ledger.stores.base import Store
 from runrecord.ledger.stores.location import Location, open_store
 from runrecord.ledger.tiles import (
@@ -92,7 +91,7 @@ def fsck(location: Location, verifiers: Sequence[NoteVerifier] | NoteVerifier = 
 
 def _fsck(store: Store, verifiers: Sequence[NoteVerifier], report: FsckReport) -> None:
     try:
-        trusted = learned_keys(store, verifiers) or trusted_keys(store, ())
+        trusted = trusted_keys(store, verifiers)
         checkpoint = read_checkpoint(store, trusted)
     except LedgerError as error:
         report.add(f"checkpoint: {error.message}")

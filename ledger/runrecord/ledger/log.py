@@ -103,7 +103,8 @@ class Log:
             checkpoint_interval: Seconds between two checkpoints while there is something new; None publishes only when told to.
             origin: The name of a log that is made; it should be unique, like ``example.com/agents``. Of a log that
                 exists, it must be equal. None makes one up.
-            verifiers: Further trusted log keys: those that signed before a rotation, or, without ``.state/``, the only ones.
+            verifiers: The trusted log keys, and with them those that they vouch for; none trusts the keys that the log states itself.
+                Opened to write, keys that signed before those of the writer.
             key_of: Works the key of a leaf out, so that a lost key index can be rebuilt. For a leaf made by
                 ``on_conflict`` it must return :func:`runrecord.ledger.dedup.conflict_key` of what it states.
             now: Seconds since the Unix epoch, for the ends of overlaps.

@@ -15,7 +15,6 @@ from runrecord.ledger.errors import (
     LedgerError,
     MalformedCheckpoint,
     MalformedError,
-    MalformedNote,
     RolledBack,
     SignatureError,
 )
@@ -23,6 +22,7 @@ from runrecord.ledger.keyring import KEEP, Keyring, public_keys
 from runrecord.ledger.note import NoteSigner, NoteVerifier
 from runrecord.ledger.pending import Pending
 from runrecord.ledger.reader import LogReader
+from runrecord.ledger.rotation import learned_keys
 from runrecord.ledger.stores.base import CHECKPOINT, PUBLIC_KEY, Journal, Keys, Objects, Opened, Store, Writer
 from runrecord.ledger.tiles import frame_entry
 from runrecord.ledger.tlog import EMPTY_ROOT, leaf_hash
@@ -121,25 +121,18 @@ def _has_tiles(store: Objects) -> bool:
 
 
 def trusted_keys(store: Objects, verifiers: Sequence[NoteVerifier]) -> tuple[NoteVerifier, ...]:
-    """Return the log's own public keys, if the store has them, the newest first, and the given ones.
+    """Return the given keys and those that they vouch for, the newest first; if none is given, the keys that the store states itself.
 
     Raises:
         LedgerError: If there is none at all.
     """
-    try:
-        found = public_keys(store)
-    except MalformedNote:
-        raise
-    except LedgerError:
-        if not verifiers:
-            raise
-        found = []
-    if not found and not verifiers:
+    found = learned_keys(store, verifiers) if verifiers else tuple(public_keys(store))
+    if not found:
         raise LedgerError(
             f"the public key of the ledger in {store.where} is missing: {store.locate(PUBLIC_KEY)}",
             "put the file back: one line, the key on the line 'log' of a trust file; in Python, it can be passed as verifiers=",
         )
-    return (*found, *(each for each in verifiers if each.vkey not in {one.vkey for one in found}))
+    return found
 
 
 def read_checkpoint(store: Objects, verifiers: Sequence[NoteVerifier]) -> Checkpoint | None:

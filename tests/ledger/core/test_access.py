@@ -12,7 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from runrecord.ledger import LedgerError, LedgerLocked, LedgerReadOnly
+from runrecord.ledger import (
+    LedgerError,
+    LedgerLocked,
+    LedgerReadOnly,
+    NoteSigner,
+    SignatureError,
+    copy_log,
+)
 
 NOBODY = 65534
 
@@ -84,3 +91,15 @@ def test_errors_and_reprs_hold_no_content(open_log, items):
     shown.append(caught.value.diagnostics())
     assert not [each for each in shown if "card" in each]
     assert secret not in (log.path / ".state" / "keys.sqlite").read_bytes()
+
+
+def test_a_pinned_key_is_the_only_one_that_a_reader_trusts(tmp_path, open_log, items):
+    log = open_log()
+    log.append(items(0, 3))
+    log.close()
+    other = NoteSigner.generate(log.origin).verifier
+    with pytest.raises(SignatureError, match="is not signed by the key"):
+        open_log(log.path, read_only=True, signer=None, verifiers=[other])
+    with pytest.raises(SignatureError):
+        copy_log(log.path, tmp_path / "copy", verifiers=[other])
+    assert open_log(log.path, read_only=True, signer=None, verifiers=log.verifiers).size == 3
