@@ -92,7 +92,9 @@ def _ledger(rounds: int, large: int) -> None:
         beside = f"{row.size:.0f}" if row.size else ""
         print(f"{row.log.title:<54}{row.group:>7}{rate:>12,.0f}{cpu:>17.1f}{beside:>17}")
     found = ledger.measure_large(large, sample)
-    print(f"\nA ledger of {found.entries:,} entries in a directory")
+    print(
+        f"\nA ledger of {found.entries:,} entries in a directory; the index of runs has {found.index:.0f} bytes for an entry"
+    )
     for count, cost in found.cost.items():
         print(f"{f'appending, at {count:,} entries':<54}{cost:>12.1f} µs CPU an entry")
     for name, seconds in found.figures.items():
@@ -156,6 +158,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="few rounds: to see that it works")
     parser.add_argument("--sdk", choices=variants.SDKS, action="append", help="for instrumentation")
     parser.add_argument("--rounds", type=int, help="for instrumentation")
+    parser.add_argument("--entries", type=int, default=1_000_000, help="of the large ledger")
     parser.add_argument("--python", default=sys.executable, help="the interpreter that has the SDK")
     options = parser.parse_args()
     named, quick = options.tables or TABLES, options.quick
@@ -169,7 +172,7 @@ def main() -> None:
         if "redaction" in named:
             _redaction(rounds=3 if quick else 9, requests=2 if quick else 5)
         if "ledger" in named:
-            _ledger(rounds=1 if quick else 3, large=50_000 if quick else 1_000_000)
+            _ledger(rounds=1 if quick else 3, large=50_000 if quick else options.entries)
         if "check" in named:
             _check(rounds=1 if quick else 5, spans=20_480 if quick else 102_400)
         if "recorder" in named:

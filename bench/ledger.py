@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import random
 import statistics
 import sys
 import tempfile
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
 
+from bench import runs
 from bench.gateway import corpus
 from bench.ledgers import Log, Missing
 from runrecord.ledger import Entry, Kind, Ledger, build_bundle, fsck, verify_bundle
@@ -117,12 +119,14 @@ class Large:
 
     Attributes:
         entries: How many entries it has.
-        cost: At so many entries, microseconds of CPU for each of the next.
+        cost: At so many entries, microseconds of CPU for each of the last fifth.
+        index: Bytes of the index of runs for an entry.
         figures: What was asked, and how long it took.
     """
 
     entries: int
     cost: dict[int, float] = field(default_factory=dict[int, float])
+    index: float = 0.0
     figures: dict[str, float] = field(default_factory=dict[str, float])
 
 
@@ -135,6 +139,8 @@ def measure_large(count: int, sample: Sequence[Entry]) -> Large:
             _fill(ledger, count, sample, found)
         with Ledger(place, read_only=True) as ledger:
             _read(ledger, found)
+        found.index = (place / ".state" / "index.sqlite").stat().st_size / count
+        found.figures |= {name: wall for name, (wall, _) in runs.measure(place).items()}
         began = time.perf_counter()
         report = fsck(place)
         found.figures["fsck of all entries"] = time.perf_counter() - began
@@ -144,16 +150,19 @@ def measure_large(count: int, sample: Sequence[Entry]) -> Large:
 
 
 def _fill(ledger: Ledger, count: int, sample: Sequence[Entry], found: Large) -> None:
-    done, copy, mark = 0, 0, 10_000
+    chance, done, spent, mark = random.Random(1), 0, 0.0, 10_000
+    since = (0, 0.0)
     while done < count:
-        fresh = again(sample, copy := copy + 1)
+        fresh = [runs.varied(entry, chance) for entry in again(sample, done // len(sample) + 1)]
         began = time.process_time()
         for at in range(0, len(fresh), 512):
             ledger.append_entries(fresh[at : at + 512])
-        cost = (time.process_time() - began) / len(fresh) * 1e6
+        spent += time.process_time() - began
         done += len(fresh)
+        if done < mark * 0.8:
+            since = (done, spent)
         if done >= mark:
-            found.cost[done] = cost
+            found.cost[done] = (spent - since[1]) / (done - since[0]) * 1e6
             mark *= 10
         print(f"\r  {done:,} of {count:,} entries   ", end="", file=sys.stderr, flush=True)
     print("\r" + " " * 50 + "\r", end="", file=sys.stderr)
@@ -169,9 +178,6 @@ def _read(ledger: Ledger, found: Large) -> None:
     found.figures["its verification"] = _median(
         lambda index, leaf, hashes: verify_inclusion(leaf_hash(leaf), index, size, hashes, root), made
     )
-    runs = [(summary.run,) for summary in ledger.runs(limit=50)]
-    found.figures["the newest 50 runs"] = _median(lambda: ledger.runs(limit=50), [()] * 9)
-    found.figures["one run, all its entries"] = _median(ledger.run, runs)
 
 
 def _bundle(place: Path, found: Large) -> None:

@@ -1,19 +1,15 @@
 # SPDX-FileCopyrightText: The Runrecord authors
 # SPDX-License-Identifier: Apache-2.0
-"""How long a search for runs takes in a large ledger: ``python -m bench.runs [--entries N] [--ledger DIR]``.
+"""How long a search for runs takes in a large ledger.
 
-Each search is asked of a ledger that was just opened to read, so nothing but the page cache is warm; what is printed is checked
+Each search is asked of a ledger that was just opened to read, so nothing but the page cache is warm; what is returned is checked
 against the signed checkpoint, as in ``runrecord runs``.
 """
 
 from __future__ import annotations
 
-import argparse
-import os
 import random
 import statistics
-import sys
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,7 +17,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bench.ledger import again, entries
 from runrecord.ledger import Effects, Entry, Ledger, Order, RunQuery
 from runrecord.ledger.values import wrap
 
@@ -36,21 +31,8 @@ _SEARCHES: dict[str, RunQuery] = {
 }
 
 
-def fill(place: Path, count: int) -> None:
-    """Fill a ledger with entries of real spans, of which some failed, cost money or called a rare tool."""
-    sample, chance, done, copy = entries(8_000), random.Random(1), 0, 0
-    with Ledger(place, origin="bench.example/runs") as ledger:
-        while done < count:
-            copy += 1
-            fresh = [_varied(entry, chance) for entry in again(sample, copy)]
-            for at in range(0, len(fresh), 512):
-                ledger.append_entries(fresh[at : at + 512])
-            done += len(fresh)
-            print(f"\r  {done:,} of {count:,} entries   ", end="", file=sys.stderr, flush=True)
-    print("\r" + " " * 50 + "\r", end="", file=sys.stderr)
-
-
-def _varied(entry: Entry, chance: random.Random) -> Entry:
+def varied(entry: Entry, chance: random.Random) -> Entry:
+    """Return an entry of which, now and then, the run failed, cost money, or called a rare tool."""
     more: dict[str, Any] = {}
     if entry.kind == "run_close":
         if chance.random() < 0.02:
@@ -85,26 +67,3 @@ def measure(place: Path) -> dict[str, tuple[float, float]]:
         run = ledger.search().runs[-1].run
     found["one run, all its entries"] = taken(partial(Ledger.run, run=run))
     return found
-
-
-def main() -> None:
-    """Fill, measure, print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--entries", type=int, default=1_000_000)
-    parser.add_argument("--ledger", type=Path, help="keep it there, or measure the one that is there")
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="runrecord-bench-") as directory:
-        place = options.ledger or Path(directory) / "ledger"
-        if not (place / "checkpoint").exists():
-            fill(place, options.entries)
-        with Ledger(place, read_only=True) as ledger:
-            size, held = ledger.log.size, (place / ".state" / "index.sqlite").stat().st_size
-        print(
-            f"{size:,} entries, index of runs {held / size:.0f} bytes for an entry; load {os.getloadavg()[0]:.1f}"
-        )
-        for name, (wall, cpu) in measure(place).items():
-            print(f"{name:<60} {wall * 1000:8.1f} ms, {cpu * 1000:6.1f} ms of CPU")
-
-
-if __name__ == "__main__":
-    main()
