@@ -36,12 +36,12 @@ class Step:
     spans: tuple[Record, ...]
     records: tuple[Record, ...]
 
-    @property
+    @cached_property
     def kind(self) -> str:
         """Step kind, or empty."""
         return first_text((r.entry for r in self.spans), names.STEP_KIND)
 
-    @property
+    @cached_property
     def name(self) -> str:
         """Step name, or empty."""
         return first_text((r.entry for r in self.spans), names.STEP_NAME)
