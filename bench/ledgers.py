@@ -136,7 +136,7 @@ LOGS = (
     Log("runrecord, directory", _directory),
     Log("runrecord, PostgreSQL (its own CPU not counted)", _postgres),
     Log("hash chain in SQLite: no proofs, no signature", _chain),
-    Log("witness-log, sync() a group", _witness_log),
+    Log("witness-log, sync() a group: hashes, not the entries", _witness_log),
     Log("waxseal, SQLite: no groups", _waxseal, (1,)),
     Log("tracekit-ai, ledger: a signature and a sync for each record", _tracekit, (1,)),
 )
