@@ -25,6 +25,7 @@ from runrecord.processors.signal import Signal
 from runrecord.semconv.commitment import load_tenant_key
 
 _SECONDS = 3.0
+_PUBLISHED = 40_000
 
 
 @dataclass
@@ -119,7 +120,7 @@ class Large:
 
     Attributes:
         entries: How many entries it has.
-        cost: At so many entries, microseconds of CPU for each of the last fifth.
+        cost: At so many entries, microseconds of CPU for each of those before, with their checkpoints.
         index: Bytes of the index of runs for an entry.
         figures: What was asked, and how long it took.
     """
@@ -150,19 +151,25 @@ def measure_large(count: int, sample: Sequence[Entry]) -> Large:
 
 
 def _fill(ledger: Ledger, count: int, sample: Sequence[Entry], found: Large) -> None:
-    chance, done, spent, mark = random.Random(1), 0, 0.0, 10_000
-    since = (0, 0.0)
+    """Append, and publish as often as a ledger does that takes 40,000 entries a second: that is part of the cost."""
+    chance, done, mark, published = random.Random(1), 0, 10_000, 0
+    costs: list[tuple[float, int]] = []
     while done < count:
-        fresh = [runs.varied(entry, chance) for entry in again(sample, done // len(sample) + 1)]
+        spent, first = 0.0, done
+        while done < min(mark, count) and done - published < _PUBLISHED:
+            fresh = [runs.varied(entry, chance) for entry in again(sample, done // len(sample) + 1)]
+            began = time.process_time()
+            for at in range(0, len(fresh), 512):
+                ledger.append_entries(fresh[at : at + 512])
+            spent += time.process_time() - began
+            done += len(fresh)
         began = time.process_time()
-        for at in range(0, len(fresh), 512):
-            ledger.append_entries(fresh[at : at + 512])
-        spent += time.process_time() - began
-        done += len(fresh)
-        if done < mark * 0.8:
-            since = (done, spent)
+        ledger.publish()
+        costs.append((spent + time.process_time() - began, done - first))
+        published = done
         if done >= mark:
-            found.cost[done] = (spent - since[1]) / (done - since[0]) * 1e6
+            cpu, number = (sum(each) for each in zip(*costs[-5:], strict=True))
+            found.cost[done] = cpu / number * 1e6
             mark *= 10
         print(f"\r  {done:,} of {count:,} entries   ", end="", file=sys.stderr, flush=True)
     print("\r" + " " * 50 + "\r", end="", file=sys.stderr)
