@@ -140,7 +140,7 @@ def _answer(ledger: Ledger, path: Path) -> dict[str, Any]:
         _log.warning("a request in %s was not carried out: %s", path.parent, type(error).__name__)
         return {
             "error": f"it failed with {type(error).__name__}",
-            "next_step": "look into the log of the process that writes to the ledger",
+            "next_step": "nothing says that it was done; report this name with the version of runrecord",
         }
 
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import uuid
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ from postgres_server import PostgresServer
 from s3_server import BUILD_SECONDS, S3Server, s3_program
 
 from runrecord.ledger import Log, NoteSigner
+from runrecord.ledger.publisher import Publisher
 from runrecord.ledger.stores.location import Location, open_store
 from runrecord.ledger.stores.objects import ObjectStore
 
@@ -209,3 +211,36 @@ def builders() -> ModuleType:
 def gateways() -> ModuleType:
     """The makers of gateways and requests."""
     return load("collector/conftest.py")
+
+
+class Cut(BaseException):
+    """A writer ends in the middle of what it does."""
+
+
+@pytest.fixture
+def cut_short(monkeypatch):
+    """Let a writer end at a step: when it appends, publishes or removes, or when it keeps an object of that name."""
+
+    def cut(*_, **__):
+        raise Cut
+
+    @contextlib.contextmanager
+    def at(step):
+        keep = Publisher.keep
+
+        def keep_unless(self, name, data):
+            if step in name:
+                raise Cut
+            keep(self, name, data)
+
+        with monkeypatch.context() as patch:
+            if step == "publish":
+                patch.setattr(Publisher, "publish", cut)
+            elif step in {"append", "remove"}:
+                patch.setattr(Log, step, cut)
+            else:
+                patch.setattr(Publisher, "keep", keep_unless)
+            with pytest.raises(Cut):
+                yield
+
+    return at

@@ -259,29 +259,9 @@ def test_without_the_statement_what_is_missing_is_damage(two_months, place, cloc
 
 
 @pytest.mark.parametrize("step", ["append", "publish", "pruned.tlog-proof", "pruning", "remove"])
-def test_a_pruning_that_was_cut_short_goes_on(two_months, open_ledger, place, step, monkeypatch):
-    class Cut(BaseException):
-        pass
-
-    def cut(*_, **__):
-        raise Cut
-
-    keep = Publisher.keep
-
-    def keep_unless(self, name, data):
-        if step in name:
-            raise Cut
-        keep(self, name, data)
-
-    with monkeypatch.context() as patch:
-        if step == "publish":
-            patch.setattr(Publisher, "publish", cut)
-        elif step in {"append", "remove"}:
-            patch.setattr(Log, step, cut)
-        else:
-            patch.setattr(Publisher, "keep", keep_unless)
-        with pytest.raises(Cut):
-            carry_out(two_months, "prune", asked(two_months.now))
+def test_a_pruning_that_was_cut_short_goes_on(two_months, open_ledger, place, step, cut_short):
+    with cut_short(step):
+        carry_out(two_months, "prune", asked(two_months.now))
     assert bundles(two_months) == [0, 1, 2]  # nothing goes before it is stated and proven
     two_months.close()
     assert fsck(place.location).ok

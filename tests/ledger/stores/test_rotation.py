@@ -13,9 +13,7 @@ from runrecord.ledger.entry import Entry, Kind
 from runrecord.ledger.errors import LedgerError, VerificationError
 from runrecord.ledger.keyring import KeyRotated, public_keys
 from runrecord.ledger.ledger import key_of
-from runrecord.ledger.log import Log
 from runrecord.ledger.note import Note
-from runrecord.ledger.publisher import Publisher
 from runrecord.ledger.rotation import learn, stored_proofs
 from runrecord.ledger.stores.location import open_store
 from runrecord.ledger.tlog_proof import TlogProof
@@ -165,31 +163,12 @@ def test_a_writer_that_has_only_one_of_two_keys_is_told_what_to_do(place, open_l
 
 
 @pytest.mark.parametrize("step", ["log.vkey", "append", "publish", "keys/"])
-def test_a_change_that_was_cut_short_is_finished_by_the_next_writer(place, open_ledger, step, monkeypatch):
+def test_a_change_that_was_cut_short_is_finished_by_the_next_writer(place, open_ledger, step, cut_short):
     ledger = open_ledger(OLD)
     ledger.append_entries(steps(0, 2))
     ledger.close()
-
-    class Cut(BaseException):
-        pass
-
-    def cut(*_, **__):
-        raise Cut
-
-    keep = Publisher.keep
-
-    def keep_unless(self, name, data):
-        if step in name:
-            raise Cut
-        keep(self, name, data)
-
-    with monkeypatch.context() as patch:
-        if step in {"append", "publish"}:
-            patch.setattr(Log if step == "append" else Publisher, step, cut)
-        else:
-            patch.setattr(Publisher, "keep", keep_unless)
-        with pytest.raises(Cut):
-            open_ledger(NEW, [OLD], overlap=DAY)
+    with cut_short(step):
+        open_ledger(NEW, [OLD], overlap=DAY)
     ledger = open_ledger(NEW, [OLD], overlap=DAY)
     assert len(rotations(ledger)) == 1
     assert signed_by(ledger) == {OLD.key_hash, NEW.key_hash}
